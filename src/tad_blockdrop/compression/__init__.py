@@ -1,0 +1,1 @@
+"""Progressive Block Drop: scoring, dropping, alignment losses, LoRA."""

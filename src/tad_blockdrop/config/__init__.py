@@ -1,0 +1,53 @@
+"""Typed, validated configuration: one class per top-level key of ``conf/*/parameters*.yml``.
+
+Nothing here imports torch, so that the command line starts fast. ``Parameters`` is the whole
+tree; every class refuses unknown keys and bad values with advice.
+"""
+
+from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
+from tad_blockdrop.config.data import (
+    AugmentConfig,
+    DataConfig,
+    ProxyConfig,
+    SyntheticConfig,
+    WindowConfig,
+)
+from tad_blockdrop.config.detector import (
+    BackboneConfig,
+    DetectorConfig,
+    HeadConfig,
+    PyramidConfig,
+)
+from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
+from tad_blockdrop.config.root import Parameters
+from tad_blockdrop.config.training import (
+    BaselineConfig,
+    LearningAids,
+    LoraSettings,
+    RuntimeConfig,
+    TrainConfig,
+)
+
+__all__ = [
+    "AlignLossConfig",
+    "AugmentConfig",
+    "BackboneConfig",
+    "BaselineConfig",
+    "CompressConfig",
+    "DataConfig",
+    "DetectorConfig",
+    "EvaluationConfig",
+    "HeadConfig",
+    "LearningAids",
+    "LoraSettings",
+    "Parameters",
+    "PostprocessConfig",
+    "ProxyConfig",
+    "PyramidConfig",
+    "ReportConfig",
+    "RuntimeConfig",
+    "StopConfig",
+    "SyntheticConfig",
+    "TrainConfig",
+    "WindowConfig",
+]

@@ -1,0 +1,64 @@
+"""The progressive loop: scoring, dropping, alignment, when to stop (method.md 4)."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.training import TrainConfig
+
+
+class AlignLossConfig(Config):
+    """Weights of the eight terms of the alignment loss; 0 switches a term off."""
+
+    cls: float = Field(1.0, ge=0)
+    reg: float = Field(1.0, ge=0)
+    out: float = Field(1.0, ge=0)
+    mid: float = Field(0.0, ge=0)
+    out_rel: float = Field(0.0, ge=0)
+    mid_rel: float = Field(0.0, ge=0)
+    kd_cls: float = Field(1.0, ge=0)
+    kd_reg: float = Field(1.0, ge=0)
+    kd_kind: Literal["kl", "dkd", "bernoulli"] = "kl"
+    temperature: float = Field(3.5, gt=0)
+    dkd_alpha: float = Field(1.0, ge=0)
+    dkd_beta: float = Field(6.0, ge=0)
+    dkd_warmup: float = Field(5.0, ge=0, description="epochs")
+
+
+class StopConfig(Config):
+    """Optional early end of the loop."""
+
+    max_loss: float | None = Field(
+        None, ge=0, description="average mAP points below the uncompressed model, held-out videos"
+    )
+    max_gmacs: float | None = Field(None, gt=0, description="target cost of one window")
+    max_latency_ms: float | None = Field(None, gt=0, description="target latency of one window")
+
+
+class CompressConfig(Config):
+    """Progressive Block Drop."""
+
+    n_drops: int = Field(3, ge=1)
+    criterion: Literal["train_map", "train_loss", "block_mse"] = "train_map"
+    score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
+    look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")
+    teacher: Literal["static", "dynamic"] = "static"
+    loss: AlignLossConfig = AlignLossConfig()
+    first: TrainConfig = TrainConfig()
+    later: TrainConfig = TrainConfig()
+    stop: StopConfig = StopConfig()
+    select: Literal["last", "within_tolerance"] = "last"
+
+    @model_validator(mode="after")
+    def _select(self) -> Self:
+        if self.select == "within_tolerance" and self.stop.max_loss is None:
+            raise ValueError(
+                "compress.select is 'within_tolerance': set compress.stop.max_loss, "
+                "the average mAP points that may be lost"
+            )
+        return self
+
+    def recipe(self, step: int) -> TrainConfig:
+        """The training recipe of step 1..N: ``first`` for the first half of the drops."""
+        return self.first if step <= self.n_drops // 2 else self.later

@@ -1,0 +1,119 @@
+"""What the detector sees: videos, annotations, sampling, proxies, windows, augmentation."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tad_blockdrop.config.base import Config
+
+Share = float
+
+
+class SyntheticConfig(Config):
+    """The generated benchmark (``synthetic/``): size and seed; the look is fixed in code."""
+
+    seed: int = 0
+    classes: int = Field(8, ge=2, le=8)
+    training_videos: int = Field(160, ge=2)
+    validation_videos: int = Field(100, ge=1)
+    mean_frames: int = Field(256, ge=32, description="mean length of a video, frames")
+    frame_size: int = Field(40, ge=16, multiple_of=2, description="side of a frame, pixels")
+    min_instance_frames: int = Field(14, ge=4)
+    max_instance_frames: int = Field(60, ge=8)
+
+    @model_validator(mode="after")
+    def _instance_range(self) -> Self:
+        if self.min_instance_frames >= self.max_instance_frames:
+            raise ValueError(
+                "min_instance_frames must be below max_instance_frames: "
+                f"{self.min_instance_frames} >= {self.max_instance_frames}"
+            )
+        return self
+
+
+class ProxyConfig(Config):
+    """Frame extraction: sampled frames, re-encoded small with a short GOP for random access."""
+
+    short_side: int = Field(182, ge=16, description="pixels; aspect ratio is kept")
+    gop: int = Field(16, ge=1, description="key frame every that many frames")
+    crf: int = Field(18, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst")
+
+
+class WindowConfig(Config):
+    """How a video is cut into what one forward pass sees (method.md 2.5).
+
+    ``frames`` sampled frames become ``grid`` steps of the feature grid.
+    ``sliding``: fixed-rate windows with overlap. ``resize``: the whole video becomes one window.
+    """
+
+    kind: Literal["sliding", "resize"] = "sliding"
+    frames: int = Field(768, ge=16)
+    grid: int = Field(768, ge=2)
+    crop: int = Field(160, ge=16, description="side of the square input, pixels")
+    short_side: int = Field(160, ge=16, description="test-time short side before the centre crop")
+    overlap: Share = Field(0.5, ge=0, lt=1, description="of test windows")
+    loss_overlap: Share = Field(0.25, ge=0, lt=1, description="of windows for validation loss")
+    min_inside: Share = Field(0.75, gt=0, le=1, description="share of an action a window must hold")
+    short_video_crop: tuple[Share, Share] = (0.9, 1.0)
+    min_instance_share: Share = Field(
+        0.0, ge=0, lt=1, description="training drops instances up to this share of the video"
+    )
+    per_video: int = Field(1, ge=1, description="random training windows per video and epoch")
+
+    @model_validator(mode="after")
+    def _whole_grid(self) -> Self:
+        if self.frames % self.grid:
+            raise ValueError(
+                f"window.frames ({self.frames}) must be a multiple of window.grid ({self.grid})"
+            )
+        if self.crop > self.short_side:
+            raise ValueError(
+                f"window.crop ({self.crop}) does not fit in window.short_side ({self.short_side})"
+            )
+        return self
+
+    @property
+    def frames_per_step(self) -> int:
+        """Sampled frames per step of the feature grid."""
+        return self.frames // self.grid
+
+
+class AugmentConfig(Config):
+    """Training augmentation; one draw per window, the same for all its frames."""
+
+    crop_scale: tuple[Share, Share] = (0.08, 1.0)
+    crop_ratio: tuple[float, float] = (0.75, 4 / 3)
+    flip: Share = Field(0.5, ge=0, le=1)
+    colour_jitter: float = Field(0.4, ge=0, le=1)
+    policy_ops: int = Field(2, ge=0, description="light geometric/colour operations per window")
+    policy_magnitude: int = Field(9, ge=0, le=30)
+
+
+class DataConfig(Config):
+    """The dataset: where it came from, how frames are sampled, what is held out."""
+
+    source: Literal["synthetic", "files"] = "synthetic"
+    name: str = Field("synthetic", pattern=r"^[A-Za-z0-9_.-]+$")
+    provenance: str = Field("", description="origin and licence, written into checkpoints")
+    classes_file: str | None = Field(None, description="one class a line; none: from annotations")
+    training_subset: str = "training"
+    evaluation_subset: str = "validation"
+    blocked_videos: tuple[str, ...] = ()
+    class_agnostic: bool = Field(False, description="one class 'action' (ActivityNet)")
+    every: int | None = Field(None, ge=1, description="sample every k-th source frame, or")
+    fps: float | None = Field(None, gt=0, description="samples per second")
+    on_missing: Literal["error", "skip"] = "error"
+    holdout: Share = Field(0.0, ge=0, lt=0.9)
+    proxy: ProxyConfig | None = ProxyConfig()
+    window: WindowConfig = WindowConfig()
+    augment: AugmentConfig = AugmentConfig()
+
+    @model_validator(mode="after")
+    def _one_sampling(self) -> Self:
+        if (self.every is None) == (self.fps is None):
+            raise ValueError(
+                "set exactly one of data.every (each k-th source frame, as the paper does) "
+                "and data.fps (samples per second, for videos of mixed frame rates); "
+                "set the other to null"
+            )
+        return self

@@ -1,0 +1,57 @@
+"""The whole parameter tree, with the rules that span several keys."""
+
+from typing import Self
+
+from pydantic import model_validator
+
+from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.compress import CompressConfig
+from tad_blockdrop.config.data import DataConfig, SyntheticConfig
+from tad_blockdrop.config.detector import DetectorConfig
+from tad_blockdrop.config.evaluation import EvaluationConfig, ReportConfig
+from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
+
+
+class Parameters(Config):
+    """``conf/<env>/parameters*.yml`` merged over ``conf/base``."""
+
+    runtime: RuntimeConfig
+    synthetic: SyntheticConfig
+    data: DataConfig
+    detector: DetectorConfig
+    baseline: BaselineConfig
+    compress: CompressConfig
+    evaluation: EvaluationConfig
+    report: ReportConfig
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        depth = self.detector.backbone.depth
+        if self.compress.n_drops >= depth:
+            raise ValueError(
+                f"compress.n_drops ({self.compress.n_drops}) must leave at least one of "
+                f"detector.backbone.depth ({depth}) blocks"
+            )
+        if self.compress.stop.max_loss is not None and self.data.holdout == 0:
+            raise ValueError(
+                "compress.stop.max_loss is judged on held-out training videos, but data.holdout "
+                "is 0: hold some out (data.holdout: 0.15) or stop by cost (compress.stop.max_gmacs)"
+            )
+        backbone, window = self.detector.backbone, self.data.window
+        if window.frames % backbone.clip_frames:
+            raise ValueError(
+                f"data.window.frames ({window.frames}) must be a multiple of "
+                f"detector.backbone.clip_frames ({backbone.clip_frames})"
+            )
+        if window.crop % backbone.patch:
+            raise ValueError(
+                f"data.window.crop ({window.crop}) must be a multiple of "
+                f"detector.backbone.patch ({backbone.patch})"
+            )
+        stride = 2 ** (self.detector.pyramid.levels - 1)
+        if window.grid % stride:
+            raise ValueError(
+                f"data.window.grid ({window.grid}) must be a multiple of {stride}, the stride of "
+                f"the last of detector.pyramid.levels ({self.detector.pyramid.levels})"
+            )
+        return self

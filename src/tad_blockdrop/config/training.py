@@ -1,0 +1,75 @@
+"""How models are trained: device, optimiser, schedule, LoRA, baseline."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tad_blockdrop.config.base import Config
+
+
+class RuntimeConfig(Config):
+    """Where and how the work runs; changes speed, not meaning."""
+
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    threads: int | None = Field(None, ge=1, description="CPU threads of the model; none: all")
+    workers: int = Field(1, ge=0, description="processes that read windows (and encode proxies)")
+    decode_timeout: float = Field(120.0, gt=0, description="seconds before a video is given up")
+
+
+class LoraSettings(Config):
+    """Low-rank adaptation of the attention's ``qkv`` and ``proj`` (method.md 3)."""
+
+    rank: int | None = Field(None, ge=1, description="none: a quarter of the width")
+    scaling: float = Field(1.0, gt=0, description="alpha / rank")
+
+
+class TrainConfig(Config):
+    """One training run: used by the baseline and by each alignment."""
+
+    epochs: float = Field(60, gt=0, description="epochs that the cosine schedule spans")
+    stop: int = Field(60, ge=1, description="epochs really trained, at most ``epochs``")
+    warmup: float = Field(5, ge=0, description="epochs of linear warm-up")
+    batch: int = Field(2, ge=1)
+    accumulate: int = Field(1, ge=1)
+    lr_backbone: float = Field(5e-5, gt=0)
+    lr_detector: float = Field(1e-4, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float = Field(1.0, gt=0)
+    ema: float = Field(0.999, ge=0, lt=1)
+    tuning: Literal["lora", "full"] = "lora"
+    lora: LoraSettings = LoraSettings()
+
+    @model_validator(mode="after")
+    def _stop(self) -> Self:
+        if self.stop > self.epochs:
+            raise ValueError(f"stop ({self.stop}) is later than the schedule's end ({self.epochs})")
+        if self.warmup >= self.epochs:
+            raise ValueError(f"warmup ({self.warmup}) leaves nothing of {self.epochs} epochs")
+        return self
+
+
+class LearningAids(Config):
+    """What a from-scratch toy needs and pre-trained weights do not; off on real data."""
+
+    dct_patch_init: bool = Field(False, description="low-frequency patch-embedding initialisation")
+    xavier_init: bool = Field(False, description="Xavier initialisation of the blocks")
+    dense_loss: float = Field(0.0, ge=0, description="weight of a per-step classification loss")
+
+
+class BaselineConfig(Config):
+    """The uncompressed model: trained here or taken from a checkpoint."""
+
+    source: Literal["train", "checkpoint"] = "train"
+    checkpoint: str | None = Field(None, description="path; with source: checkpoint")
+    backbone_weights: str | None = Field(None, description="path of pre-trained weights")
+    train: TrainConfig = TrainConfig()
+    aids: LearningAids = LearningAids()
+
+    @model_validator(mode="after")
+    def _source(self) -> Self:
+        if self.source == "checkpoint" and not self.checkpoint:
+            raise ValueError("baseline.source is 'checkpoint': set baseline.checkpoint to its path")
+        return self

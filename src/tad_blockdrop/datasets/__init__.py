@@ -1,0 +1,1 @@
+"""Kedro datasets of our own: checkpoints, folders of videos, scratch folders."""

@@ -1,0 +1,1 @@
+"""The detector: vision transformer, feature pyramid, head, post-processing."""

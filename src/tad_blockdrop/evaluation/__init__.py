@@ -1,0 +1,1 @@
+"""Detections, mean average precision, cost."""

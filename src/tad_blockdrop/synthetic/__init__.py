@@ -1,0 +1,1 @@
+"""The embedded benchmark: generated untrimmed videos whose actions are motions."""

@@ -1,0 +1,1 @@
+"""From video files and annotations to the windows a detector sees."""
