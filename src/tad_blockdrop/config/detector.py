@@ -34,6 +34,10 @@ class BackboneConfig(Config):
             raise ValueError(
                 f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
             )
+        if self.pretrain_size % self.patch:
+            raise ValueError(
+                f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
+            )
         return self
 
 
@@ -56,6 +60,8 @@ class PyramidConfig(Config):
             raise ValueError(f"attention_window must be odd or -1, not {self.attention_window}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.embed_kernel % 2 == 0:
+            raise ValueError(f"embed_kernel must be odd, not {self.embed_kernel}")
         return self
 
 
@@ -80,6 +86,12 @@ class HeadConfig(Config):
     loss_normaliser_momentum: float = Field(0.9, ge=0, lt=1)
     regression_weight: float = Field(1.0, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _kernel(self) -> Self:
+        if self.kernel % 2 == 0:
+            raise ValueError(f"head.kernel must be odd, not {self.kernel}")
+        return self
 
 
 class DetectorConfig(Config):

@@ -1,0 +1,55 @@
+# Each target does its own set-up: a virtual environment in .venv with the dependencies of
+# pyproject.toml, made once and refreshed when that file changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ENV ?= base
+KEDRO := $(BIN)/kedro
+
+.DEFAULT_GOAL := help
+.PHONY: help compress smoke test lint viz ablation benchmark soak clean check-python
+
+help:                ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
+
+compress: $(VENV)/.installed  ## the whole job on the embedded benchmark; goes on where it was cut
+	$(KEDRO) run --pipeline compress --env $(ENV) --only-missing-outputs
+
+smoke: $(VENV)/.installed     ## the same job, tiny: a minute or two
+	$(KEDRO) run --pipeline compress --env smoke --only-missing-outputs
+
+test: $(VENV)/.installed-dev  ## linter, type checker and test suite
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+viz: $(VENV)/.installed-viz   ## open kedro-viz in the browser
+	$(KEDRO) viz run
+
+check-python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "tad_blockdrop needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1)."; \
+	  echo "Install one and run: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import platform as p, sys; sys.exit((p.system(), p.machine()) == ("Darwin", "x86_64"))' || { \
+	  echo "PyTorch has no current build for Intel Macs: use Linux, Windows (WSL) or Apple silicon."; exit 1; }
+
+$(VENV)/.created: | check-python
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/.installed-viz: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[viz]"
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
+	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-viz
+
+clean:               ## remove the virtual environment; data stays
+	rm -rf $(VENV)

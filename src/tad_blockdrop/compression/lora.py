@@ -1,0 +1,53 @@
+"""Low-rank adaptation of the attention layers, and the way back to plain weights (method.md 3).
+
+``W x`` becomes ``W x + scaling·B·A x`` with A (rank, in) random and B (out, rank) zero, so an
+adapted model starts as the same function (LoRA, arXiv 2106.09685, §4.1).
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from tad_blockdrop.config import LoraSettings
+from tad_blockdrop.detector.model import Detector
+
+TARGETS = r"backbone\.blocks\.\d+\.attn\.(qkv|proj)"
+
+
+def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
+    """Give ``qkv`` and ``proj`` of every kept block a LoRA, in place.
+
+    The rank defaults to a quarter of the backbone's width. ``seed`` fixes A whatever random
+    numbers were drawn before. Every other parameter is left frozen: ``freeze_for`` decides what
+    else trains. Raises ValueError if the model has LoRA already.
+    """
+    from peft import LoraConfig, inject_adapter_in_model
+
+    if _adapted(model):
+        raise ValueError("the model has LoRA already: merge_lora it before adding another")
+    rank = settings.rank or model.config.backbone.width // 4
+    config = LoraConfig(
+        r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=TARGETS
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        inject_adapter_in_model(config, model)
+
+
+def merge_lora(model: Detector) -> None:
+    """Fold every LoRA into its layer, ``W ← W + scaling·B·A``, in place.
+
+    Afterwards the model is the plain detector it was before ``add_lora``, with the same
+    parameter names. A model without LoRA is left as it is.
+    """
+    for name, layer in _adapted(model).items():
+        layer.merge()
+        model.set_submodule(name, layer.get_base_layer())
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+
+
+def _adapted(model: nn.Module) -> dict[str, Any]:
+    """The layers that carry LoRA, by name."""
+    return {name: module for name, module in model.named_modules() if hasattr(module, "lora_A")}

@@ -1,0 +1,53 @@
+"""The Kedro context: validates all parameters at once and gives the pipelines their shape.
+
+Pipelines are registered before configuration exists, yet the number of steps comes from it. The
+context is the first object that every entry point (run, viz, notebooks, catalog commands) makes
+with the resolved configuration, so it hands the shape over here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from click import ClickException
+from kedro.framework.context import KedroContext
+from pydantic import ValidationError
+
+from tad_blockdrop.config import Parameters
+from tad_blockdrop.pipeline_registry import PipelineShape, use_shape
+
+
+class ParameterError(ClickException, ValueError):
+    """Parameters that cannot be used: every problem with its key, shown without a traceback."""
+
+
+def validate_parameters(raw: dict[str, Any]) -> Parameters:
+    """The whole parameter tree as typed objects.
+
+    Raises:
+        ParameterError: one line per problem, each naming its key.
+    """
+    known = {key: value for key, value in raw.items() if key != "experiment"}
+    try:
+        return Parameters.model_validate(known)
+    except ValidationError as error:
+        lines = ["the parameters cannot be used:"]
+        for problem in error.errors():
+            key = ".".join(str(part) for part in problem["loc"])
+            message = problem["msg"].removeprefix("Value error, ")
+            if problem["type"] == "extra_forbidden":
+                message = "no such parameter; see conf/base/parameters.yml for all of them"
+            given = "" if isinstance(problem["input"], dict) else f" (given: {problem['input']!r})"
+            lines.append(f"  {key}: {message}{given}" if key else f"  {message}")
+        raise ParameterError("\n".join(lines)) from None
+
+
+@attrs.define(slots=False)
+class BlockDropContext(KedroContext):
+    """``KedroContext`` that refuses bad parameters first and fits the pipelines to them."""
+
+    def __attrs_post_init__(self) -> None:
+        """Read the raw parameters: ``self.params`` would load the pipelines already."""
+        parameters = validate_parameters(self.config_loader["parameters"])
+        use_shape(PipelineShape.of(parameters))

@@ -1,0 +1,58 @@
+"""kedro-datasets' local file types, saved whole or not at all.
+
+The originals open the final path and write into it, so that a killed run leaves half a file which
+then counts as existing. Here the same classes write to a temporary sibling that is renamed.
+"""
+
+import inspect
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from kedro_datasets.json import JSONDataset
+from kedro_datasets.pandas import CSVDataset, ParquetDataset
+from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
+from kedro_datasets.text import TextDataset
+
+from tad_blockdrop.files import whole
+
+
+class WholeFile:
+    """Mixin before a kedro-datasets class whose ``save`` writes to ``_get_save_path()``."""
+
+    _writing_to: Path | None = None
+
+    def _get_save_path(self) -> PurePosixPath:
+        if self._writing_to is not None:
+            return PurePosixPath(self._writing_to.as_posix())
+        path: PurePosixPath = super()._get_save_path()  # type: ignore[misc]
+        return path
+
+    def save(self, data: Any) -> None:
+        """Save through the original class, to a temporary sibling first."""
+        with whole(Path(self._get_save_path())) as temporary:
+            self._writing_to = temporary
+            try:
+                # Kedro wraps every save; the outer wrapper (ours) is the one that must act.
+                inspect.unwrap(super().save.__func__)(self, data)  # type: ignore[misc]
+            finally:
+                self._writing_to = None
+
+
+class ParquetTable(WholeFile, ParquetDataset):
+    """A pandas table as Parquet."""
+
+
+class CSVTable(WholeFile, CSVDataset):
+    """A pandas table as CSV."""
+
+
+class JSONFile(WholeFile, JSONDataset):
+    """Plain JSON."""
+
+
+class PlotlyFigure(WholeFile, PlotlyJSONDataset):
+    """A Plotly figure as JSON."""
+
+
+class TextFile(WholeFile, TextDataset):
+    """Text, such as the HTML report."""

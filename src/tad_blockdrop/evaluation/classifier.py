@@ -1,0 +1,58 @@
+"""The external video-level classifier that names what a class-agnostic detector finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class VideoClasses:
+    """Class names (K) and, for each video of a list, their ``scores`` (V, K)."""
+
+    classes: tuple[str, ...]
+    scores: NDArray[np.float64]
+
+
+def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoClasses:
+    """Scores of ``video_ids``, in their order, from a classifier's JSON.
+
+    The layout is ``{"class": [name, …], "results": {video_id: [score, …]}}``, as published for
+    ActivityNet; ``classes`` is accepted for ``class``. Raises ValueError for another layout, a
+    video without scores, or scores that are not one non-negative number per class.
+    """
+    names = raw.get("class", raw.get("classes"))
+    results = raw.get("results")
+    if not isinstance(names, list) or not isinstance(results, dict):
+        raise ValueError(
+            "the video classifier's file (evaluation.postprocess.classifier) must be "
+            '{"class": [name, …], "results": {video_id: [score, …]}}; its top-level keys are '
+            f"{', '.join(map(str, raw)) or 'none'}"
+        )
+    missing = [video for video in video_ids if video not in results]
+    if missing:
+        raise ValueError(
+            f"the video classifier's file (evaluation.postprocess.classifier) has no scores for "
+            f"{len(missing)} of {len(video_ids)} videos, the first is '{missing[0]}'; add them, "
+            "or leave these videos out of the evaluation"
+        )
+    rows = np.empty((len(video_ids), len(names)))
+    for row, video in zip(rows, video_ids, strict=True):
+        try:
+            row[:] = np.asarray(results[video], np.float64).reshape(len(names))
+        except (TypeError, ValueError) as error:
+            raise ValueError(_bad_scores(video, len(names))) from error
+        if not (np.isfinite(row) & (row >= 0)).all():
+            raise ValueError(_bad_scores(video, len(names)))
+    return VideoClasses(tuple(map(str, names)), rows)
+
+
+def _bad_scores(video: str, classes: int) -> str:
+    return (
+        f"the video classifier's scores of '{video}' (evaluation.postprocess.classifier) must be "
+        f"a list of {classes} non-negative numbers, one per class"
+    )

@@ -1,0 +1,103 @@
+"""A model rated on videos: detections, average precision, and the held-out average mAP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.evaluation.average_precision import average_map, average_precision
+from tad_blockdrop.evaluation.classifier import VideoClasses, read_classifier
+from tad_blockdrop.evaluation.predict import detect
+from tad_blockdrop.video.loading import TestWindows, make_loader
+from tad_blockdrop.video.windows import VideoRecord, records
+
+
+def evaluate(
+    model: Detector,
+    videos: Sequence[VideoRecord],
+    classes: Sequence[str],
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+    named: VideoClasses | None = None,
+    what: str = "evaluating",
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections (video_id, start, end, label, score) and precision (label, tiou, ap).
+
+    The ground truth is that of ``videos``; ``named`` gives an external classifier's classes.
+    """
+    loader = make_loader(
+        TestWindows(videos, data, data.window.overlap), evaluation.batch, runtime.workers
+    )
+    detections = detect(model, loader, videos, classes, evaluation.postprocess, named, what)
+    precision = average_precision(
+        detections,
+        instances_of(videos, classes),
+        [video.video_id for video in videos],
+        evaluation.tious,
+    )
+    return detections, precision
+
+
+def evaluate_test(
+    model: Detector,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: Sequence[str],
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+    what: str,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections on the test videos, and average precision in percent (label, tiou, ap).
+
+    With ``evaluation.postprocess.classifier`` the classes of a class-agnostic model come from
+    there. Raises ValueError where its file does not cover the test videos.
+    """
+    test = records(videos, instances, classes, "test")
+    named = None
+    if evaluation.postprocess.classifier is not None:
+        raw = json.loads(Path(evaluation.postprocess.classifier).read_text(encoding="utf-8"))
+        named = read_classifier(raw, [record.video_id for record in test])
+    detections, precision = evaluate(model, test, classes, data, evaluation, runtime, named, what)
+    return detections, precision.assign(ap=100 * precision["ap"])
+
+
+def instances_of(videos: Sequence[VideoRecord], classes: Sequence[str]) -> pd.DataFrame:
+    """The ground truth of ``videos`` as a table: video_id, start, end (s), label."""
+    rows = [
+        (video.video_id, float(start), float(end), classes[label])
+        for video in videos
+        for (start, end), label in zip(video.segments_seconds, video.labels, strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["video_id", "start", "end", "label"])
+
+
+def held_out_map(
+    videos: Sequence[VideoRecord],
+    classes: Sequence[str],
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> Callable[[nn.Module], float] | None:
+    """A function that rates a model by its average mAP (percent) on held-out training videos.
+
+    None where nothing is held out. The rating uses no external classifier.
+    """
+    if not videos:
+        return None
+
+    def rate(model: nn.Module) -> float:
+        assert isinstance(model, Detector)
+        _, precision = evaluate(
+            model, videos, classes, data, evaluation, runtime, what="rating held-out videos"
+        )
+        return 100 * average_map(precision)
+
+    return rate

@@ -1,0 +1,55 @@
+"""Whole files or nothing: write to a temporary sibling, flush to disk, rename."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+def temporary_sibling(path: Path) -> Path:
+    """A fresh hidden name in the folder of ``path``, with its suffix."""
+    return path.with_name(f".{path.stem}.{uuid4().hex[:8]}.tmp{path.suffix}")
+
+
+def sync(path: Path) -> None:
+    """Flush one file or folder to disk (folders: only where the system allows it)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temporary: Path, final: Path) -> None:
+    """Make a finished temporary file or folder visible under its final name.
+
+    A file of that name is replaced; a folder of that name is removed first.
+    """
+    if temporary.is_dir():
+        for part in temporary.rglob("*"):
+            if part.is_file():
+                sync(part)
+        if final.exists():
+            shutil.rmtree(final)
+    sync(temporary)
+    temporary.replace(final)
+    sync(final.parent)
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a temporary sibling to write to; it takes the place of ``path`` on success only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_sibling(path)
+    try:
+        yield temporary
+        publish(temporary, path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,180 @@
+"""Kedro hooks: one run at a time per experiment, no mixed parameters, readable errors."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from click import ClickException
+from filelock import FileLock, Timeout
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DatasetError
+
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.files import whole
+
+logger = logging.getLogger(__name__)
+
+EXPERIMENTS = Path("data/06_models")
+# Speed and presentation: these may differ between the runs of one experiment.
+FREE_KEYS = (
+    "experiment",
+    "predict",
+    "export",
+    "runtime.device",
+    "runtime.threads",
+    "runtime.workers",
+    "runtime.decode_timeout",
+    "evaluation.latency_repeats",
+    "report.timelines",
+)
+
+
+class ExperimentError(ClickException):
+    """A run that would spoil an experiment; shown without a traceback."""
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def result_parameters(raw: dict[str, Any]) -> dict[str, Any]:
+    """The flat parameters that results depend on."""
+    return {
+        key: value
+        for key, value in flatten(raw).items()
+        if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+    }
+
+
+class ExperimentHooks:
+    """Guards the folder of an experiment against a second run and against other parameters."""
+
+    def __init__(self) -> None:
+        self._context: KedroContext | None = None
+        self._lock: FileLock | None = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Remember the context; its parameters are compared when a run starts."""
+        self._context = context
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Any) -> None:
+        """Take the experiment's lock and compare parameters with those it began with."""
+        context = self._context
+        if context is None or "params:compress" not in pipeline.inputs() | {
+            name for node in pipeline.nodes for name in node.inputs
+        }:
+            return
+        experiment = experiment_name(context)
+        folder = context.project_path / EXPERIMENTS / experiment
+        folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock(folder, experiment)
+        try:
+            _refuse_mixing(
+                folder / "experiment.json",
+                experiment,
+                result_parameters(context.config_loader["parameters"]),
+            )
+        except BaseException:
+            self._release_lock()
+            raise
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Let others run this experiment."""
+        self._release_lock()
+
+    @hook_impl(tryfirst=True)
+    def on_pipeline_error(self) -> None:
+        """Let others run this experiment."""
+        self._release_lock()
+
+    def _take_lock(self, folder: Path, experiment: str) -> None:
+        holder = folder / ".running"
+        # The operating system drops this lock when its process dies: it cannot go stale.
+        lock = FileLock(folder / ".lock", blocking=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.is_file() else "another process"
+            raise ExperimentError(
+                f"experiment '{experiment}' is being run by {who}: wait for it, or choose another "
+                "name with --params experiment=<name>"
+            ) from None
+        now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
+        holder.write_text(f"process {os.getpid()}, started {now}", encoding="utf-8")
+        self._lock = lock
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def experiment_name(context: KedroContext) -> str:
+    """The folder name of the experiment, refusing what could leave the data folder."""
+    runtime = context._runtime_params or {}
+    name = str(runtime.get("experiment") or context.config_loader["globals"]["experiment"])
+    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
+        raise ExperimentError(
+            f"experiment name {name!r}: use letters, digits, '-', '_' and '.' only"
+        )
+    return name
+
+
+def _refuse_mixing(record: Path, experiment: str, parameters: dict[str, Any]) -> None:
+    """Compare with the record of the experiment, or begin one."""
+    parameters = json.loads(json.dumps(parameters))
+    if record.is_file():
+        known = json.loads(record.read_text(encoding="utf-8"))["parameters"]
+        keys = sorted(known.keys() | parameters.keys())
+        absent = "(not set)"
+        differing = [
+            f"  {key}: {known.get(key, absent)} -> {parameters.get(key, absent)}"
+            for key in keys
+            if known.get(key, absent) != parameters.get(key, absent)
+        ]
+        if differing:
+            raise ExperimentError(
+                f"experiment '{experiment}' was begun with other parameters:\n"
+                + "\n".join(differing)
+                + "\nIts results would be mixed with new ones. Give the new run a name of its own "
+                "(--params experiment=<name>), or delete the old one with "
+                f"`kedro versions --experiment {experiment} --delete`."
+            )
+        return
+    with whole(record) as temporary:
+        begun = datetime.now(UTC).isoformat(timespec="seconds")
+        text = json.dumps({"begun": begun, "parameters": parameters}, indent=1)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+class ReadableErrorHooks:
+    """Shows expected errors as a sentence; anything else keeps its traceback."""
+
+    @hook_impl(trylast=True)
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Turn an error that is meant for people into one without a traceback."""
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, BlockDropError):
+                logger.debug("the run failed", exc_info=error)
+                raise ClickException(str(cause)) from error
+            cause = cause.__cause__
+        if isinstance(error, DatasetError):
+            raise ClickException(str(error)) from error

@@ -1,0 +1,96 @@
+"""The node that makes the uncompressed model. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.config import (
+    BaselineConfig,
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+)
+from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.lineage import first_lineage
+
+
+class BaselineError(BlockDropError):
+    """The uncompressed model cannot be made from what was given."""
+
+
+def make_baseline(
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    scratch: Path,
+    data: DataConfig,
+    detector: DetectorConfig,
+    baseline: BaselineConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, Checkpoint]:
+    """Train the uncompressed model (method.md 3), or take ``baseline.checkpoint``.
+
+    Returns its history (no rows for a given checkpoint) and the checkpoint.
+    """
+    from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.evaluation.validation import held_out_map
+    from tad_blockdrop.training.baseline import new_detector, train_baseline
+    from tad_blockdrop.video.windows import records
+
+    if baseline.source == "checkpoint":
+        return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
+    model = new_detector(detector, len(classes), data, baseline, runtime.seed)
+    held_out = records(videos, instances, classes, "holdout")
+    rate = held_out_map(held_out, classes, data, evaluation, runtime)
+    history = train_baseline(
+        model,
+        records(videos, instances, classes, "train"),
+        baseline,
+        data,
+        runtime,
+        scratch,
+        rate,
+    )
+    metrics = described_costs(model, classes)
+    if rate is not None:
+        metrics["holdout_average"] = rate(model)
+    checkpoint = Checkpoint(
+        weights=weights_of(model.cpu()),
+        detector=detector,
+        kept_blocks=model.kept_blocks,
+        classes=tuple(classes),
+        window=data.window,
+        every=data.every,
+        fps=data.fps,
+        postprocess=evaluation.postprocess,
+        lineage=first_lineage(data, runtime),
+        metrics=metrics,
+    )
+    return history.assign(stage="baseline"), checkpoint
+
+
+def described_costs(model: Any, classes: list[str]) -> dict[str, Any]:
+    """The cost that every checkpoint states: GMACs of one window."""
+    from tad_blockdrop.evaluation.cost import macs
+
+    return {
+        "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks) / 1e9,
+    }
+
+
+def _given(baseline: BaselineConfig, classes: list[str]) -> Checkpoint:
+    assert baseline.checkpoint is not None  # the configuration has seen to it
+    checkpoint = read_checkpoint(Path(baseline.checkpoint))
+    if list(checkpoint.classes) != list(classes):
+        raise BaselineError(
+            f"{baseline.checkpoint} detects {list(checkpoint.classes)}, but this dataset has "
+            f"{list(classes)}: fine-tune on this dataset, or set data.classes_file to the "
+            "checkpoint's classes in their order"
+        )
+    return checkpoint

@@ -1,0 +1,281 @@
+"""Thin nodes of the loop over ``compression``, ``training`` and ``evaluation``.
+
+Heavy imports stand inside the functions: the command line must not pay for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tad_blockdrop.config import (
+    CompressConfig,
+    DataConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+)
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.lineage import child_lineage, model_name
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detector.model import Detector
+
+logger = logging.getLogger(__name__)
+
+STAGES = ("score", "align", "evaluate")
+
+
+@dataclass(frozen=True, eq=False)
+class AlignedModel:
+    """A trained student whose LoRA is not merged yet, with the checkpoint it was made from."""
+
+    model: Detector | None
+    source: Checkpoint
+
+
+def score_blocks(
+    student: Checkpoint,
+    uncompressed: Checkpoint,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    data: DataConfig,
+    compress: CompressConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, float]:
+    """Rank the remaining blocks on the training videos (method.md 4, step 1).
+
+    Returns a table (step, block, criterion, value, rank; no rows once the loop has stopped) and
+    the seconds spent.
+    """
+    from tad_blockdrop.compression.scoring import score_blocks as score
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.training.devices import pick_device, set_threads
+    from tad_blockdrop.video.loading import TestWindows, make_loader
+    from tad_blockdrop.video.windows import records
+
+    step = int(student.lineage["step"]) + 1
+    reason = stop_reason(student, uncompressed, compress)
+    if reason is not None:
+        logger.info("step %d is skipped: %s", step, reason)
+        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank"]), 0.0
+    begin = time.perf_counter()
+    set_threads(runtime.threads)
+    training = records(videos, instances, classes, "train")[: compress.score_videos]
+    loader = make_loader(
+        TestWindows(training, data, data.window.overlap), evaluation.batch, runtime.workers
+    )
+    table = score(
+        from_checkpoint(student, pick_device(runtime)),
+        loader,
+        training,
+        classes,
+        compress,
+        evaluation,
+    )
+    return table.assign(step=step), time.perf_counter() - begin
+
+
+def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
+    """The student without the block that ranks first; unchanged once the loop has stopped."""
+    from tad_blockdrop.compression import dropping
+
+    step = int(student.lineage["step"]) + 1
+    if scores.empty:
+        lineage = child_lineage(student, step=step, dropped_block=None)
+        return replace(student, lineage=lineage | {"skipped": "the loop had stopped"})
+    drop = dropping.choose_block(scores)
+    if drop.tied:
+        logger.warning(
+            "step %d: blocks %s score the same as block %d (%s %.6g); the lowest index is dropped. "
+            "Use more videos for scoring (compress.score_videos) or another compress.criterion",
+            step, drop.tied, drop.block, drop.criterion, drop.value,
+        )  # fmt: skip
+    shorter = dropping.drop_block(student, drop.block)
+    lineage = child_lineage(
+        student, family="progressive", step=step, dropped_block=drop.block,
+        criterion=drop.criterion, score=drop.value, margin=drop.margin,
+    )  # fmt: skip
+    return replace(shorter, lineage=lineage)
+
+
+def keep_all(student: Checkpoint) -> Checkpoint:
+    """The control's stand-in for dropping: the next round, with every block still there."""
+    step = int(student.lineage["step"]) + 1
+    return replace(student, lineage=child_lineage(student, family="control", step=step))
+
+
+def align(
+    dropped: Checkpoint,
+    student: Checkpoint,
+    uncompressed: Checkpoint,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    scratch: Path,
+    data: DataConfig,
+    compress: CompressConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> tuple[AlignedModel, pd.DataFrame, float]:
+    """Align with the teacher (method.md 4, step 3); returns model, history and seconds spent.
+
+    The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
+    before the drop. A skipped step trains nothing.
+    """
+    from tad_blockdrop.compression.alignment import align_model
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.evaluation.validation import held_out_map
+    from tad_blockdrop.video.windows import records
+
+    name, step = model_name(dropped), int(dropped.lineage["step"])
+    if dropped.lineage["skipped"]:
+        nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
+        return AlignedModel(None, dropped), nothing, 0.0
+    begin = time.perf_counter()
+    model = from_checkpoint(dropped)
+    held_out = records(videos, instances, classes, "holdout")
+    history = align_model(
+        model,
+        from_checkpoint(student if compress.teacher == "dynamic" else uncompressed),
+        records(videos, instances, classes, "train"),
+        compress.loss,
+        compress.recipe(step),
+        data,
+        runtime.model_copy(update={"seed": runtime.seed + step}),
+        label=name,
+        scratch=scratch,
+        validate=held_out_map(held_out, classes, data, evaluation, runtime),
+    )
+    history = history.assign(stage=name, step=step)
+    return AlignedModel(model, dropped), history, time.perf_counter() - begin
+
+
+def merge_lora(
+    aligned: AlignedModel,
+    uncompressed: Checkpoint,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    data: DataConfig,
+    compress: CompressConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> Checkpoint:
+    """Fold the LoRA into plain weights (method.md 4, step 4) and rate the held-out videos."""
+    from tad_blockdrop.compression import lora
+    from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.evaluation.cost import macs
+    from tad_blockdrop.evaluation.validation import held_out_map
+    from tad_blockdrop.video.windows import records
+
+    source = aligned.source
+    if aligned.model is None:
+        return source
+    model = aligned.model
+    lora.merge_lora(model)
+    metrics: dict[str, Any] = {
+        "gmacs": macs(source.detector, source.window, len(classes), source.kept_blocks) / 1e9
+    }
+    held_out = records(videos, instances, classes, "holdout")
+    rate = held_out_map(held_out, classes, data, evaluation, runtime)
+    if rate is not None:
+        metrics["holdout_average"] = rate(model)
+    return replace(source, weights=weights_of(model.cpu()), metrics=metrics)
+
+
+def evaluate_step(
+    checkpoint: Checkpoint,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """Detections on the test videos, their average precision (percent) and the seconds spent.
+
+    Both tables carry ``model``; those of a skipped step have no rows.
+    """
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.evaluation.validation import evaluate_test
+    from tad_blockdrop.training.devices import pick_device, set_threads
+
+    if checkpoint.lineage["skipped"]:
+        empty = pd.DataFrame({"model": pd.Series(dtype="str")})
+        return empty, empty.copy(), 0.0
+    begin = time.perf_counter()
+    set_threads(runtime.threads)
+    model = from_checkpoint(checkpoint, pick_device(runtime))
+    name = model_name(checkpoint)
+    detections, precision = evaluate_test(
+        model, videos, instances, classes, data, evaluation, runtime, what=f"evaluating {name}"
+    )
+    precision = precision.assign(
+        model=name,
+        family=checkpoint.lineage["family"],
+        step=int(checkpoint.lineage["step"]),
+        dropped_block=checkpoint.lineage["dropped_block"],
+        kept_blocks=" ".join(map(str, checkpoint.kept_blocks)),
+    )
+    logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
+    return detections.assign(model=name), precision, time.perf_counter() - begin
+
+
+def stop_reason(
+    student: Checkpoint, uncompressed: Checkpoint, compress: CompressConfig
+) -> str | None:
+    """Why the loop ends before another block is dropped, or None (``compress.stop``)."""
+    stop, metrics = compress.stop, student.metrics
+    if student.lineage["skipped"]:
+        return str(student.lineage["skipped"])
+    if stop.max_gmacs is not None and metrics["gmacs"] <= stop.max_gmacs:
+        return f"{metrics['gmacs']:.3g} GMACs are within compress.stop.max_gmacs {stop.max_gmacs}"
+    lost = _lost(student, uncompressed)
+    if stop.max_loss is not None and lost > stop.max_loss:
+        return (
+            f"{lost:.2f} average mAP points lost on the held-out videos, more than "
+            f"compress.stop.max_loss {stop.max_loss}"
+        )
+    return None
+
+
+def _lost(student: Checkpoint, uncompressed: Checkpoint) -> float:
+    """Average mAP points lost on held-out videos; 0 where nothing is held out."""
+    reference = uncompressed.metrics.get("holdout_average", 0.0)
+    return float(reference - student.metrics.get("holdout_average", reference))
+
+
+def select_final(
+    uncompressed: Checkpoint, compress: CompressConfig, *steps: Checkpoint
+) -> Checkpoint:
+    """The model to use: the last step, or the shortest within ``compress.stop.max_loss``."""
+    taken = [step for step in steps if not step.lineage["skipped"]]
+    if compress.select == "within_tolerance":
+        limit = compress.stop.max_loss or 0.0
+        taken = [step for step in taken if _lost(step, uncompressed) <= limit]
+    return taken[-1] if taken else uncompressed
+
+
+def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:
+    """All rows, in the order given; tables of skipped steps have none."""
+    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+
+
+def collect_checkpoints(*checkpoints: Checkpoint) -> list[Checkpoint]:
+    """The checkpoints of the steps that were taken."""
+    return [checkpoint for checkpoint in checkpoints if not checkpoint.lineage["skipped"]]
+
+
+def collect_seconds(*seconds: float) -> pd.DataFrame:
+    """Columns step, score, align, evaluate; ``seconds`` come step by step in that order."""
+    n = len(STAGES)
+    rows = [seconds[i : i + n] for i in range(0, len(seconds), n)]
+    table = pd.DataFrame(rows, columns=list(STAGES))
+    return table.assign(step=range(1, len(rows) + 1))

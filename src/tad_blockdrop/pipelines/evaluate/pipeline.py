@@ -1,0 +1,47 @@
+"""The uncompressed model and the one-shot reference on the test videos; costs of all models."""
+
+from kedro.pipeline import Node, Pipeline
+
+from tad_blockdrop.pipelines.compress.nodes import evaluate_step
+from tad_blockdrop.pipelines.evaluate import nodes
+
+DATASET = ["videos", "instances", "classes"]
+
+
+def create_pipeline() -> Pipeline:
+    """Test metrics of the references, and ``cost_table``."""
+    return Pipeline(
+        [
+            Node(
+                evaluate_step,
+                inputs=[
+                    "baseline_checkpoint", *DATASET,
+                    "params:data", "params:evaluation", "params:runtime",
+                ],
+                outputs=["baseline_detections", "baseline_metrics"],
+                name="evaluate_baseline",
+                namespace="evaluate",
+            ),
+            Node(
+                nodes.evaluate_one_shot,
+                inputs=[
+                    "baseline_checkpoint", "score_table", *DATASET,
+                    "params:data", "params:compress", "params:evaluation", "params:report",
+                    "params:runtime",
+                ],
+                outputs=["one_shot_detections", "one_shot_metrics"],
+                name="evaluate_one_shot",
+                namespace="evaluate",
+            ),
+            Node(
+                nodes.measure_costs,
+                inputs=[
+                    "baseline_checkpoint", "step_checkpoints",
+                    "params:evaluation", "params:runtime",
+                ],
+                outputs="cost_table",
+                name="measure_costs",
+                namespace="evaluate",
+            ),
+        ]
+    )  # fmt: skip

@@ -1,0 +1,49 @@
+"""Where a checkpoint comes from: what every node that makes one writes into its metadata."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from tad_blockdrop.config import DataConfig, RuntimeConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+
+PACKAGES = ("tad-blockdrop", "torch", "timm", "peft", "accelerate", "kedro", "numpy", "pandas")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+
+
+def first_lineage(data: DataConfig, runtime: RuntimeConfig) -> dict[str, Any]:
+    """The lineage of an uncompressed model."""
+    return {
+        "family": "uncompressed",
+        "step": 0,
+        "dropped_block": None,
+        "skipped": None,
+        "parent": None,
+        "dataset": data.name,
+        "provenance": data.provenance,
+        "seed": runtime.seed,
+        "versions": versions(),
+    }
+
+
+def child_lineage(parent: Checkpoint, **changes: Any) -> dict[str, Any]:
+    """The lineage of a model made from ``parent``: its hash, and what is different now."""
+    return (
+        parent.lineage
+        | {"parent": weights_hash(parent.weights), "versions": versions(), "skipped": None}
+        | changes
+    )
+
+
+def model_name(checkpoint: Checkpoint) -> str:
+    """How tables and plots call a model: ``uncompressed``, ``step_01``, ``control_02``."""
+    family, step = checkpoint.lineage["family"], checkpoint.lineage["step"]
+    if family == "uncompressed":
+        return "uncompressed"
+    return f"{'step' if family == 'progressive' else family}_{step:02d}"

@@ -1,0 +1,78 @@
+"""Device, threads, precision and random numbers of a run.
+
+Determinism. On the CPU the same seed and the same number of threads give the same bits; another
+number of threads may change the order of sums. On CUDA ``seed_all`` switches to deterministic
+kernels; the few operations that have none warn and may differ between runs in the last bits. On
+MPS Apple offers no such switch: runs agree to rounding only.
+"""
+
+import os
+import random
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from tad_blockdrop.config import RuntimeConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def pick_device(runtime: RuntimeConfig) -> torch.device:
+    """The device asked for; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises ValueError if this machine does not have it, or it cannot do ``runtime.precision``.
+    """
+    found = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    name: str = runtime.device
+    if name == "auto":
+        name = next(kind for kind, there in found.items() if there)
+    if not found[name]:
+        raise ValueError(
+            f"runtime.device is '{name}', but PyTorch {torch.__version__} finds no such device "
+            "here: install a build for it, or set runtime.device to 'auto'"
+        )
+    if name == "cpu" and runtime.precision == "fp16":
+        raise ValueError("runtime.precision 'fp16' needs a GPU: on the CPU use 'bf16' or 'fp32'")
+    return torch.device(name)
+
+
+def make_accelerator(runtime: RuntimeConfig) -> "Accelerator":
+    """Accelerate's view of the device and precision.
+
+    It keeps one setting per process; a run with another device or precision replaces it.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    device = pick_device(runtime)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    precision = "no" if runtime.precision == "fp32" else runtime.precision
+    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit the CPU threads of the model; none leaves PyTorch's choice."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def seed_all(seed: int) -> None:
+    """Seed Python, NumPy and PyTorch on every device; deterministic kernels on CUDA."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    if torch.cuda.is_available():
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """An independent seed for each epoch, so that an epoch needs no history to be repeated."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])

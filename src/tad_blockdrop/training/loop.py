@@ -1,0 +1,210 @@
+"""The one training loop, for the baseline and for every alignment: they differ in their loss."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from tad_blockdrop.config import RuntimeConfig, TrainConfig
+from tad_blockdrop.training.devices import epoch_seed, make_accelerator, seed_all
+from tad_blockdrop.training.ema import Ema
+from tad_blockdrop.training.groups import parameter_groups
+from tad_blockdrop.training.progress import TrainingProgress
+from tad_blockdrop.training.schedule import warmup_cosine
+from tad_blockdrop.training.state import TrainingState, fingerprint
+from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+Loss = Callable[[Batch, float], Mapping[str, Tensor]]
+Validate = Callable[[nn.Module], float]
+
+MAX_OVERFLOWS = 30  # fp16 steps skipped in a row before the run is given up
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message names epoch, step and videos."""
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    dataset: TrainingWindows,
+    config: TrainConfig,
+    runtime: RuntimeConfig,
+    scratch: Path | None,
+    validate: Validate | None,
+    label: str,
+    identity: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Train what ``requires_grad`` in ``model``, in place, and return the history.
+
+    ``loss(batch, epoch)`` runs the model on a batch that is on the device, at a fractional epoch
+    from 0, and returns named scalars, of which ``total`` is minimised. A loss that is an
+    ``nn.Module`` is moved to the device too and its buffers become part of the resumable state.
+    ``validate(model)`` returns a metric to maximise, on held-out training videos; it is given the
+    averaged weights in evaluation mode after each epoch.
+
+    The model ends, in evaluation mode, with the averaged weights of the last epoch, or of the one
+    that ``validate`` liked best (the earliest of equals; non-finite metrics never win).
+
+    With ``scratch`` the run can be killed and called again with the same arguments: it goes on
+    after the last whole epoch and ends with the same bits. A state of other settings or weights
+    is not used; ``identity`` adds what else the result depends on (JSON values: the loss's
+    settings, the data's). The caller removes it with ``state.clear`` after saving the result.
+
+    History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
+    of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
+    clipping) and ``metric``. Raises TrainingError on a non-finite loss or gradient.
+    """
+    run = _Run(model, loss, dataset, config, runtime)
+    settings = {
+        "label": label,
+        "train": config.model_dump(mode="json"),
+        "seed": runtime.seed,
+        "precision": runtime.precision,
+        "windows": len(dataset),
+        "identity": dict(identity or {}),
+    }
+    mark = fingerprint(run.state.modules, settings) if scratch else ""
+    if scratch:
+        run.state.restore(scratch, mark)
+    with TrainingProgress(label, config.stop, run.steps, run.state.epochs) as progress:
+        while run.state.epochs < config.stop:
+            row = run.epoch(progress)
+            if validate:
+                row["metric"] = run.judge(validate)
+            run.state.history.append(row)
+            run.state.epochs += 1
+            if scratch:
+                run.state.save(scratch, mark)
+            progress.epoch(run.state.epochs, row)
+    run.finish()
+    return pd.DataFrame(run.state.history).astype({"epoch": "int64", "steps": "int64"})
+
+
+class _Run:
+    """The moving parts of one call of ``train``."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        dataset: TrainingWindows,
+        config: TrainConfig,
+        runtime: RuntimeConfig,
+    ) -> None:
+        self.model, self.loss, self.dataset, self.config = model, loss, dataset, config
+        self.seed = runtime.seed
+        self.accelerator: Accelerator = make_accelerator(runtime)
+        modules = {"model": model} | ({"loss": loss} if isinstance(loss, nn.Module) else {})
+        for module in modules.values():
+            module.to(self.accelerator.device)
+        self.loader = make_loader(dataset, config.batch, runtime.workers, runtime.seed)
+        self.steps = math.ceil(len(self.loader) / config.accumulate)
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        self.parameters = list(trained.values())
+        groups = parameter_groups(model, config)
+        self.peaks = [group["lr"] for group in groups]
+        adamw = torch.optim.AdamW(groups, betas=config.betas, fused=True)
+        self.optimizer = self.accelerator.prepare_optimizer(adamw)
+        self.overflows = 0
+        ema = Ema(trained, config.ema)
+        self.state = TrainingState(modules, adamw, ema, self.accelerator.scaler)
+
+    def epoch(self, progress: TrainingProgress) -> dict[str, float]:
+        """Train for one epoch; returns its row of the history."""
+        number, batches = self.state.epochs, len(self.loader)
+        self.model.train()
+        self.dataset.set_epoch(number)
+        iterator = iter(self.loader)
+        # After the iterator: making one draws a random number, unless old workers are used again.
+        seed_all(epoch_seed(self.seed, number))
+        terms: list[dict[str, Tensor]] = []
+        norms: list[float] = []
+        for step in range(self.steps):
+            size = min(self.config.accumulate, batches - len(terms))
+            videos: list[str] = []
+            for _ in range(size):
+                batch = next(iterator)
+                videos += (window.video_id for window in batch.windows)
+                terms.append(self._backward(batch, number + len(terms) / batches, size))
+            total = torch.stack([values["total"] for values in terms[-size:]]).mean()
+            total_value, norm = self._update(number * self.steps + step, total, videos)
+            norms.append(norm)
+            progress.step(total_value, self.optimizer.param_groups[0]["lr"])
+        finite = [norm for norm in norms if math.isfinite(norm)]
+        return {
+            "epoch": number + 1,
+            "steps": (number + 1) * self.steps,
+            **{f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups},
+            **_means(terms),
+            "grad_norm": sum(finite) / max(len(finite), 1),
+        }
+
+    def judge(self, validate: Validate) -> float:
+        """The metric of the averaged weights; they are kept if they are the best so far."""
+        self.model.eval()
+        with self.state.ema.applied(), torch.no_grad():
+            metric = float(validate(self.model))
+        best = self.state.best_metric
+        if math.isfinite(metric) and (best is None or metric > best):
+            self.state.best_metric = metric
+            self.state.best = {
+                name: value.to("cpu", copy=True) for name, value in self.state.ema.state().items()
+            }
+        return metric
+
+    def finish(self) -> None:
+        """Leave the weights to evaluate in the model."""
+        self.state.ema.put(self.state.best or self.state.ema.state())
+        self.optimizer.zero_grad()
+        self.model.eval()
+
+    def _backward(self, batch: Batch, epoch: float, share: int) -> dict[str, Tensor]:
+        """Add the gradients of one batch, one of ``share`` of a step; the detached terms."""
+        with self.accelerator.autocast():
+            values = self.loss(batch.to(self.accelerator.device, non_blocking=True), epoch)
+        self.accelerator.backward(values["total"] / share)
+        return {name: value.detach() for name, value in values.items()}
+
+    def _update(self, step: int, total: Tensor, videos: list[str]) -> tuple[float, float]:
+        """One optimiser step over the gathered gradients; returns (loss, gradient norm)."""
+        spanned, warmup = self.config.epochs * self.steps, self.config.warmup * self.steps
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = warmup_cosine(step, spanned, warmup, peak)
+        norm = self.accelerator.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        # The only wait for the device in a step.
+        total_value, norm_value = torch.stack((total.float(), norm.float())).tolist()
+        self._check(step, total_value, norm_value, videos)
+        self.optimizer.step()
+        if not self.optimizer.step_was_skipped:
+            self.state.ema.update()
+        self.optimizer.zero_grad()
+        return total_value, norm_value
+
+    def _check(self, step: int, total: float, norm: float, videos: list[str]) -> None:
+        """Raise TrainingError on numbers that would spoil the weights."""
+        # fp16 gradients overflow now and then by design: that step is skipped, the scale halved.
+        overflow = self.accelerator.scaler is not None and not math.isfinite(norm)
+        self.overflows = self.overflows + 1 if overflow else 0
+        if math.isfinite(total) and (math.isfinite(norm) or 0 < self.overflows < MAX_OVERFLOWS):
+            return
+        what = "loss" if not math.isfinite(total) else "gradient"
+        raise TrainingError(
+            f"the {what} is not finite (loss {total}, gradient norm {norm}) in epoch "
+            f"{step // self.steps + 1}, step {step % self.steps + 1} of {self.steps}, on "
+            f"{', '.join(dict.fromkeys(videos))}: look at these videos, lower the learning rates "
+            "or raise runtime.precision; the state of the last whole epoch is kept"
+        )
+
+
+def _means(terms: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
+    """The mean of each loss term over the batches of an epoch."""
+    table = torch.stack([torch.stack(list(values.values())).float() for values in terms])
+    return dict(zip(terms[0], table.double().mean(dim=0).tolist(), strict=True))

@@ -1,0 +1,60 @@
+"""The rule between samples, source frames and seconds: sample i is shown at second i / rate.
+
+Seconds count from the first frame. Three cases, all exact at both ends:
+
+- every k-th frame of a constant-rate video: sample i is frame ``i*k``;
+- another rate, constant-rate video: the frame on screen at second ``i / rate``;
+- variable frame rate: the same, by the decoder's timestamps (every k-th frame then means the
+  mean rate divided by k).
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.int64]
+Seconds = npt.NDArray[np.float64]
+
+# Of a frame: rates are floats, and i / rate must land on a frame that starts exactly there.
+EPSILON = 1e-6
+
+
+def sampling_rate(file_rate: float, every: int | None, fps: float | None) -> float:
+    """Samples per second: ``file_rate / every`` or ``fps``; exactly one of the two is given."""
+    if every is not None:
+        return file_rate / every
+    if fps is None:
+        raise ValueError("give every (each k-th frame) or fps (samples per second)")
+    return fps
+
+
+def count_samples(n_frames: int, file_rate: float, rate: float) -> int:
+    """How many samples a constant-rate video holds: those with second below its duration.
+
+    With ``rate = file_rate / k`` that is ``ceil(n_frames / k)``.
+    """
+    return max(1, math.ceil((n_frames - EPSILON) * rate / file_rate))
+
+
+def source_indices(samples: Indices, n_frames: int, file_rate: float, rate: float) -> Indices:
+    """Frames (n,) of a constant-rate video of ``n_frames`` that show the samples (n,)."""
+    frames = np.floor(np.asarray(samples) * (file_rate / rate) + EPSILON).astype(np.int64)
+    return np.clip(frames, 0, n_frames - 1)
+
+
+def count_samples_at(duration: float, rate: float) -> int:
+    """How many samples a variable-rate video of ``duration`` seconds holds."""
+    return max(1, math.ceil(duration * rate - EPSILON))
+
+
+def source_indices_at(samples: Indices, times: Seconds, rate: float, tick: float) -> Indices:
+    """Frames (n,) on screen at second ``samples / rate``, of a video whose frames start at ``times``.
+
+    ``times`` (frames,): seconds, increasing, the first 0. ``tick``: the seconds of one unit of the
+    file's clock; starts are rounded to it, so a frame counts as shown half a tick early (at most
+    a millisecond).
+    """
+    early = min(tick / 2, 1e-3) + 1e-9
+    frames = np.searchsorted(times - early, np.asarray(samples) / rate, side="right") - 1
+    return np.clip(frames, 0, len(times) - 1).astype(np.int64)

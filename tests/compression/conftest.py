@@ -1,0 +1,68 @@
+"""A detector small enough to run in milliseconds, and windows for it."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from tad_blockdrop.config import (
+    BackboneConfig,
+    DetectorConfig,
+    HeadConfig,
+    PyramidConfig,
+    WindowConfig,
+)
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows import Window
+
+WINDOW = WindowConfig(frames=32, grid=16, crop=16, short_side=16)
+DETECTOR = DetectorConfig(
+    backbone=BackboneConfig(width=16, depth=5, heads=2, patch=8, pretrain_size=16),
+    pyramid=PyramidConfig(width=8, heads=2, embed_layers=1, stem_blocks=0, levels=2),
+    head=HeadConfig(tower_layers=1, ranges=((0, 4), (4, 10000))),
+)
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def make_detector() -> Callable[..., Detector]:
+    """Builds the small detector with weights large enough that every block matters."""
+
+    def make(
+        seed: int = 0,
+        n_classes: int = 3,
+        kept: Sequence[int] | None = None,
+        config: DetectorConfig = DETECTOR,
+    ) -> Detector:
+        torch.manual_seed(seed)
+        model = Detector(config, n_classes, WINDOW)
+        for parameter in model.parameters():
+            parameter.data.add_(0.2 * torch.randn_like(parameter))
+        torch.nn.init.constant_(model.head.regress.bias, 4.0)  # segments of some length at every point
+        for index in sorted(set(model.kept_blocks) - set(kept or model.kept_blocks)):
+            model.drop_block(index)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Two windows: one with two actions, one padded and without any."""
+    generator = torch.Generator().manual_seed(7)
+    size = (2, WINDOW.frames, WINDOW.crop, WINDOW.crop, 3)
+    frames = torch.randint(0, 256, size, generator=generator, dtype=torch.uint8)
+    mask = torch.ones(2, WINDOW.grid, dtype=torch.bool)
+    mask[1, 10:] = False
+    segments = [torch.tensor([[1.0, 5.0], [6.0, 15.0]]), torch.zeros(0, 2)]
+    labels = [torch.tensor([0, 2]), torch.zeros(0, dtype=torch.int64)]
+    windows = [
+        Window("a", 0, np.arange(32), 32, segments[0].numpy(), labels[0].numpy()),
+        Window("b", 0, np.minimum(np.arange(32), 19), 20, segments[1].numpy(), labels[1].numpy()),
+    ]
+    return Batch(frames, mask, segments, labels, windows)

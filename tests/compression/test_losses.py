@@ -1,0 +1,332 @@
+"""The terms against closed forms, brute force in float64, and what must be zero."""
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tad_blockdrop.compression.losses import (
+    AlignLoss,
+    bernoulli_loss,
+    dkd_loss,
+    dkd_warmup,
+    feature_loss,
+    gram_distance,
+    kl_loss,
+    observe,
+    relation_loss,
+    segment_loss,
+)
+from tad_blockdrop.config import AlignLossConfig
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.video.loading import Batch
+
+MakeDetector = Callable[..., Detector]
+
+ALL_TERMS = ("cls", "reg", "out", "mid", "out_rel", "mid_rel", "kd_cls", "kd_reg")
+DISTILLATION = ALL_TERMS[2:]
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def kl(p: np.ndarray, q: np.ndarray) -> float:
+    terms = np.where(p > 0, p * (np.log(np.maximum(p, 1e-300)) - np.log(q)), 0.0)
+    return float(terms.sum())
+
+
+# --- features -----------------------------------------------------------------------------------
+
+
+def test_feature_loss_averages_the_students_blocks_only() -> None:
+    student = {0: torch.zeros(2, 3, 4), 3: torch.ones(2, 3, 4)}
+    teacher = {i: torch.full((2, 3, 4), float(i)) for i in range(5)}
+    assert feature_loss(student, teacher).item() == pytest.approx((0 + 4) / 2)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 12), st.floats(1e-6, 10))
+def test_gram_distance_is_that_of_the_gram_matrices(n: int, width: int, apart: float) -> None:
+    a = normal(2, n, width, seed=1)
+    b = a + apart * normal(2, n, width, seed=2)
+    z_a, z_b = a.double().numpy() / n, b.double().numpy() / n
+    gram = z_a @ z_a.transpose(0, 2, 1) - z_b @ z_b.transpose(0, 2, 1)
+    size = np.linalg.norm(z_a - z_b) ** 2 * np.linalg.norm(z_a + z_b) ** 2
+    found = gram_distance(a, b).double().numpy()
+    np.testing.assert_allclose(found, (gram**2).sum((1, 2)), rtol=1e-5, atol=1e-6 * size)
+
+
+def test_gram_distance_keeps_its_accuracy_close_to_the_teacher() -> None:
+    """800 tokens of 384 channels, one part in 10,000 apart: differences of squares would fail."""
+    a = normal(1, 800, 384, seed=1) + 3
+    b = a + 1e-4 * normal(1, 800, 384, seed=2)
+    z_a, z_b = a.double() / 800, b.double() / 800
+    exact = (z_a @ z_a.mT - z_b @ z_b.mT).square().sum()
+    assert gram_distance(a, b).item() == pytest.approx(exact.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 9, 4), (2, 4, 9)])
+def test_gram_distance_has_the_gradient_of_its_definition(shape: tuple[int, ...]) -> None:
+    a, b = normal(*shape, seed=1).requires_grad_(), normal(*shape, seed=2)
+    gram_distance(a, b).sum().backward()
+    z = (a.detach() / shape[1]).double().requires_grad_()
+    w = b.double() / shape[1]
+    (z @ z.mT - w @ w.mT).square().sum().backward()
+    assert a.grad is not None
+    assert z.grad is not None
+    torch.testing.assert_close(a.grad.double(), z.grad / shape[1], rtol=1e-4, atol=1e-8)
+
+
+def test_relation_loss_averages_clips_and_blocks() -> None:
+    student = {1: normal(3, 6, 2, seed=1), 4: normal(3, 6, 2, seed=2)}
+    teacher = {i: normal(3, 6, 2, seed=10 + i) for i in range(5)}
+    each = [gram_distance(student[i], teacher[i]) for i in (1, 4)]
+    expected = torch.cat(each).mean().item()
+    assert relation_loss(student, teacher).item() == pytest.approx(expected)
+
+
+# --- classes ------------------------------------------------------------------------------------
+
+
+@given(st.floats(0.5, 10))
+def test_kl_loss_is_torchs_batch_mean(temperature: float) -> None:
+    student, teacher = normal(7, 5, seed=1) * 4, normal(7, 5, seed=2) * 4
+    expected = F.kl_div(
+        F.log_softmax(student / temperature, 1), F.softmax(teacher / temperature, 1),
+        reduction="batchmean",
+    )  # fmt: skip
+    found = kl_loss(student, teacher, temperature).item()
+    assert found == pytest.approx(temperature**2 * expected.item(), rel=1e-4)
+
+
+def test_bernoulli_loss_by_hand() -> None:
+    student, teacher = normal(6, 3, seed=1) * 3, normal(6, 3, seed=2) * 3
+    p, q = (1 / (1 + np.exp(-x.double().numpy() / 2)) for x in (teacher, student))
+    expected = 4 * (kl(p, q) + kl(1 - p, 1 - q)) / 6
+    assert bernoulli_loss(student, teacher, 2.0).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_bernoulli_loss_of_two_complementary_logits_is_twice_the_softmax_loss() -> None:
+    """(σ(x), σ(-x)) is the softmax of (x / 2, -x / 2): one binary question, asked twice."""
+    s, t = normal(9, 1, seed=1), normal(9, 1, seed=2)
+    twice = bernoulli_loss(torch.cat([s, -s], 1), torch.cat([t, -t], 1), 1.0)
+    once = kl_loss(torch.cat([s / 2, -s / 2], 1), torch.cat([t / 2, -t / 2], 1), 1.0)
+    assert twice.item() == pytest.approx(2 * once.item(), rel=1e-5)
+
+
+def test_dkd_loss_by_hand_with_points_of_one_two_and_no_classes() -> None:
+    student, teacher = normal(5, 4, seed=1) * 3, normal(5, 4, seed=2) * 3
+    target = torch.tensor(
+        [[1, 0, 0, 0], [0, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+    ).bool()
+    p, q = (softmax(x.double().numpy() / 3.5) for x in (teacher, student))
+    tckd = nckd = 0.0
+    for i in (0, 2, 3):
+        own = target[i].numpy()
+        pair_p, pair_q = (np.array([x[own].sum(), x[~own].sum()]) for x in (p[i], q[i]))
+        tckd += kl(pair_p, pair_q)
+        nckd += kl(p[i][~own] / pair_p[1], q[i][~own] / pair_q[1])
+    expected = 3.5**2 * (1.5 * tckd + 6 * nckd) / 5
+    found = dkd_loss(student, teacher, target, 3.5, alpha=1.5, beta=6.0)
+    assert found.item() == pytest.approx(expected, rel=1e-5)
+
+
+@given(st.floats(0.5, 5), st.integers(2, 8))
+def test_kl_decomposes_into_the_two_parts_of_dkd(temperature: float, n_classes: int) -> None:
+    """KD = TCKD + (1 - p_target) · NCKD, the identity that decoupled distillation starts from."""
+    student, teacher = normal(1, n_classes, seed=3) * 2, normal(1, n_classes, seed=4) * 2
+    target = F.one_hot(torch.tensor([1]), n_classes).bool()
+    rest = 1 - F.softmax(teacher / temperature, 1)[0, 1].item()
+    whole = kl_loss(student, teacher, temperature).item()
+    parts = dkd_loss(student, teacher, target, temperature, alpha=1.0, beta=rest).item()
+    assert parts == pytest.approx(whole, rel=1e-3, abs=1e-6)
+
+
+def test_dkd_survives_extreme_logits_and_points_with_every_class() -> None:
+    student = torch.tensor([[300.0, -300.0], [5.0, 1.0]], requires_grad=True)
+    teacher = torch.tensor([[-300.0, 300.0], [0.0, 2.0]])
+    loss = dkd_loss(student, teacher, torch.tensor([[True, False], [True, True]]), 3.5, 1, 6)
+    loss.backward()
+    assert student.grad is not None
+    assert torch.isfinite(loss)
+    assert torch.isfinite(student.grad).all()
+    assert student.grad[1].abs().max() < 1e-6  # all mass is on targets: nothing to tell apart
+
+
+def test_dkd_warms_up_linearly() -> None:
+    assert [dkd_warmup(e, 5) for e in (0, 2.5, 5, 50)] == [0, 0.5, 1, 1]
+    assert dkd_warmup(0, 0) == 1
+
+
+# --- segments, and nothing to compare -----------------------------------------------------------
+
+
+def test_segment_loss_by_hand() -> None:
+    student = torch.tensor([[0.0, 4.0], [0.0, 2.0]])
+    teacher = torch.tensor([[2.0, 6.0], [6.0, 10.0]])
+    overlapping = 1 - 2 / 6 + (2 / 6) ** 2
+    apart = 1 - 0 + (7 / 10) ** 2
+    found = segment_loss(student, teacher).item()
+    assert found == pytest.approx((overlapping + apart) / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: segment_loss(x[:0, :2], x[:0, :2].detach()),
+        lambda x: kl_loss(x[:0], x[:0].detach(), 3.5),
+        lambda x: bernoulli_loss(x[:0], x[:0].detach(), 3.5),
+        lambda x: dkd_loss(x, x.detach() + 1, torch.zeros(4, 3).bool(), 3.5, 1, 6),
+    ],
+)
+def test_nothing_to_compare_is_a_zero_with_zero_gradient(loss) -> None:  # type: ignore[no-untyped-def]
+    x = normal(4, 3).requires_grad_()
+    value = loss(x)
+    value.backward()
+    assert value.item() == 0
+    assert x.grad is not None
+    assert x.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize("n_tokens", [3, 30])
+def test_a_student_like_its_teacher_has_nothing_to_learn(n_tokens: int) -> None:
+    tokens = {0: normal(2, n_tokens, 8)}
+    logits = normal(6, 3)
+    target = F.one_hot(torch.tensor([0, 1, 2, 0, 1, 2]), 3).bool()
+    for zero in (
+        feature_loss(tokens, tokens),
+        relation_loss(tokens, tokens),
+        kl_loss(logits, logits, 3.5),
+        bernoulli_loss(logits, logits, 3.5),
+        dkd_loss(logits, logits, target, 3.5, 1.0, 6.0),
+    ):
+        assert zero.item() == pytest.approx(0, abs=1e-6)
+
+
+# --- the sum ------------------------------------------------------------------------------------
+
+
+def everything(**changes: object) -> AlignLossConfig:
+    return AlignLossConfig(**{**dict.fromkeys(ALL_TERMS, 1.0), **changes})  # type: ignore[arg-type]
+
+
+def test_distillation_vanishes_for_the_teacher_itself(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    teacher = make_detector()
+    terms = AlignLoss(everything(), teacher)(copy.deepcopy(teacher), batch, 0)
+    assert set(terms) == {*ALL_TERMS, "total"}
+    for name in DISTILLATION:
+        assert terms[name].item() == pytest.approx(0, abs=1e-6), name
+    assert terms["total"].item() == pytest.approx(
+        (terms["cls"] + terms["reg"]).item(), rel=1e-5
+    )
+
+
+def test_total_is_the_weighted_sum_and_reaches_every_parameter(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    weights = {name: 0.5 + i for i, name in enumerate(ALL_TERMS)}
+    student = make_detector(seed=1, kept=(0, 2, 4)).requires_grad_()
+    terms = AlignLoss(everything(**weights), make_detector(seed=2))(student, batch, 0)
+    expected = sum(weights[name] * terms[name].item() for name in ALL_TERMS)
+    assert terms["total"].item() == pytest.approx(expected, rel=1e-5)
+    terms["total"].backward()
+    untouched = [n for n, p in student.named_parameters() if p.grad is None]
+    assert untouched == []
+
+
+def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    teacher = make_detector(seed=2).train()
+    before = {k: v.clone() for k, v in teacher.state_dict().items()}
+    student = make_detector(seed=1).train().requires_grad_()
+    AlignLoss(everything(), teacher)(student, batch, 0)["total"].backward()
+    assert not teacher.training
+    assert all(p.grad is None for p in teacher.parameters())
+    assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ALL_TERMS)
+def test_a_term_of_weight_zero_is_neither_computed_nor_added(
+    make_detector: MakeDetector, batch: Batch, name: str
+) -> None:
+    student, teacher = make_detector(seed=1, kept=(0, 1, 3)), make_detector(seed=2)
+    whole = AlignLoss(everything(), teacher)(student, batch, 0)
+    less = AlignLoss(everything(**{name: 0.0}), teacher)(student, batch, 0)
+    assert set(whole) - set(less) == {name}
+    assert less["total"].item() == pytest.approx(
+        whole["total"].item() - whole[name].item(), rel=1e-4
+    )
+
+
+def test_observe_is_the_teachers_forward_with_only_what_was_asked(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    teacher = make_detector(kept=(0, 1, 3, 4))
+    found = observe(teacher, batch, outs={0, 3}, mids={4})
+    with torch.no_grad():
+        expected = teacher(batch.frames, batch.mask, return_blocks=True)
+    assert (set(found.blocks), set(found.mids)) == ({0, 3}, {4})
+    assert torch.equal(found.blocks[3], expected.blocks[3])
+    assert torch.equal(found.mids[4], expected.mids[4])
+    assert torch.equal(found.logits, expected.logits)
+    assert torch.equal(found.offsets, expected.offsets)
+
+
+def test_segments_are_compared_where_the_ground_truth_is_positive(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    """Without any action there is no such point, however much the segments differ."""
+    student, teacher = make_detector(seed=1), make_detector(seed=2)
+    with_actions = AlignLoss(everything(), teacher)(student, batch, 0)
+    empty = Batch(
+        batch.frames, batch.mask, [batch.segments[1]] * 2, [batch.labels[1]] * 2, batch.windows
+    )
+    without = AlignLoss(everything(), teacher)(student, empty, 0)
+    assert with_actions["kd_reg"].item() > 0
+    assert without["kd_reg"].item() == 0
+
+
+def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    config = AlignLossConfig(kd_kind="dkd", out=0, kd_reg=0)
+    student = make_detector(seed=1)
+    sharp = AlignLoss(config, make_detector(seed=2))
+    early, half, full = (sharp(student, batch, epoch) for epoch in (0, 2.5, 5))
+    assert half["kd_cls"].item() == early["kd_cls"].item() > 0
+    base = (early["cls"] + early["reg"]).item()
+    added = [(x["total"]).item() - base for x in (early, half, full)]
+    assert added == pytest.approx([0, 0.5 * full["kd_cls"].item(), full["kd_cls"].item()], rel=1e-3)
+
+    head = student.config.head.model_copy(update={"label_smoothing": 0.1})
+    smoothing = student.config.model_copy(update={"head": head})
+    smooth = AlignLoss(config, make_detector(seed=2, config=smoothing))(student, batch, 0)
+    assert smooth["cls"].item() != early["cls"].item()
+    assert smooth["kd_cls"].item() == early["kd_cls"].item()
+
+
+@pytest.mark.parametrize("kind", ["kl", "dkd"])
+def test_softmax_distillation_of_one_class_is_refused(
+    make_detector: MakeDetector, batch: Batch, kind: str
+) -> None:
+    teacher = make_detector(n_classes=1)
+    with pytest.raises(ValueError, match="set compress.loss.kd_kind to 'bernoulli'"):
+        AlignLoss(AlignLossConfig(kd_kind=kind), teacher)  # type: ignore[arg-type]
+    one = Batch(batch.frames, batch.mask, batch.segments, [x * 0 for x in batch.labels], [])
+    loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), teacher)
+    assert loss(make_detector(seed=1, n_classes=1), one, 0)["kd_cls"].item() > 0
