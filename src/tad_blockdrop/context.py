@@ -28,9 +28,8 @@ def validate_parameters(raw: dict[str, Any]) -> Parameters:
     Raises:
         ParameterError: one line per problem, each naming its key.
     """
-    known = {key: value for key, value in raw.items() if key != "experiment"}
     try:
-        return Parameters.model_validate(known)
+        return Parameters.model_validate(raw)
     except ValidationError as error:
         lines = ["the parameters cannot be used:"]
         for problem in error.errors():

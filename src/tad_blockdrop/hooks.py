@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -65,12 +66,18 @@ class ExperimentHooks:
 
     def __init__(self) -> None:
         self._context: KedroContext | None = None
+        self._catalog: Any = None
         self._lock: FileLock | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Remember the context; its parameters are compared when a run starts."""
         self._context = context
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any) -> None:
+        """Remember the catalog, to find scratch folders in it."""
+        self._catalog = catalog
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Any) -> None:
@@ -80,7 +87,8 @@ class ExperimentHooks:
             name for node in pipeline.nodes for name in node.inputs
         }:
             return
-        experiment = experiment_name(context)
+        parameters = context.config_loader["parameters"]
+        experiment = parameters["experiment"]
         folder = context.project_path / EXPERIMENTS / experiment
         folder.mkdir(parents=True, exist_ok=True)
         self._take_lock(folder, experiment)
@@ -88,11 +96,19 @@ class ExperimentHooks:
             _refuse_mixing(
                 folder / "experiment.json",
                 experiment,
-                result_parameters(context.config_loader["parameters"]),
+                result_parameters(parameters),
             )
         except BaseException:
             self._release_lock()
             raise
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Once a checkpoint is saved, the resumable state it grew from is of no use."""
+        if self._catalog is not None and dataset_name.endswith("checkpoint"):
+            scratch = dataset_name.removesuffix("checkpoint") + "scratch"
+            if scratch in self._catalog:
+                shutil.rmtree(self._catalog.load(scratch), ignore_errors=True)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -124,17 +140,6 @@ class ExperimentHooks:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def experiment_name(context: KedroContext) -> str:
-    """The folder name of the experiment, refusing what could leave the data folder."""
-    runtime = context._runtime_params or {}
-    name = str(runtime.get("experiment") or context.config_loader["globals"]["experiment"])
-    if not name.replace("-", "").replace("_", "").replace(".", "").isalnum() or name[0] == ".":
-        raise ExperimentError(
-            f"experiment name {name!r}: use letters, digits, '-', '_' and '.' only"
-        )
-    return name
 
 
 def _refuse_mixing(record: Path, experiment: str, parameters: dict[str, Any]) -> None:

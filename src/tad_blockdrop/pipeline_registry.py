@@ -47,12 +47,8 @@ def _shape_from_base() -> PipelineShape:
     """For the few commands that make no context: what ``conf/base`` says."""
     import yaml
 
-    path = Path("conf/base/parameters.yml")
-    if not path.is_file():
-        path = Path(__file__).parents[2] / path
-    return PipelineShape.of(
-        Parameters.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    )
+    raw = yaml.safe_load(Path("conf/base/parameters.yml").read_text(encoding="utf-8"))
+    return PipelineShape.of(Parameters.model_validate(raw | {"experiment": "unknown"}))
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -60,12 +56,12 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines import baseline, compress, data, evaluate, report
 
     shape = _shape or _shape_from_base()
+    control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
     stages = {
-        "data": data.create_pipeline(synthetic=shape.synthetic),
+        "data": data.create_pipeline(shape.synthetic),
         "baseline": baseline.create_pipeline(),
-        "evaluate": evaluate.create_pipeline(n_drops=shape.n_drops, control=shape.control),
-        "report": report.create_pipeline(n_drops=shape.n_drops, control=shape.control),
+        "evaluate": evaluate.create_pipeline() + control,
+        "report": report.create_pipeline(shape.control),
     }
-    loop = compress.create_pipeline(n_drops=shape.n_drops)
-    whole_job = sum(stages.values(), loop)
+    whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
     return stages | {"compress": whole_job, "__default__": whole_job}

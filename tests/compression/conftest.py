@@ -24,6 +24,7 @@ DETECTOR = DetectorConfig(
     head=HeadConfig(tower_layers=1, ranges=((0, 4), (4, 10000))),
 )
 
+
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
@@ -43,7 +44,8 @@ def make_detector() -> Callable[..., Detector]:
         model = Detector(config, n_classes, WINDOW)
         for parameter in model.parameters():
             parameter.data.add_(0.2 * torch.randn_like(parameter))
-        torch.nn.init.constant_(model.head.regress.bias, 4.0)  # segments of some length at every point
+        # segments of some length at every point
+        torch.nn.init.constant_(model.head.regress.bias, 4.0)
         for index in sorted(set(model.kept_blocks) - set(kept or model.kept_blocks)):
             model.drop_block(index)
         return model.eval()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional
 
 from tad_blockdrop.compression.losses import (
     AlignLoss,
@@ -103,8 +103,8 @@ def test_relation_loss_averages_clips_and_blocks() -> None:
 @given(st.floats(0.5, 10))
 def test_kl_loss_is_torchs_batch_mean(temperature: float) -> None:
     student, teacher = normal(7, 5, seed=1) * 4, normal(7, 5, seed=2) * 4
-    expected = F.kl_div(
-        F.log_softmax(student / temperature, 1), F.softmax(teacher / temperature, 1),
+    expected = functional.kl_div(
+        functional.log_softmax(student / temperature, 1), functional.softmax(teacher / temperature, 1),
         reduction="batchmean",
     )  # fmt: skip
     found = kl_loss(student, teacher, temperature).item()
@@ -147,8 +147,8 @@ def test_dkd_loss_by_hand_with_points_of_one_two_and_no_classes() -> None:
 def test_kl_decomposes_into_the_two_parts_of_dkd(temperature: float, n_classes: int) -> None:
     """KD = TCKD + (1 - p_target) · NCKD, the identity that decoupled distillation starts from."""
     student, teacher = normal(1, n_classes, seed=3) * 2, normal(1, n_classes, seed=4) * 2
-    target = F.one_hot(torch.tensor([1]), n_classes).bool()
-    rest = 1 - F.softmax(teacher / temperature, 1)[0, 1].item()
+    target = functional.one_hot(torch.tensor([1]), n_classes).bool()
+    rest = 1 - functional.softmax(teacher / temperature, 1)[0, 1].item()
     whole = kl_loss(student, teacher, temperature).item()
     parts = dkd_loss(student, teacher, target, temperature, alpha=1.0, beta=rest).item()
     assert parts == pytest.approx(whole, rel=1e-3, abs=1e-6)
@@ -204,7 +204,7 @@ def test_nothing_to_compare_is_a_zero_with_zero_gradient(loss) -> None:  # type:
 def test_a_student_like_its_teacher_has_nothing_to_learn(n_tokens: int) -> None:
     tokens = {0: normal(2, n_tokens, 8)}
     logits = normal(6, 3)
-    target = F.one_hot(torch.tensor([0, 1, 2, 0, 1, 2]), 3).bool()
+    target = functional.one_hot(torch.tensor([0, 1, 2, 0, 1, 2]), 3).bool()
     for zero in (
         feature_loss(tokens, tokens),
         relation_loss(tokens, tokens),
@@ -226,13 +226,11 @@ def test_distillation_vanishes_for_the_teacher_itself(
     make_detector: MakeDetector, batch: Batch
 ) -> None:
     teacher = make_detector()
-    terms = AlignLoss(everything(), teacher)(copy.deepcopy(teacher), batch, 0)
+    terms = AlignLoss(everything(), copy.deepcopy(teacher), teacher)(batch, 0)
     assert set(terms) == {*ALL_TERMS, "total"}
     for name in DISTILLATION:
         assert terms[name].item() == pytest.approx(0, abs=1e-6), name
-    assert terms["total"].item() == pytest.approx(
-        (terms["cls"] + terms["reg"]).item(), rel=1e-5
-    )
+    assert terms["total"].item() == pytest.approx((terms["cls"] + terms["reg"]).item(), rel=1e-5)
 
 
 def test_total_is_the_weighted_sum_and_reaches_every_parameter(
@@ -240,7 +238,7 @@ def test_total_is_the_weighted_sum_and_reaches_every_parameter(
 ) -> None:
     weights = {name: 0.5 + i for i, name in enumerate(ALL_TERMS)}
     student = make_detector(seed=1, kept=(0, 2, 4)).requires_grad_()
-    terms = AlignLoss(everything(**weights), make_detector(seed=2))(student, batch, 0)
+    terms = AlignLoss(everything(**weights), student, make_detector(seed=2))(batch, 0)
     expected = sum(weights[name] * terms[name].item() for name in ALL_TERMS)
     assert terms["total"].item() == pytest.approx(expected, rel=1e-5)
     terms["total"].backward()
@@ -254,10 +252,20 @@ def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
     teacher = make_detector(seed=2).train()
     before = {k: v.clone() for k, v in teacher.state_dict().items()}
     student = make_detector(seed=1).train().requires_grad_()
-    AlignLoss(everything(), teacher)(student, batch, 0)["total"].backward()
+    AlignLoss(everything(), student, teacher)(batch, 0)["total"].backward()
     assert not teacher.training
     assert all(p.grad is None for p in teacher.parameters())
     assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
+
+
+def test_state_is_the_normaliser_alone(make_detector: MakeDetector, batch: Batch) -> None:
+    """The part that a resumed training needs; models are saved elsewhere or not at all."""
+    loss = AlignLoss(everything(), make_detector(seed=1).train(), make_detector(seed=2))
+    first = loss.state_dict()["detection.normaliser"].item()
+    loss(batch, 0)
+    assert list(loss.state_dict()) == ["detection.normaliser"]
+    assert loss.state_dict()["detection.normaliser"].item() < first
+    assert list(loss.parameters()) == []
 
 
 @pytest.mark.parametrize("name", ALL_TERMS)
@@ -265,8 +273,8 @@ def test_a_term_of_weight_zero_is_neither_computed_nor_added(
     make_detector: MakeDetector, batch: Batch, name: str
 ) -> None:
     student, teacher = make_detector(seed=1, kept=(0, 1, 3)), make_detector(seed=2)
-    whole = AlignLoss(everything(), teacher)(student, batch, 0)
-    less = AlignLoss(everything(**{name: 0.0}), teacher)(student, batch, 0)
+    whole = AlignLoss(everything(), student, teacher)(batch, 0)
+    less = AlignLoss(everything(**{name: 0.0}), student, teacher)(batch, 0)
     assert set(whole) - set(less) == {name}
     assert less["total"].item() == pytest.approx(
         whole["total"].item() - whole[name].item(), rel=1e-4
@@ -292,11 +300,11 @@ def test_segments_are_compared_where_the_ground_truth_is_positive(
 ) -> None:
     """Without any action there is no such point, however much the segments differ."""
     student, teacher = make_detector(seed=1), make_detector(seed=2)
-    with_actions = AlignLoss(everything(), teacher)(student, batch, 0)
+    with_actions = AlignLoss(everything(), student, teacher)(batch, 0)
     empty = Batch(
         batch.frames, batch.mask, [batch.segments[1]] * 2, [batch.labels[1]] * 2, batch.windows
     )
-    without = AlignLoss(everything(), teacher)(student, empty, 0)
+    without = AlignLoss(everything(), student, teacher)(empty, 0)
     assert with_actions["kd_reg"].item() > 0
     assert without["kd_reg"].item() == 0
 
@@ -306,8 +314,8 @@ def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
 ) -> None:
     config = AlignLossConfig(kd_kind="dkd", out=0, kd_reg=0)
     student = make_detector(seed=1)
-    sharp = AlignLoss(config, make_detector(seed=2))
-    early, half, full = (sharp(student, batch, epoch) for epoch in (0, 2.5, 5))
+    sharp = AlignLoss(config, student, make_detector(seed=2))
+    early, half, full = (sharp(batch, epoch) for epoch in (0, 2.5, 5))
     assert half["kd_cls"].item() == early["kd_cls"].item() > 0
     base = (early["cls"] + early["reg"]).item()
     added = [(x["total"]).item() - base for x in (early, half, full)]
@@ -315,7 +323,8 @@ def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
 
     head = student.config.head.model_copy(update={"label_smoothing": 0.1})
     smoothing = student.config.model_copy(update={"head": head})
-    smooth = AlignLoss(config, make_detector(seed=2, config=smoothing))(student, batch, 0)
+    student = make_detector(seed=1, config=smoothing)
+    smooth = AlignLoss(config, student, make_detector(seed=2))(batch, 0)
     assert smooth["cls"].item() != early["cls"].item()
     assert smooth["kd_cls"].item() == early["kd_cls"].item()
 
@@ -324,9 +333,9 @@ def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
 def test_softmax_distillation_of_one_class_is_refused(
     make_detector: MakeDetector, batch: Batch, kind: str
 ) -> None:
-    teacher = make_detector(n_classes=1)
-    with pytest.raises(ValueError, match="set compress.loss.kd_kind to 'bernoulli'"):
-        AlignLoss(AlignLossConfig(kd_kind=kind), teacher)  # type: ignore[arg-type]
+    student, teacher = make_detector(seed=1, n_classes=1), make_detector(n_classes=1)
+    with pytest.raises(ValueError, match=r"set compress\.loss\.kd_kind to 'bernoulli'"):
+        AlignLoss(AlignLossConfig(kd_kind=kind), student, teacher)  # type: ignore[arg-type]
     one = Batch(batch.frames, batch.mask, batch.segments, [x * 0 for x in batch.labels], [])
-    loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), teacher)
-    assert loss(make_detector(seed=1, n_classes=1), one, 0)["kd_cls"].item() > 0
+    loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), student, teacher)
+    assert loss(one, 0)["kd_cls"].item() > 0

@@ -4,12 +4,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
-from tad_blockdrop.config import BackboneConfig, DetectorConfig, PostprocessConfig, WindowConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.config import (
+    BackboneConfig,
+    DetectorConfig,
+    HeadConfig,
+    PostprocessConfig,
+    PyramidConfig,
+    WindowConfig,
+)
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.detector.losses import DetectionLoss
-from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_hash, weights_of
+from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 
 N_CLASSES = 5
 
@@ -146,6 +154,21 @@ def test_every_parameter_learns(
         assert (parameter.grad != 0).any(), name
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        (BackboneConfig, {"pretrain_size": 100}, "pretrain_size 100 is not a multiple of patch"),
+        (PyramidConfig, {"embed_kernel": 2}, "embed_kernel must be odd"),
+        (HeadConfig, {"kernel": 4}, r"head\.kernel must be odd"),
+    ],
+)
+def test_shapes_that_cannot_be_built_are_refused_by_the_configuration(
+    part: type[BaseModel], value: dict[str, int], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        part(**value)
+
+
 @pytest.mark.parametrize("kept", [(), (1, 0), (0, 0), (0, 4), (-1, 0)])
 def test_impossible_blocks_are_refused(
     config: DetectorConfig, window: WindowConfig, kept: tuple[int, ...]
@@ -174,3 +197,16 @@ def test_size_of_the_published_backbones(
             WindowConfig(),
         ).backbone
     assert sum(p.numel() for p in backbone.parameters()) / 1e6 == pytest.approx(millions, abs=0.06)
+
+
+def test_trains_under_bfloat16_autocast(model: Detector, frames: Tensor, mask: Tensor) -> None:
+    exact = model(frames, mask)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(frames, mask)
+        segments, labels = [torch.tensor([[2.0, 8.0]])] * 2, [torch.tensor([1])] * 2
+        terms = DetectionLoss(model.config.head)(output, segments, labels, training=True)
+    assert output.logits.dtype == torch.bfloat16
+    drift = (output.logits.float() - exact.logits).square().mean().sqrt()
+    assert 0 < drift < 0.1 * exact.logits.std()
+    (terms["cls"] + terms["reg"]).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import PyramidConfig
-from tad_blockdrop.detector.pyramid import AffineDropPath, ConvAttention, Pyramid
+from tad_blockdrop.detector.pyramid import (
+    AffineDropPath,
+    ConvAttention,
+    ConvNormReLU,
+    Pyramid,
+    attention_bias,
+)
 from tad_blockdrop.detector.vit import sincos_table
 
 GRID, WIDTH = 32, 12
@@ -109,8 +115,7 @@ def test_attention_equals_loops(
     x = x * mask[..., None]
     found = attention(x, strided)[0]
     q, k, v = (
-        _projected(getattr(attention, name), x[0], strided[0], stride)
-        for name in ("query", "key", "value")
+        _projected(getattr(attention, name), x[0], stride) for name in ("query", "key", "value")
     )
     for i in range(len(q)):
         if not strided[0, i]:
@@ -129,12 +134,47 @@ def test_attention_equals_loops(
         torch.testing.assert_close(found[i], attention.output(torch.cat(heads)))
 
 
-def _projected(projection: Any, x: Tensor, strided: Tensor, stride: int) -> Tensor:
+def _projected(projection: Any, x: Tensor, stride: int) -> Tensor:
     """Depth-wise convolution written as a loop, then norm and linear."""
     weight = projection.conv.weight[:, 0]
     padded = torch.cat([torch.zeros(1, 8), x, torch.zeros(1, 8)])
     rows = [(padded[i : i + 3] * weight.T).sum(0) for i in range(0, len(x), stride)]
-    return projection.linear(projection.norm(torch.stack(rows) * strided[:, None]))
+    return projection.linear(projection.norm(torch.stack(rows)))
+
+
+@torch.no_grad()
+def test_convolution_layer_equals_loops(loud: Callable[[nn.Module], None]) -> None:
+    layer = ConvNormReLU(3, 6, 3)
+    loud(layer)
+    x = torch.randn(1, 9, 3)
+    mask = torch.arange(9) < 6
+    found = layer(x, mask[None])[0]
+    padded = torch.cat([torch.zeros(1, 3), x[0], torch.zeros(1, 3)])
+    for i in range(9):
+        row = torch.einsum("oik,ki->o", layer.conv.weight, padded[i : i + 3])
+        row = (row - row.mean()) / (row.var(unbiased=False) + 1e-6).sqrt()
+        row = (row * layer.norm.weight + layer.norm.bias).clamp(min=0)
+        torch.testing.assert_close(found[i], row * mask[i])
+
+
+@pytest.mark.parametrize("window", [-1, 3])
+def test_every_query_keeps_a_finite_logit(window: int) -> None:
+    """Otherwise a softmax that is not PyTorch's own (an exported one) would give NaN."""
+    mask = torch.arange(8) < torch.tensor([[0], [3], [8]])
+    weights = attention_bias(mask, window, torch.float32).softmax(dim=-1)
+    assert weights.isfinite().all()
+    assert (weights[1, 0, 0, 3:] == 0).all()
+
+
+def test_norms_use_the_published_epsilons(build: Build) -> None:
+    epsilons = {
+        name: module.eps
+        for name, module in build().named_modules()
+        if isinstance(module, nn.LayerNorm)
+    }
+    inside_blocks = {name for name in epsilons if name.startswith(("stem", "branch"))}
+    assert {epsilons[name] for name in inside_blocks} == {1e-5}
+    assert {epsilons[name] for name in epsilons.keys() - inside_blocks} == {1e-6}
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.training.devices import (
+    DeviceError,
     epoch_seed,
     make_accelerator,
     pick_device,
@@ -27,12 +28,12 @@ def test_auto_takes_the_best_there_is() -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has CUDA")
 def test_missing_device_is_named() -> None:
-    with pytest.raises(ValueError, match=r"runtime\.device is 'cuda'.*'auto'"):
+    with pytest.raises(DeviceError, match=r"runtime\.device is 'cuda'.*'auto'"):
         pick_device(RuntimeConfig(device="cuda"))
 
 
 def test_fp16_needs_a_gpu() -> None:
-    with pytest.raises(ValueError, match=r"'fp16' needs a GPU.*'bf16'"):
+    with pytest.raises(DeviceError, match=r"'fp16' needs a GPU.*'bf16'"):
         pick_device(RuntimeConfig(device="cpu", precision="fp16"))
 
 

@@ -2,11 +2,14 @@
 
 import logging
 import math
+import sys
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
@@ -23,8 +26,14 @@ from training_small import (
 )
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
-from tad_blockdrop.training.loop import Loss, TrainingError, Validate, train
+from tad_blockdrop.training import loop
+from tad_blockdrop.training.devices import make_accelerator
+from tad_blockdrop.training.loop import Loss, Validate, train
+from tad_blockdrop.training.state import TrainingError
 from tad_blockdrop.video.loading import Batch
+
+# Gradients near 64 times this pass fp32's largest number, 2^128, until it was halved repeatedly.
+SCALE = 2.0**127
 
 
 def run(
@@ -125,12 +134,11 @@ def test_model_ends_with_the_averaged_weights() -> None:
 
     def follow(*_: Any) -> None:
         nonlocal average, updates
-        decay = min(0.5, (1 + updates) / (10 + updates))
-        average = decay * average + (1 - decay) * model.point.detach()
+        average = 0.6 * average + 0.4 * model.point.detach()
         updates += 1
 
     handle = register_optimizer_step_post_hook(follow)
-    run(model, model.pull, train_config(lr_detector=0.1, ema=0.5, warmup=0), windows=8)
+    run(model, model.pull, train_config(lr_detector=0.1, ema=0.6, warmup=0), windows=8)
     handle.remove()
     assert updates == 16
     torch.testing.assert_close(model.point.detach(), average)
@@ -217,10 +225,72 @@ def test_non_finite_numbers_stop_the_run_and_name_the_videos(spoiled: str) -> No
     assert torch.isfinite(model.point).all()
 
 
-def test_a_log_line_per_epoch_without_a_terminal(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.fixture
+def overflowing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp16 on this CPU with a loss scale that overflows for some steps (GPUs do it like that)."""
+
+    def make(runtime: RuntimeConfig) -> Accelerator:
+        accelerator = make_accelerator(runtime)
+        accelerator.native_amp, accelerator.state._mixed_precision = True, "fp16"
+        accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=SCALE)
+        return accelerator
+
+    monkeypatch.setattr(loop, "make_accelerator", make)
+
+
+@pytest.mark.usefixtures("overflowing")
+def test_overflowing_fp16_steps_are_skipped() -> None:
+    model = Quadratic()
+    seen: list[Tensor] = []
+
+    def loss(batch: Batch, epoch: float) -> dict[str, Tensor]:
+        seen.append(model.point.detach().clone())
+        return {"total": 64 * model.pull(batch, epoch)["total"]}
+
+    history = run(model, loss, train_config(warmup=0, lr_detector=0.1), windows=8)
+    moved = [not torch.equal(a, b) for a, b in pairwise(seen)]
+    assert moved == sorted(moved)  # skipped at first, then never again
+    assert 2 < sum(moved) < len(moved) - 2
+    assert math.isfinite(history["grad_norm"].sum())
+    assert 0 < model.point.mean() < 0.6
+
+
+@pytest.mark.usefixtures("overflowing")
+def test_endless_overflow_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "MAX_OVERFLOWS", 2)
+    model = Quadratic()
+
+    def loss(batch: Batch, epoch: float) -> dict[str, Tensor]:
+        return {"total": 64 * model.pull(batch, epoch)["total"]}
+
+    with pytest.raises(TrainingError, match=r"gradient is not finite.*epoch 1, step 2 of 4"):
+        run(model, loss, windows=8)
+
+
+def test_a_log_line_per_epoch_without_a_terminal(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
     with caplog.at_level(logging.INFO, logger="tad_blockdrop.training"):
         run(detector(), config=train_config(stop=2), validate=lambda _: 0.25)
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 2
     assert lines[0].startswith("test: epoch 1 of 2, loss ")
     assert "metric 0.25" in lines[1]
+
+
+def test_a_bar_in_a_terminal(
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TQDM_MININTERVAL", "0")
+    with caplog.at_level(logging.INFO, logger="tad_blockdrop.training"):
+        run(detector(), config=train_config(stop=2), validate=lambda _: 0.25)
+    shown = capsys.readouterr().err
+    assert "test:" in shown
+    assert "loss=" in shown
+    assert "lr=" in shown
+    assert "metric=0.25" in shown
+    assert not caplog.records

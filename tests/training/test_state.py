@@ -23,13 +23,13 @@ from training_small import (
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.training.loop import train
-from tad_blockdrop.training.state import FILE, clear
+from tad_blockdrop.training.state import FILE, TrainingError, clear
 from tad_blockdrop.video.loading import Batch
 
 STEPS = 3  # batches an epoch
 
 
-class Interrupted(Exception):
+class InterruptionError(Exception):
     """What stops a run in these tests."""
 
 
@@ -43,7 +43,7 @@ class FailingLoss(SmallLoss):
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """The detection loss."""
         if self.calls == self.left:
-            raise Interrupted
+            raise InterruptionError
         self.calls += 1
         time.sleep(self.pause)
         return super().forward(batch, epoch)
@@ -89,7 +89,7 @@ def whole_run() -> tuple[pd.DataFrame, dict[str, Tensor], int]:
 def test_interrupted_run_ends_with_the_same_bits(
     tmp_path: Path, whole_run: tuple[pd.DataFrame, dict[str, Tensor], int], call: int
 ) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, call)
     torch.rand(call + 1)  # another state of the random numbers
     resumed = run(tmp_path)
@@ -100,9 +100,24 @@ def test_interrupted_run_ends_with_the_same_bits(
 def test_interrupted_with_workers_and_accumulation(tmp_path: Path) -> None:
     config = train_config(accumulate=2)
     expected = run(None, config=config)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, 4, config=config, runtime=RUNTIME.model_copy(update={"workers": 1}))
     assert_same(run(tmp_path, config=config), expected)
+
+
+def test_buffers_of_a_loss_that_is_a_function_are_resumed(tmp_path: Path) -> None:
+    def attempt(scratch: Path | None, call: int | None = None) -> dict[str, Tensor]:
+        model = detector()
+        memory = FailingLoss(model, call)
+        train(
+            model, memory.forward, NoiseWindows(), train_config(),
+            RUNTIME, scratch, None, "test", modules={"memory": memory},
+        )  # fmt: skip
+        return weights(model) | weights(memory)
+
+    with pytest.raises(InterruptionError):
+        attempt(tmp_path, 2 * STEPS)
+    assert same_bits(attempt(tmp_path), attempt(None))
 
 
 def test_finished_run_is_not_repeated_until_cleared(
@@ -122,7 +137,7 @@ def test_finished_run_is_not_repeated_until_cleared(
 def test_state_of_another_run_is_refused(
     tmp_path: Path, change: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, 2 * STEPS)
     changes = {
         "config": {"config": train_config(lr_detector=0.02)},
@@ -137,7 +152,7 @@ def test_state_of_another_run_is_refused(
 
 
 def test_speed_settings_may_change(tmp_path: Path) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, 2 * STEPS)
     other = RUNTIME.model_copy(update={"threads": 2, "decode_timeout": 5.0})
     assert run(tmp_path, runtime=other)[2] == 2 * STEPS
@@ -147,7 +162,7 @@ def test_speed_settings_may_change(tmp_path: Path) -> None:
 def test_damaged_state_is_recognised(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, STEPS)
     content = bytearray((tmp_path / FILE).read_bytes())
     if damage == "flipped":
@@ -162,12 +177,12 @@ def test_disk_full_keeps_the_last_state_and_says_what_to_do(
     tmp_path: Path, whole_run: tuple[pd.DataFrame, dict[str, Tensor], int]
 ) -> None:
     resource = pytest.importorskip("resource")
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptionError):
         run(tmp_path, 2 * STEPS)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(OSError, match=r"epoch 3 cannot be written.*free some space"):
+        with pytest.raises(TrainingError, match=r"epoch 3 cannot be written.*free some space"):
             run(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

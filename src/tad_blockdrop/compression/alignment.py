@@ -42,10 +42,9 @@ def align_model(
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)
     freeze_for(student, recipe)
-    criterion = AlignLoss(loss, teacher.to(pick_device(runtime)))
     return train(
         student,
-        lambda batch, epoch: criterion(student, batch, epoch),
+        AlignLoss(loss, student, teacher.to(pick_device(runtime))),
         TrainingWindows(records, data, runtime.seed),
         recipe,
         runtime,

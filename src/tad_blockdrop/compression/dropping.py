@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.errors import BlockDropError
 
 
-class ScoringError(ValueError):
+class ScoringError(BlockDropError):
     """The scores do not say which block to drop."""
 
 
@@ -38,14 +39,15 @@ def choose_block(scores: pd.DataFrame) -> Drop:
             f"none of the {len(scores)} candidate blocks has a score that is a number: the model "
             "gives non-finite outputs; look at the training history of the step before"
         )
-    best, *others = ranked.itertuples(index=False)
-    value = float(best.value)
+    blocks, values = ranked["block"].tolist(), ranked["value"].tolist()
     return Drop(
-        block=int(best.block),
-        criterion=str(best.criterion),
-        value=value,
-        margin=abs(value - float(others[0].value)) if others else None,
-        tied=tuple(sorted(int(row.block) for row in others if float(row.value) == value)),
+        block=blocks[0],
+        criterion=ranked["criterion"].iloc[0],
+        value=values[0],
+        margin=abs(values[0] - values[1]) if len(values) > 1 else None,
+        tied=tuple(
+            sorted(b for b, v in zip(blocks[1:], values[1:], strict=True) if v == values[0])
+        ),
     )
 
 

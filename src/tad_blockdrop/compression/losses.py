@@ -11,8 +11,8 @@ Notation: ``s`` student, ``t`` teacher, ``T`` temperature, ``K`` classes, ``V`` 
 from collections.abc import Collection, Mapping
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.head import decode
@@ -30,7 +30,9 @@ def feature_loss(student: Mapping[int, Tensor], teacher: Mapping[int, Tensor]) -
     Serves ``L_out`` (block outputs) and ``L_mid`` (after the attention residual).
     Both map a block's original index to tokens (clips, n_tokens, C); the teacher may hold more.
     """
-    return _block_mean([F.mse_loss(x.float(), teacher[i].float()) for i, x in student.items()])
+    return _block_mean(
+        [functional.mse_loss(x.float(), teacher[i].float()) for i, x in student.items()]
+    )
 
 
 def relation_loss(student: Mapping[int, Tensor], teacher: Mapping[int, Tensor]) -> Tensor:
@@ -66,8 +68,8 @@ def kl_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
     Constant zero for K = 1: use :func:`bernoulli_loss` there.
     """
-    log_s = F.log_softmax(student.float() / temperature, dim=-1)
-    log_t = F.log_softmax(teacher.float() / temperature, dim=-1)
+    log_s = functional.log_softmax(student.float() / temperature, dim=-1)
+    log_t = functional.log_softmax(teacher.float() / temperature, dim=-1)
     return temperature**2 * _kl_sum(log_s, log_t) / max(len(student), 1)
 
 
@@ -77,8 +79,8 @@ def bernoulli_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tens
     What distilling a sigmoid head means: each class is a yes or no of its own, also for K = 1.
     """
     s, t = student.float() / temperature, teacher.float() / temperature
-    divergence = _kl_sum(F.logsigmoid(s), F.logsigmoid(t))
-    divergence = divergence + _kl_sum(F.logsigmoid(-s), F.logsigmoid(-t))
+    divergence = _kl_sum(functional.logsigmoid(s), functional.logsigmoid(t))
+    divergence = divergence + _kl_sum(functional.logsigmoid(-s), functional.logsigmoid(-t))
     return temperature**2 * divergence / max(len(student), 1)
 
 
@@ -95,8 +97,8 @@ def dkd_loss(
     """
     positive = target.any(-1)
     target = target[positive]
-    log_s = F.log_softmax(student[positive].float() / temperature, dim=-1)
-    log_t = F.log_softmax(teacher[positive].float() / temperature, dim=-1)
+    log_s = functional.log_softmax(student[positive].float() / temperature, dim=-1)
+    log_t = functional.log_softmax(teacher[positive].float() / temperature, dim=-1)
     tckd = _kl_sum(_target_or_not(log_s, target), _target_or_not(log_t, target))
     nckd = _kl_sum(_among_others(log_s, target), _among_others(log_t, target))
     return temperature**2 * (alpha * tckd + beta * nckd) / max(len(student), 1)
@@ -112,37 +114,43 @@ def dkd_warmup(epoch: float, warmup: float) -> float:
     return min(epoch / warmup, 1.0) if warmup > 0 else 1.0
 
 
-class AlignLoss:
+class AlignLoss(nn.Module):
     """The weighted sum of the eight terms for one batch.
 
     The teacher sees the same (augmented) frames in evaluation mode and without gradients; only
     blocks that the student still has are compared, and only what a term with a positive weight
-    needs is computed or kept.
+    needs is computed or kept. State of this module is the normaliser of the detection loss alone;
+    student and teacher are neither registered nor moved with it.
+
+    Raises ValueError for a distillation that says nothing about a detector of one class.
     """
 
-    def __init__(self, config: AlignLossConfig, teacher: Detector) -> None:
-        if teacher.n_classes == 1 and config.kd_cls > 0 and config.kd_kind != "bernoulli":
+    def __init__(self, config: AlignLossConfig, student: Detector, teacher: Detector) -> None:
+        super().__init__()
+        if student.n_classes == 1 and config.kd_cls > 0 and config.kd_kind != "bernoulli":
             raise ValueError(
                 f"compress.loss.kd_kind is '{config.kd_kind}', but the detector has one class: a "
                 "softmax over one class is constant and the term would be zero; "
                 "set compress.loss.kd_kind to 'bernoulli' (or compress.loss.kd_cls to 0)"
             )
         self.config = config
-        self.teacher = teacher.eval().requires_grad_(False)
-        self.detection = DetectionLoss(teacher.config.head).to(teacher.head.location.device)
+        self.detection = DetectionLoss(student.config.head)
+        # In a tuple, so that their parameters are not registered here.
+        self._models = student, teacher.eval().requires_grad_(False)
 
-    def __call__(self, student: Detector, batch: Batch, epoch: float) -> dict[str, Tensor]:
-        """Loss of ``student`` on ``batch``, which is on its device; ``epoch`` counts from 0.
+    def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
+        """Loss of a batch on the models' device; ``epoch`` is fractional and counts from 0.
 
         Returns the unweighted terms that are switched on (scalars, named as their weights in the
         configuration) and ``total``, the weighted sum to differentiate.
         """
+        student, teacher = self._models
         config = self.config
         wants_outs = config.out > 0 or config.out_rel > 0
         wants_mids = config.mid > 0 or config.mid_rel > 0
         found = student(batch.frames, batch.mask, return_blocks=wants_outs or wants_mids)
         wanted = observe(
-            self.teacher,
+            teacher,
             batch,
             outs=found.blocks if wants_outs else (),
             mids=found.mids if wants_mids else (),
@@ -215,7 +223,7 @@ def _block_mean(values: list[Tensor]) -> Tensor:
 
 
 def _kl_sum(log_s: Tensor, log_t: Tensor) -> Tensor:
-    return F.kl_div(log_s, log_t, reduction="sum", log_target=True)
+    return functional.kl_div(log_s, log_t, reduction="sum", log_target=True)
 
 
 def _target_or_not(log_p: Tensor, target: Tensor) -> Tensor:
@@ -226,4 +234,4 @@ def _target_or_not(log_p: Tensor, target: Tensor) -> Tensor:
 
 def _among_others(log_p: Tensor, target: Tensor) -> Tensor:
     """Log distribution within the classes that are no target: (P, K) -> (P, K)."""
-    return F.log_softmax(log_p.masked_fill(target, _NEVER), dim=-1)
+    return functional.log_softmax(log_p.masked_fill(target, _NEVER), dim=-1)

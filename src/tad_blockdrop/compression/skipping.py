@@ -2,87 +2,118 @@
 
 A *skip* is the set of original indices of blocks replaced by the identity. Two skips that agree
 on the blocks before j share everything computed before j, so each distinct state is computed once:
-at block j the live states are the distinct intersections of the skips with {0..j-1}, and all states
-that need block j go through it stacked in the batch. Candidates of a ranking (singletons), pairs
-of blocks (looking ahead) and the growing sets of one-shot dropping are all the same to this.
+after block j the live states are the distinct intersections of the skips with the blocks up to j,
+and all states that need block j go through it stacked in the batch. Candidates of a ranking
+(single blocks), pairs of blocks (looking ahead) and the growing sets of one-shot dropping are all
+the same to this.
 
-For the L singletons that is (L - 1)(L + 2) / 2 block evaluations instead of L (L - 1), a share of
-1/2 + 1/L; the results are those of L separate models.
+For the L single blocks that is (L - 1)(L + 2) / 2 block evaluations instead of L (L - 1), a share
+of 1/2 + 1/L; the results are those of L separate models.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.detector.vit import VisionTransformer
 
 Skip = frozenset[int]
 
-CHUNK_TOKENS = 16_384
-"""Tokens that go through a block at once: enough to fill the machine, few enough for its caches."""
+# Numbers that go through a layer at once: measured best on CPUs, where they should stay in the
+# cache; other devices want more work per call.
+_AT_ONCE_CPU, _AT_ONCE = 2**18, 2**22
+_HELD = 16  # times as many are held between layers
+
+
+def skipped_outputs(
+    model: Detector, frames: Tensor, mask: Tensor, skips: Sequence[Skip]
+) -> Iterator[DetectorOutput]:
+    """The output of ``model`` for each of ``skips``, in their order.
+
+    frames (B, T, H, W, 3), mask (B, grid) as for the model itself. Outputs come one after the
+    other, so that not all need to be kept. Arguments and errors as in :func:`skipped_features`.
+    """
+    features = skipped_features(model, frames, skips)
+    windows = max(1, _HELD * _at_once(frames) // features[0, 0].numel())
+    for part in torch.split(features, max(1, windows // len(mask))):
+        output = model.detect(part.flatten(0, 1), mask.repeat(len(part), 1))
+        for i in range(len(part)):
+            own = slice(i * len(mask), (i + 1) * len(mask))
+            yield replace(
+                output,
+                logits=output.logits[own],
+                offsets=output.offsets[own],
+                mask=output.mask[own],
+                features=output.features[own],
+            )
 
 
 def skipped_features(
-    model: Detector, frames: Tensor, skips: Sequence[Skip], chunk_tokens: int = CHUNK_TOKENS
+    model: Detector, frames: Tensor, skips: Sequence[Skip], at_once: int | None = None
 ) -> Tensor:
     """Backbone features with each of S skips: frames (B, T, H, W, 3) -> (S, B, width, grid).
 
-    Clips are encoded independently, so they are taken a few at a time: memory is that of about
-    ``chunk_tokens`` tokens inside a block, plus one clip's tokens per live state, whatever the
-    length of the window. ``model`` should be in evaluation mode (drop path is random otherwise).
-    Raises ValueError for a skipped block that the model does not have.
+    Clips are encoded independently, so they are taken a few at a time: memory does not grow with
+    the length of the window. ``at_once`` limits the numbers (tokens times width) that go through
+    a block together; none takes a good value for the device. ``model`` should be in evaluation
+    mode, since drop path is random otherwise. Raises ValueError without any skip or for a block
+    that the model does not have.
     """
     unknown = sorted(set().union(*skips) - set(model.kept_blocks))
     if unknown or not skips:
         raise ValueError(
-            f"blocks {unknown} cannot be skipped, the model has {model.kept_blocks}; "
-            "give at least one set of blocks that it has"
+            f"blocks {unknown} cannot be skipped in a model that has {model.kept_blocks}; "
+            "give at least one set of blocks, all out of these"
         )
+    at_once = at_once or _at_once(frames)
     backbone = model.backbone
-    clip = backbone.config.clip_frames
-    clips = frames.reshape(-1, clip, *frames.shape[2:])
-    per_clip = len(skips) * len(backbone.positions)
+    clips = frames.reshape(-1, backbone.config.clip_frames, *frames.shape[2:])
+    held_per_clip = len(skips) * backbone.positions.numel()
     steps = [
-        _clip_steps(backbone, part, model.kept_blocks, skips, chunk_tokens)
-        for part in clips.split(max(1, chunk_tokens // per_clip))
+        _skipped_steps(backbone, part, model.kept_blocks, skips, at_once)
+        for part in torch.split(clips, max(1, _HELD * at_once // held_per_clip))
     ]
     joined = torch.cat(steps, dim=1)  # (S, B·N, slices, width)
-    batch = len(skips) * len(frames)
-    pooled = backbone.pool(joined.flatten(0, 1), batch, model.window.grid)
-    return pooled.unflatten(0, (len(skips), len(frames)))
+    pooled = backbone.pool(joined.flatten(0, 1), len(skips) * len(frames), model.window.grid)
+    return pooled.view(len(skips), len(frames), *pooled.shape[1:])
 
 
-def _clip_steps(
+def _skipped_steps(
     backbone: VisionTransformer,
     clips: Tensor,
     blocks: Sequence[int],
     skips: Sequence[Skip],
-    chunk_tokens: int,
+    at_once: int,
 ) -> Tensor:
-    """The spatial means of every skip's tokens: clips (n, ...) -> (S, n, slices, width)."""
+    """Spatial means of the tokens for each skip: clips (n, ...) -> (S, n, slices, width)."""
     states = {Skip(): backbone.embed(clips)}
-    reached: Skip = Skip()
+    reached = Skip()
     for index in blocks:
         reached |= {index}
         live = list(dict.fromkeys(skip & reached for skip in skips))
         through = [state for state in live if index not in state]
-        outputs = _run_stacked(backbone, index, [states[s] for s in through], chunk_tokens)
+        outputs = _run_stacked(backbone, index, [states[s] for s in through], at_once)
         ran = dict(zip(through, outputs, strict=True))
         states = {s: ran[s] if s in ran else states[s - {index}] for s in live}
     slices = backbone.config.clip_frames // backbone.config.tubelet
     # Pooling a clip as if it were a whole window of its own length leaves its spatial means.
-    means = {s: backbone.pool(x, len(x), slices).mT for s, x in states.items()}
-    return torch.stack([means[s] for s in skips])
+    means = {s: backbone.pool(tokens, len(tokens), slices).mT for s, tokens in states.items()}
+    return torch.stack([means[skip] for skip in skips])
 
 
 def _run_stacked(
-    backbone: VisionTransformer, index: int, inputs: list[Tensor], chunk_tokens: int
+    backbone: VisionTransformer, index: int, inputs: list[Tensor], at_once: int
 ) -> list[Tensor]:
+    """The outputs of one block for several inputs of one shape (n, n_tokens, width)."""
     if not inputs:
         return []
-    stacked = torch.cat(inputs)
-    rows = max(1, chunk_tokens // stacked.shape[1])
-    out = torch.cat([backbone.run_block(index, part)[1] for part in stacked.split(rows)])
-    return list(out.split(len(inputs[0])))
+    parts = torch.split(torch.cat(inputs), max(1, at_once // inputs[0][0].numel()))
+    outputs = torch.cat([backbone.run_block(index, part)[1] for part in parts])
+    return list(torch.split(outputs, len(inputs[0])))
+
+
+def _at_once(tensor: Tensor) -> int:
+    return _AT_ONCE_CPU if tensor.device.type == "cpu" else _AT_ONCE

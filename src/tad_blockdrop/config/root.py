@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
 from tad_blockdrop.config.compress import CompressConfig
@@ -15,6 +15,7 @@ from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
 class Parameters(Config):
     """``conf/<env>/parameters*.yml`` merged over ``conf/base``."""
 
+    experiment: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
     runtime: RuntimeConfig
     synthetic: SyntheticConfig
     data: DataConfig

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.head import Head, Points
 from tad_blockdrop.detector.pyramid import Pyramid
 from tad_blockdrop.detector.vit import VisionTransformer
-
-__all__ = ["Detector", "DetectorOutput", "from_checkpoint", "weights_hash", "weights_of"]
 
 
 @dataclass(frozen=True, eq=False)

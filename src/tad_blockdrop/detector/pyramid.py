@@ -1,7 +1,10 @@
 """ActionFormer's projection and neck: features on the grid -> a pyramid of feature maps.
 
-ActionFormer, arXiv 2202.07925, §3.2-3.3. Every tensor carries a boolean mask of valid steps.
-Inside, tensors are laid out (batch, time, channels); at the doors (batch, channels, time).
+ActionFormer, arXiv 2202.07925, §3.2-3.3. Every tensor carries a boolean mask of valid steps. It
+is applied wherever padding could reach a valid step: after each convolution layer, to the keys
+of attention and to what blocks add. (The public code also masks before norms and the queries
+and values of attention, which changes no output.) Inside, tensors are laid out (batch, time,
+channels); at the doors (batch, channels, time).
 """
 
 import torch
@@ -38,7 +41,7 @@ class TimeConv(nn.Conv1d):
 
 
 class ConvNormReLU(nn.Module):
-    """Convolution, LayerNorm, ReLU; padded steps are zero before the norm and after the ReLU."""
+    """Convolution, LayerNorm, ReLU; padded steps of the output are zero."""
 
     def __init__(self, in_width: int, out_width: int, kernel: int) -> None:
         super().__init__()
@@ -47,8 +50,7 @@ class ConvNormReLU(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C_in), mask (B, T) -> (B, T, C_out)."""
-        valid = mask[..., None]
-        return functional.relu(self.norm(self.conv(x) * valid)) * valid
+        return functional.relu(self.norm(self.conv(x))) * mask[..., None]
 
 
 class AffineDropPath(nn.Module):
@@ -74,9 +76,9 @@ class ConvProjection(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.linear = _linear(width, width)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
-        """(B, T, C), valid (B, T', 1) of the strided steps -> (B, T', C)."""
-        projected: Tensor = self.linear(self.norm(self.conv(x) * valid))
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T / stride, C)."""
+        projected: Tensor = self.linear(self.norm(self.conv(x)))
         return projected
 
 
@@ -94,28 +96,31 @@ class ConvAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, C), mask (B, T') of the strided steps -> (B, T', C), zero where masked."""
-        valid = mask[..., None]
         q, k, v = (
-            projection(x, valid).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for projection in (self.query, self.key, self.value)
         )
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=self._bias(mask, q.dtype)
-        )
+        bias = attention_bias(mask, self.window, q.dtype)
+        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
         attended: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return attended * valid
+        return attended * mask[..., None]
 
-    def _bias(self, mask: Tensor, dtype: torch.dtype) -> Tensor:
-        """What is added to the attention logits, broadcastable to (B, heads, T', T')."""
-        # finite, since a query among padding may see no valid key: softmax must not give NaN
-        fill = torch.finfo(dtype).min
-        bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, fill)
-        bias = bias[:, None, None, :]
-        if self.window == -1:
-            return bias
-        step = torch.arange(mask.shape[1], device=mask.device)
-        outside = (step[:, None] - step).abs() > self.window // 2
-        return bias.masked_fill(outside, float("-inf"))
+
+def attention_bias(mask: Tensor, window: int, dtype: torch.dtype) -> Tensor:
+    """What is added to attention logits to hide padded keys (mask (B, T) false) and, unless
+    ``window`` is -1, keys more than ``window // 2`` steps away.
+
+    (B, 1, 1, T) for global and (B, 1, T, T) for local attention.
+    """
+    # finite, since a query among padding may see no valid key: softmax must not give NaN
+    hidden = torch.finfo(dtype).min
+    bias = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, hidden)
+    bias = bias[:, None, None, :]
+    if window == -1:
+        return bias
+    step = torch.arange(mask.shape[1], device=mask.device)
+    outside = (step[:, None] - step).abs() > window // 2
+    return bias.masked_fill(outside, float("-inf"))
 
 
 class PyramidBlock(nn.Module):

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from tad_blockdrop.evaluation.average_precision import average_map, precision_table
 from tad_blockdrop.evaluation.matching import Matches, match
 
 Floats = NDArray[np.float64]
@@ -51,12 +52,12 @@ def bootstrap_difference(
         for table in (detections, reference)
     ]
     n = len(tables[0].videos)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).T
-    weights = np.column_stack((np.ones(n), draws)).astype(np.float32)
-    first, second = (average_map_of_draws(matches, weights) for matches in tables)
-    change = first - second
-    low, high = np.nanpercentile(change[1:], [2.5, 97.5])
-    return Difference(float(change[0]), float(low), float(high))
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    weights = np.ascontiguousarray(draws.T, np.float32)
+    measured = [average_map(precision_table(matches)) for matches in tables]
+    drawn = [average_map_of_draws(matches, weights) for matches in tables]
+    low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
+    return Difference(measured[0] - measured[1], float(low), float(high))
 
 
 def average_map_of_draws(matches: Matches, weights: Counts) -> Floats:

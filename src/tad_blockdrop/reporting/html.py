@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tad_blockdrop.reporting.style import BLANK, number, signed
+from tad_blockdrop.reporting.style import BLANK, number, short, signed
 from tad_blockdrop.reporting.tables import (
     Family,
     difference,
@@ -29,7 +29,7 @@ TITLES: dict[Family, str] = {
 # A percent sign never starts a line.
 PERCENT = "\N{NO-BREAK SPACE}%"
 CRITERIA = {
-    "train_map": "the mAP on training videos without the block, in percent; the highest is dropped",
+    "train_map": "the mAP on training videos without the block; the highest is dropped",
     "train_loss": "the loss on training videos without the block; the lowest is dropped",
     "block_mse": "how much the block changes its input (mean squared); the lowest is dropped",
 }
@@ -47,11 +47,11 @@ class RunFacts:
     """Where a report comes from.
 
     ``holdout`` is the share of training videos held out, ``coverage`` such as "100 of 100
-    videos", ``parameters`` the nested configuration of the run.
+    videos", ``parameters`` the nested configuration of the run and ``environment`` the folder under
+    ``conf/`` it came from, where that is known.
     """
 
     experiment: str
-    environment: str
     date: str
     dataset: str
     provenance: str
@@ -63,6 +63,7 @@ class RunFacts:
     coverage: str
     versions: Mapping[str, str]
     parameters: Mapping[str, Any]
+    environment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ class Figures:
 
 
 def render_report(
-    facts: RunFacts,
     results: pd.DataFrame,
     costs: pd.DataFrame,
     scores: pd.DataFrame,
+    facts: RunFacts,
     figures: Figures,
 ) -> str:
     """The whole report as the text of one HTML file.
@@ -100,7 +101,7 @@ def render_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, signed=signed)
+    environment.filters.update(number=number, short=short)
     template = environment.get_template("report.html.j2")
     return template.render(
         facts=facts,
@@ -185,8 +186,7 @@ def _row(table: pd.DataFrame, model: str) -> Mapping[str, Any]:
     rows = table[table["model"] == model]
     if rows.empty:
         raise ValueError(f"no model {model!r} in the result table; it has {list(table['model'])}")
-    row: dict[str, Any] = rows.iloc[0].to_dict()
-    return row
+    return {str(name): value for name, value in rows.iloc[0].items()}
 
 
 def _blocks(row: Mapping[str, Any]) -> list[int]:

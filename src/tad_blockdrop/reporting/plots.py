@@ -1,6 +1,7 @@
 """The figures of the report, each a function from tables to a Plotly figure."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,9 +18,10 @@ from tad_blockdrop.reporting.style import (
     left_titles,
     number,
     plain,
+    short,
     signed,
 )
-from tad_blockdrop.reporting.tables import with_costs
+from tad_blockdrop.reporting.tables import race_table, with_costs
 
 Cost = Literal["n_blocks", "gmacs", "latency_ms"]
 
@@ -28,7 +30,8 @@ COST_TITLES: dict[Cost, str] = {
     "gmacs": "GMACs per window",
     "latency_ms": "measured latency of a window, ms",
 }
-NOT_LOSSES = ("stage", "epoch", "lr", "seconds", "validation")
+TOTAL = "total"
+NOT_LOSSES = ("stage", "step", "epoch", "steps", "grad_norm", "validation")
 LOG_TICKS = [digit * 10.0**power for power in range(-6, 4) for digit in (1, 2, 5)]
 LONGEST_LABEL = 24
 MOST_CLASSES = 30
@@ -92,8 +95,8 @@ def _family_line(
     bars = {
         "type": "data",
         "symmetric": False,
-        "array": plain(rows["delta_high"] - rows["delta"]),
-        "arrayminus": plain(rows["delta"] - rows["delta_low"]),
+        "array": plain((rows["delta_high"] - rows["delta"]).clip(lower=0)),
+        "arrayminus": plain((rows["delta"] - rows["delta_low"]).clip(lower=0)),
         "thickness": 1.5,
         "width": 5,
     }
@@ -110,9 +113,9 @@ def _family_line(
         },
         error_y=bars if progressive else None,
         text=[
-            f"<b>{escaped(row.model)}</b>, {row.n_blocks} blocks: {number(row.average)} %<br>"
-            f"{signed(row.delta)} points to uncompressed"
-            for row in rows.itertuples()
+            f"<b>{escaped(row['model'])}</b>, {row['n_blocks']} blocks: "
+            f"{number(row['average'])} %<br>{signed(row['delta'])} points to uncompressed"
+            for row in rows.to_dict("records")
         ],
         hovertemplate="%{text}<extra></extra>",
     )
@@ -122,21 +125,29 @@ def block_importance(scores: pd.DataFrame) -> go.Figure:
     """Heat map of what each step's ranking said of every block it could drop.
 
     Brighter is easier to spare, whatever the criterion; the framed block was dropped. Blocks that
-    are gone already are blank.
+    are gone already are blank. ``scores`` as for ``race_table``.
     """
-    steps = sorted(scores["step"].unique())
+    steps = sorted(scores["step"].unique().tolist())
     blocks = list(range(int(scores["block"].max()) + 1)) if len(scores) else []
     grid = scores.pivot(index="block", columns="step", values="value").reindex(blocks)
-    dropped = {(row.block, row.step) for row in scores[scores["chosen"]].itertuples()}
+    values = [plain(row) for row in grid.to_numpy(dtype=float)]
+    races = race_table(scores)
+    dropped = set(zip(races["block"].tolist(), races["step"].tolist(), strict=True))
     criterion = str(scores["criterion"].iloc[0]) if len(scores) else ""
     figure = go.Figure(
         go.Heatmap(
             x=list(range(len(steps))),
             y=blocks,
-            z=[plain(row) for row in grid.to_numpy()],
-            text=[[_score_text(grid.loc[b, s], (b, s) in dropped) for s in steps] for b in blocks],
+            z=values,
+            text=[
+                [
+                    _score_text(value, (block, step) in dropped)
+                    for value, step in zip(row, steps, strict=True)
+                ]
+                for row, block in zip(values, blocks, strict=True)
+            ],
             texttemplate="%{text}",
-            hovertemplate="step %{x}, block %{y}: %{z:.5g}<extra></extra>",
+            hovertemplate="block %{y}: %{z:.5g}<extra></extra>",
             hoverongaps=False,
             colorscale="Cividis",
             reversescale=criterion != "train_map",
@@ -162,26 +173,26 @@ def block_importance(scores: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def _score_text(value: float, dropped: bool) -> str:
-    if pd.isna(value):
+def _score_text(value: float | None, dropped: bool) -> str:
+    if value is None:
         return ""
-    text = f"{value:.1f}" if abs(value) >= 10 else f"{value:.3g}"
+    text = number(value) if abs(value) >= 10 else short(value)
     return f"<b>{text} ✕</b>" if dropped else text
 
 
 def training_curves(history: pd.DataFrame) -> go.Figure:
     """Loss terms of the baseline and of the alignments, and the mAP of held-out videos.
 
-    ``history`` has stage, epoch, loss terms and ``validation``, one row an epoch. The steps
-    follow each other on a common axis of epochs; controls are dashed.
+    ``history`` is that of ``training.loop.train`` with the columns stage ("baseline", "step_01",
+    "control_01") and, where videos are held out, ``validation`` (percent). The steps follow each
+    other; the total loss and the validation of controls are dashed.
     """
-    terms = [
-        c for c in history.columns if c not in NOT_LOSSES and history[c].notna().any()
-    ]  # fmt: skip
+    terms = _loss_terms(history)
     colours = {term: PALETTE[i % len(PALETTE)] for i, term in enumerate(terms)}
-    baseline = history[history["stage"] == "baseline"]
-    steps = _in_a_row(history[history["stage"].str.startswith("step_")])
-    controls = _in_a_row(history[history["stage"].str.startswith("control_")])
+    stage = history["stage"].astype(str)
+    baseline = history[stage == "baseline"]
+    steps = _in_a_row(history[stage.str.startswith("step_")])
+    controls = _in_a_row(history[stage.str.startswith("control_")])
     panels = {
         "Baseline: loss terms": (baseline, None, terms),
         "Alignment, step after step: loss terms": (steps, controls, terms),
@@ -198,7 +209,7 @@ def training_curves(history: pd.DataFrame) -> go.Figure:
         for column in columns:
             colour = colours.get(column, BLUE)
             _curves(figure, row, chain, column, colour, "solid")
-            if dashed is not None and column in ("loss", "validation"):
+            if dashed is not None and column in (TOTAL, "validation"):
                 _curves(figure, row, dashed, column, colour, "dash")
         if columns is terms:
             figure.update_yaxes(type="log", tickvals=LOG_TICKS, tickformat="~g", row=row)
@@ -206,7 +217,7 @@ def training_curves(history: pd.DataFrame) -> go.Figure:
             middles = steps.groupby("stage", sort=True)["epoch"].agg(
                 lambda e: (e.min() + e.max()) / 2
             )
-            names = [stage.replace("_0", " ").replace("_", " ") for stage in middles.index]
+            names = [f"step {int(stage.removeprefix('step_'))}" for stage in middles.index]
             figure.update_xaxes(
                 tickvals=plain(middles), ticktext=names, showgrid=False, title_text="", row=row
             )
@@ -218,11 +229,24 @@ def training_curves(history: pd.DataFrame) -> go.Figure:
     return figure
 
 
+def _loss_terms(history: pd.DataFrame) -> list[str]:
+    """The columns of a history that are losses and not all missing, the total first."""
+    terms = [
+        column
+        for column in history.columns
+        if column not in NOT_LOSSES
+        and not column.startswith("lr_")
+        and history[column].notna().any()
+    ]
+    return sorted(terms, key=lambda term: term != TOTAL)
+
+
 def _in_a_row(history: pd.DataFrame) -> pd.DataFrame:
     """Stages one after the other: ``epoch`` becomes the epochs since the first began."""
-    lengths = history.groupby("stage", sort=True)["epoch"].max()
-    begins = lengths.cumsum() - lengths
-    return history.assign(epoch=history["epoch"] + history["stage"].map(begins))
+    epochs = history.groupby("stage", sort=True)["epoch"]
+    lengths = epochs.max() - epochs.min() + 1
+    shifts = lengths.cumsum() - lengths - epochs.min() + 1
+    return history.assign(epoch=history["epoch"] + history["stage"].map(shifts))
 
 
 def _curves(
@@ -275,7 +299,7 @@ def class_change(changes: pd.DataFrame) -> go.Figure:
             name=f"compressed: {name}",
             mode="markers",
             marker={"color": colour, "size": 11, "symbol": "circle" if gain else "diamond"},
-            text=[_change_text(row) for row in part.itertuples()],
+            text=[_change_text(row) for row in part.to_dict("records")],
             hovertemplate="%{text}<extra></extra>",
         )
     figure.add_scatter(
@@ -293,9 +317,8 @@ def class_change(changes: pd.DataFrame) -> go.Figure:
     return figure
 
 
-def _change_text(row: object) -> str:
-    label, before, after = (getattr(row, name) for name in ("label", "before", "after"))
+def _change_text(row: Mapping[Any, Any]) -> str:
     return (
-        f"<b>{escaped(label)}</b>: {number(before)} → {number(after)} % "
-        f"({signed(after - before)} points)"
+        f"<b>{escaped(row['label'])}</b>: {number(row['before'])} → {number(row['after'])} % "
+        f"({signed(row['change'])} points)"
     )

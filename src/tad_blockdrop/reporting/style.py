@@ -6,7 +6,8 @@ HTML report sharpens text and grid to the reader's colour scheme.
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -56,7 +57,12 @@ def signed(value: float | None, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def plain(values: Sequence[float]) -> list[float | None]:
+def short(value: float) -> str:
+    """A score of unknown size: ``63.81``, ``0.00117``."""
+    return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}").replace("-", "−")
+
+
+def plain(values: Iterable[Any]) -> list[float | None]:
     """Numbers for a figure: readable JSON, with null for what is missing."""
     return [float(v) if math.isfinite(v) else None for v in values]
 

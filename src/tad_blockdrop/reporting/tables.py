@@ -91,8 +91,8 @@ def build_result_table(models: Sequence[ModelResult]) -> pd.DataFrame:
     if len(thresholds) != 1:
         raise ValueError(f"the models were evaluated at different tIoUs: {sorted(thresholds)}")
     order = list(NAMES)
-    rows = [_result_row(m, averages) for m in models]
-    rows.sort(key=lambda row: (order.index(row["family"]), row["step"]))  # type: ignore[arg-type]
+    ordered = sorted(models, key=lambda m: (order.index(m.family), m.step))
+    rows = [_result_row(m, averages) for m in ordered]
     return pd.DataFrame(rows).astype({"dropped_block": "Int64"})
 
 
@@ -178,31 +178,31 @@ def _differences(table: pd.DataFrame, name: str) -> list[str]:
 def race_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Which block fell at each step, and how close the race was.
 
-    ``scores`` has step, block, criterion, value, rank (1 is dropped first), margin, chosen.
-    Columns: step, criterion, block, value, runner_up, runner_up_value, margin, candidates. The
-    runner-up is missing where one candidate was left.
+    ``scores`` has step, block, criterion, value and rank, of which the first is dropped.
+    Columns: step, criterion, block, value, runner_up, runner_up_value, margin (never negative),
+    candidates. The runner-up is missing where no other candidate had a rank.
     """
     rows = []
-    for step, race in scores.sort_values(["step", "rank"], kind="stable").groupby("step"):
-        winner = race[race["chosen"]]
-        if winner.empty:
+    for step, race in scores.groupby("step"):
+        ranked = race.dropna(subset=["rank"]).sort_values("rank", kind="stable")
+        if ranked.empty:
             continue
-        others = race[~race["chosen"]]
+        first, second = ranked.iloc[0], ranked.iloc[1] if len(ranked) > 1 else None
         rows.append(
             {
                 "step": step,
-                "criterion": winner["criterion"].iloc[0],
-                "block": winner["block"].iloc[0],
-                "value": winner["value"].iloc[0],
-                "runner_up": pd.NA if others.empty else others["block"].iloc[0],
-                "runner_up_value": np.nan if others.empty else others["value"].iloc[0],
-                "margin": winner["margin"].iloc[0],
+                "criterion": first["criterion"],
+                "block": first["block"],
+                "value": first["value"],
+                "runner_up": pd.NA if second is None else second["block"],
+                "runner_up_value": np.nan if second is None else second["value"],
+                "margin": np.nan if second is None else abs(first["value"] - second["value"]),
                 "candidates": len(race),
             }
         )
     columns = ["step", "criterion", "block", "value", "runner_up", "runner_up_value"]
     table = pd.DataFrame(rows, columns=[*columns, "margin", "candidates"])
-    return table.astype({"runner_up": "Int64"})
+    return table.astype({"step": "int64", "block": "int64", "runner_up": "Int64"})
 
 
 def class_changes(classes: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
@@ -238,10 +238,12 @@ def changed_videos(
     """
     # TIME_POINTS a video resolve differences far smaller than a timeline can show.
     centres = (np.arange(TIME_POINTS) + 0.5) / TIME_POINTS
-    groups = [dict(list(table.groupby("video_id"))) for table in (before, after)]
+    nothing = before.iloc[:0]
+    first = dict(iter(before.groupby("video_id")))
+    second = dict(iter(after.groupby("video_id")))
     change = {
         str(video): _disagreement(
-            *(g.get(video, before.iloc[:0]) for g in groups), centres * length
+            first.get(video, nothing), second.get(video, nothing), centres * length
         )
         for video, length in zip(videos["video_id"], videos["duration"], strict=True)
     }
@@ -258,6 +260,7 @@ def _disagreement(first: pd.DataFrame, second: pd.DataFrame, times: np.ndarray) 
 
 def _covered(detections: pd.DataFrame, label: str, times: np.ndarray) -> np.ndarray:
     own = detections[detections["label"] == label]
-    inside = (own["start"].to_numpy()[:, None] <= times) & (times < own["end"].to_numpy()[:, None])
-    covered: np.ndarray = inside.any(axis=0)
+    covered = np.zeros(len(times), dtype=bool)
+    for start, end in zip(own["start"], own["end"], strict=True):
+        covered |= (start <= times) & (times < end)
     return covered

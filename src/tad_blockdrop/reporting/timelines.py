@@ -1,6 +1,7 @@
 """Timelines: what happens in a video and what models found in it, one under the other."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -17,6 +18,7 @@ from tad_blockdrop.reporting.style import (
 )
 
 LONGEST_ID = 40
+LONGEST_LABEL = 24
 FAINTEST = 0.6
 PIXELS_PER_ROW = 34
 PIXELS_BETWEEN = 64
@@ -122,7 +124,7 @@ def _add_bars(figure: go.Figure, row: int, bars: pd.DataFrame, label: str, kind:
         insidetextanchor="middle",
         textangle=0,
         insidetextfont={"color": "#fff" if colour in DARK_ENOUGH_FOR_WHITE else "#111"},
-        hovertext=[_hover(bar) for bar in bars.itertuples()],
+        hovertext=[_hover(bar) for bar in bars.to_dict("records")],
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
         row=row,
@@ -139,14 +141,19 @@ def _fill(kind: int) -> dict[str, object]:
     }
 
 
-def _hover(bar: object) -> str:
-    start, end, score = (getattr(bar, name) for name in ("start", "end", "score"))
-    text = f"<b>{escaped(getattr(bar, 'label', ''))}</b> {start:.1f} to {end:.1f} s"
-    source = escaped(getattr(bar, "source", ""))
-    return f"{text}<br>{source}" + ("" if pd.isna(score) else f", score {score:.3f}")
+def _hover(bar: Mapping[Any, Any]) -> str:
+    text = f"<b>{escaped(bar['label'])}</b> {bar['start']:.1f} to {bar['end']:.1f} s"
+    score = "" if pd.isna(bar["score"]) else f", score {bar['score']:.3f}"
+    return f"{text}<br>{escaped(bar['source'])}{score}"
 
 
 def _legend(figure: go.Figure, labels: Sequence[str]) -> None:
     """Legend entries of their own, as opaque as true actions."""
     for kind, label in enumerate(labels):
-        figure.add_bar(x=[None], y=[None], orientation="h", name=escaped(label), marker=_fill(kind))
+        figure.add_bar(
+            x=[None],
+            y=[None],
+            orientation="h",
+            name=escaped(label, LONGEST_LABEL),
+            marker=_fill(kind),
+        )

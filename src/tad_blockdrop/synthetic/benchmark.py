@@ -19,8 +19,8 @@ from tad_blockdrop.synthetic.scene import VideoPlan, plan_video, render
 
 Subset = Literal["training", "validation"]
 PREFIX: dict[Subset, str] = {"training": "train", "validation": "val"}
-# A short GOP keeps random access cheap. x264's fast paths read memory they never set, so that the
-# bytes change from run to run, even with one thread; "cpu-independent" turns just those off.
+# A short GOP keeps random access cheap. Without "cpu-independent" x264's bytes were seen to change
+# from run to run on the same frames, even with one thread; with it they never did.
 ENCODER = {
     "preset": "fast",
     "crf": "17",

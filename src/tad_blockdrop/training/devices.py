@@ -14,15 +14,20 @@ import numpy as np
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.errors import BlockDropError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 
+class DeviceError(BlockDropError):
+    """The machine cannot run with the device or precision asked for."""
+
+
 def pick_device(runtime: RuntimeConfig) -> torch.device:
     """The device asked for; ``auto`` takes CUDA, then MPS, then the CPU.
 
-    Raises ValueError if this machine does not have it, or it cannot do ``runtime.precision``.
+    Raises DeviceError if this machine does not have it, or it cannot do ``runtime.precision``.
     """
     found = {
         "cuda": torch.cuda.is_available(),
@@ -33,12 +38,12 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
     if name == "auto":
         name = next(kind for kind, there in found.items() if there)
     if not found[name]:
-        raise ValueError(
+        raise DeviceError(
             f"runtime.device is '{name}', but PyTorch {torch.__version__} finds no such device "
             "here: install a build for it, or set runtime.device to 'auto'"
         )
     if name == "cpu" and runtime.precision == "fp16":
-        raise ValueError("runtime.precision 'fp16' needs a GPU: on the CPU use 'bf16' or 'fp32'")
+        raise DeviceError("runtime.precision 'fp16' needs a GPU: on the CPU use 'bf16' or 'fp32'")
     return torch.device(name)
 
 

@@ -15,7 +15,7 @@ from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
-from tad_blockdrop.training.state import TrainingState, fingerprint
+from tad_blockdrop.training.state import TrainingError, TrainingState, fingerprint
 from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader
 
 if TYPE_CHECKING:
@@ -25,10 +25,6 @@ Loss = Callable[[Batch, float], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module], float]
 
 MAX_OVERFLOWS = 30  # fp16 steps skipped in a row before the run is given up
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message names epoch, step and videos."""
 
 
 def train(
@@ -41,12 +37,15 @@ def train(
     validate: Validate | None,
     label: str,
     identity: Mapping[str, Any] | None = None,
+    modules: Mapping[str, nn.Module] | None = None,
 ) -> pd.DataFrame:
     """Train what ``requires_grad`` in ``model``, in place, and return the history.
 
     ``loss(batch, epoch)`` runs the model on a batch that is on the device, at a fractional epoch
-    from 0, and returns named scalars, of which ``total`` is minimised. A loss that is an
-    ``nn.Module`` is moved to the device too and its buffers become part of the resumable state.
+    from 0, and returns named scalars, of which ``total`` is minimised. What it remembers from
+    batch to batch must be in buffers, of the loss itself if that is an ``nn.Module``, else of
+    ``modules`` (by a name of the caller's choice): they move to the device too and become part of
+    the resumable state. The student must not be inside.
     ``validate(model)`` returns a metric to maximise, on held-out training videos; it is given the
     averaged weights in evaluation mode after each epoch.
 
@@ -60,9 +59,13 @@ def train(
 
     History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
     of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
-    clipping) and ``metric``. Raises TrainingError on a non-finite loss or gradient.
+    clipping) and ``metric``. Raises TrainingError on a non-finite loss or gradient, and when the
+    state cannot be written.
     """
-    run = _Run(model, loss, dataset, config, runtime)
+    parts = {"model": model, **(modules or {})}
+    if isinstance(loss, nn.Module):
+        parts["loss"] = loss
+    run = _Run(parts, loss, dataset, config, runtime)
     settings = {
         "label": label,
         "train": config.model_dump(mode="json"),
@@ -93,16 +96,16 @@ class _Run:
 
     def __init__(
         self,
-        model: nn.Module,
+        modules: Mapping[str, nn.Module],
         loss: Loss,
         dataset: TrainingWindows,
         config: TrainConfig,
         runtime: RuntimeConfig,
     ) -> None:
-        self.model, self.loss, self.dataset, self.config = model, loss, dataset, config
+        self.model = model = modules["model"]
+        self.loss, self.dataset, self.config = loss, dataset, config
         self.seed = runtime.seed
         self.accelerator: Accelerator = make_accelerator(runtime)
-        modules = {"model": model} | ({"loss": loss} if isinstance(loss, nn.Module) else {})
         for module in modules.values():
             module.to(self.accelerator.device)
         self.loader = make_loader(dataset, config.batch, runtime.workers, runtime.seed)
@@ -114,7 +117,7 @@ class _Run:
         adamw = torch.optim.AdamW(groups, betas=config.betas, fused=True)
         self.optimizer = self.accelerator.prepare_optimizer(adamw)
         self.overflows = 0
-        ema = Ema(trained, config.ema)
+        ema = Ema(trained, config.ema, total=config.stop * self.steps)
         self.state = TrainingState(modules, adamw, ema, self.accelerator.scaler)
 
     def epoch(self, progress: TrainingProgress) -> dict[str, float]:

@@ -23,6 +23,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from tad_blockdrop.detector.checkpoint import weights_hash
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.files import whole
 from tad_blockdrop.training.ema import Ema
 
@@ -31,9 +32,13 @@ logger = logging.getLogger(__name__)
 FILE = "training.safetensors"
 
 
+class TrainingError(BlockDropError):
+    """Training cannot go on; the state of the last whole epoch is kept."""
+
+
 @dataclass
 class TrainingState:
-    """What an epoch changes. ``modules``: the model and, if it has buffers of its own, the loss.
+    """What an epoch changes. ``modules``: the model and whatever else has buffers that change.
 
     ``epochs`` are finished ones; ``best`` holds the averaged weights of the epoch with the
     highest finite ``best_metric``, on the CPU, and is empty without validation.
@@ -51,7 +56,7 @@ class TrainingState:
     def save(self, folder: Path, fingerprint: str) -> None:
         """Replace the state in ``folder`` by this one, or leave the old one whole.
 
-        Raises OSError with advice if the disk does not take it.
+        Raises TrainingError if the disk does not take it.
         """
         tensors = {
             name: value.detach().to("cpu", copy=True).contiguous()
@@ -61,7 +66,6 @@ class TrainingState:
             "fingerprint": fingerprint,
             "hash": weights_hash(tensors),
             "epochs": self.epochs,
-            "updates": self.ema.updates,
             "history": self.history,
             "best_metric": self.best_metric,
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
@@ -70,11 +74,10 @@ class TrainingState:
             with whole(folder / FILE) as path:
                 path.write_bytes(save(tensors, {"facts": json.dumps(facts)}))
         except OSError as error:
-            raise OSError(
-                error.errno,
+            raise TrainingError(
                 f"the training state of epoch {self.epochs} cannot be written to {folder} "
-                f"({error.strerror}): free some space or check its permissions, then run again; "
-                "training continues from the last epoch saved",
+                f"({error.strerror or error}): free some space or check its permissions, then run "
+                "again; training continues from the last epoch saved"
             ) from error
 
     def restore(self, folder: Path, fingerprint: str) -> bool:
@@ -116,7 +119,7 @@ class TrainingState:
             parts.setdefault(part, {})[key] = value
         for name, module in self.modules.items():
             module.load_state_dict(parts.get(name, {}), strict=False)
-        self.ema.load(parts["ema"], facts["updates"])
+        self.ema.load(parts["ema"])
         slots: dict[int, dict[str, Tensor]] = {}
         for name, value in parts.get("optimizer", {}).items():
             index, key = name.split(".", 1)

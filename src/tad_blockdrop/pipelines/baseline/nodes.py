@@ -80,7 +80,7 @@ def described_costs(model: Any, classes: list[str]) -> dict[str, Any]:
     from tad_blockdrop.evaluation.cost import macs
 
     return {
-        "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks) / 1e9,
+        "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks).total / 1e9,
     }
 
 

@@ -17,7 +17,8 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["baseline_history", "baseline_checkpoint"],
                 name="make_baseline",
-                namespace="baseline",
             )
-        ]
+        ],
+        namespace="baseline",
+        prefix_datasets_with_namespace=False,
     )  # fmt: skip

@@ -181,7 +181,7 @@ def merge_lora(
     model = aligned.model
     lora.merge_lora(model)
     metrics: dict[str, Any] = {
-        "gmacs": macs(source.detector, source.window, len(classes), source.kept_blocks) / 1e9
+        "gmacs": macs(source.detector, source.window, len(classes), source.kept_blocks).total / 1e9
     }
     held_out = records(videos, instances, classes, "holdout")
     rate = held_out_map(held_out, classes, data, evaluation, runtime)

@@ -60,88 +60,86 @@ def _control_step() -> Pipeline:
     )
 
 
-def _chain(
-    template: Pipeline, n_steps: int, collected: list[Node], outputs: set[str], namespace: str
-) -> Pipeline:
+def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
     """``template`` n times, each step starting from the checkpoint of the one before."""
-    parameters = {name for name in template.inputs() if name.startswith("params:")}
+    parameters = {name: name for name in template.inputs() if name.startswith("params:")}
     steps = Pipeline([])
     student = "baseline_checkpoint"
     for step in range(1, n_steps + 1):
         steps += Pipeline(
             template,
-            namespace=f"step_{step:02d}",
+            namespace=f"{namespace}.step_{step:02d}",
             inputs={
                 "student": student,
                 "uncompressed": "baseline_checkpoint",
                 **{name: name for name in DATASET},
             },
-            parameters={name: name for name in parameters},
+            parameters=parameters,
             tags={f"step_{step:02d}"},
         )
-        student = f"step_{step:02d}.checkpoint"
-    return Pipeline(
-        steps + Pipeline(collected),
-        namespace=namespace,
-        inputs={"baseline_checkpoint", *DATASET},
-        outputs=outputs,
-        parameters={name: name for name in parameters},
-    )
+        student = f"{namespace}.step_{step:02d}.checkpoint"
+    return steps
 
 
-def _collect(table: str, n_steps: int, output: str) -> Node:
+def _entries(namespace: str, n_steps: int, *names: str) -> list[str]:
+    """Catalog names of entries of all steps, step by step."""
+    return [
+        f"{namespace}.step_{step:02d}.{name}" for step in range(1, n_steps + 1) for name in names
+    ]
+
+
+def _join(namespace: str, n_steps: int, table: str, output: str) -> Node:
     return Node(
         nodes.join_tables,
-        inputs=[f"step_{step:02d}.{table}" for step in range(1, n_steps + 1)],
+        inputs=_entries(namespace, n_steps, table),
         outputs=output,
         name=f"collect_{output}",
+        namespace=namespace,
     )
 
 
 def create_pipeline(n_drops: int) -> Pipeline:
     """The loop of ``n_drops`` steps, then its tables and the choice of the final model."""
-    checkpoints = [f"step_{step:02d}.checkpoint" for step in range(1, n_drops + 1)]
-    collected = [
-        _collect("scores", n_drops, "score_table"),
-        _collect("history", n_drops, "step_history"),
-        _collect("detections", n_drops, "step_detections"),
-        _collect("metrics", n_drops, "step_metrics"),
-        Node(
-            nodes.collect_seconds,
-            inputs=[
-                f"step_{step:02d}.{stage}_seconds"
-                for step in range(1, n_drops + 1)
-                for stage in nodes.STAGES
-            ],
-            outputs="step_seconds",
-            name="collect_seconds",
-        ),
-        Node(
-            nodes.collect_checkpoints,
-            inputs=checkpoints,
-            outputs="step_checkpoints",
-            name="collect_checkpoints",
-        ),
-        Node(
-            nodes.select_final,
-            inputs=["baseline_checkpoint", "params:compress", *checkpoints],
-            outputs="final_checkpoint",
-            name="select_final",
-        ),
-    ]
-    outputs = {
-        "score_table", "step_history", "step_detections", "step_metrics", "step_seconds",
-        "step_checkpoints", "final_checkpoint",
-    }  # fmt: skip
-    return _chain(_drop_step(), n_drops, collected, outputs, "compress")
+    name = "compress"
+    checkpoints = _entries(name, n_drops, "checkpoint")
+    return _chain(_drop_step(), n_drops, name) + Pipeline(
+        [
+            _join(name, n_drops, "scores", "score_table"),
+            _join(name, n_drops, "history", "step_history"),
+            _join(name, n_drops, "detections", "step_detections"),
+            _join(name, n_drops, "metrics", "step_metrics"),
+            Node(
+                nodes.collect_seconds,
+                inputs=_entries(name, n_drops, *(f"{stage}_seconds" for stage in nodes.STAGES)),
+                outputs="step_seconds",
+                name="collect_step_seconds",
+                namespace=name,
+            ),
+            Node(
+                nodes.collect_checkpoints,
+                inputs=checkpoints,
+                outputs="step_checkpoints",
+                name="collect_step_checkpoints",
+                namespace=name,
+            ),
+            Node(
+                nodes.select_final,
+                inputs=["baseline_checkpoint", "params:compress", *checkpoints],
+                outputs="final_checkpoint",
+                name="select_final",
+                namespace=name,
+            ),
+        ]
+    )
 
 
 def create_control_pipeline(n_drops: int) -> Pipeline:
     """The uncompressed model through as many alignments, so that gains of training longer show."""
-    collected = [
-        _collect("history", n_drops, "control_history"),
-        _collect("detections", n_drops, "control_detections"),
-        _collect("metrics", n_drops, "control_metrics"),
-    ]
-    outputs = {"control_history", "control_detections", "control_metrics"}
-    return _chain(_control_step(), n_drops, collected, outputs, "control")
+    name = "control"
+    return _chain(_control_step(), n_drops, name) + Pipeline(
+        [
+            _join(name, n_drops, "history", "control_history"),
+            _join(name, n_drops, "detections", "control_detections"),
+            _join(name, n_drops, "metrics", "control_metrics"),
+        ]
+    )

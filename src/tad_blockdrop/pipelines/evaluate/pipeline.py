@@ -18,9 +18,8 @@ def create_pipeline() -> Pipeline:
                     "baseline_checkpoint", *DATASET,
                     "params:data", "params:evaluation", "params:runtime",
                 ],
-                outputs=["baseline_detections", "baseline_metrics"],
+                outputs=["baseline_detections", "baseline_metrics", "baseline_evaluate_seconds"],
                 name="evaluate_baseline",
-                namespace="evaluate",
             ),
             Node(
                 nodes.evaluate_one_shot,
@@ -31,17 +30,17 @@ def create_pipeline() -> Pipeline:
                 ],
                 outputs=["one_shot_detections", "one_shot_metrics"],
                 name="evaluate_one_shot",
-                namespace="evaluate",
             ),
             Node(
                 nodes.measure_costs,
                 inputs=[
-                    "baseline_checkpoint", "step_checkpoints",
+                    "baseline_checkpoint", "step_checkpoints", "step_seconds",
                     "params:evaluation", "params:runtime",
                 ],
                 outputs="cost_table",
                 name="measure_costs",
-                namespace="evaluate",
             ),
-        ]
+        ],
+        namespace="evaluate",
+        prefix_datasets_with_namespace=False,
     )  # fmt: skip

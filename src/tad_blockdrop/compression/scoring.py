@@ -1,0 +1,193 @@
+"""Which block can be spared: every remaining block rated on the training videos (PBD §3.2).
+
+Three criteria. ``train_map``: the mean average precision (percent) of the model without the
+block; the highest wins. ``train_loss``: its detection loss; the lowest wins. ``block_mse``: the
+mean squared difference of the block's output and input; the lowest wins. Each window is decoded
+once for all candidates, and candidates share what they have in common (``skipping``).
+"""
+
+import logging
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from tad_blockdrop.compression.dropping import ScoringError
+from tad_blockdrop.compression.skipping import Skip, skipped_outputs
+from tad_blockdrop.config import CompressConfig, EvaluationConfig
+from tad_blockdrop.detector.losses import DetectionLoss
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.evaluation.average_precision import average_map, average_precision
+from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.evaluation.validation import instances_of
+from tad_blockdrop.progress import progress
+from tad_blockdrop.video.windows import VideoRecord
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from tad_blockdrop.video.loading import Batch, LoadedWindow
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["block", "criterion", "value", "alone", "rank"]
+
+
+def score_blocks(
+    model: Detector,
+    loader: "DataLoader[LoadedWindow]",
+    records: Sequence[VideoRecord],
+    classes: Sequence[str],
+    compress: CompressConfig,
+    evaluation: EvaluationConfig,
+) -> pd.DataFrame:
+    """Rank the blocks of ``model`` on the videos of ``records``; rank 1 is the one to drop.
+
+    ``loader`` gives the test windows of ``records``, video by video; ``classes`` are the model's.
+    Runs where the model is, in evaluation mode, under the caller's autocast if there is one.
+
+    Returns a row per block, in order of rank: ``block`` (original index), ``criterion``,
+    ``value``, ``alone``, ``rank``. With ``compress.look_ahead`` 2 the value of a block is that of
+    the best pair it is part of, and ``alone`` what it is worth by itself; with 1 they are equal.
+    Blocks of equal value are ranked by ``alone``, then by index. A value that is not a finite
+    number becomes NaN and ranks last.
+
+    Raises ScoringError if every candidate has an average precision of 0, which ranks nothing.
+    """
+    blocks, criterion = model.kept_blocks, compress.criterion
+    if criterion == "block_mse":
+        values = {Skip({i}): change for i, change in block_changes(model, loader).items()}
+        return rank(values, blocks, criterion)
+    skips = candidate_skips(blocks, compress.look_ahead)
+    if criterion == "train_loss":
+        values = detection_losses(model, loader, skips)
+    else:
+        values = precisions(model, loader, records, classes, evaluation, skips)
+        if not any(value > 0 for value in values.values()):
+            raise ScoringError(
+                f"all {len(blocks)} candidates have a mean average precision of 0 on the "
+                f"{len(records)} training videos, so there is nothing to rank: the model itself "
+                "does not detect. Train the baseline longer, score on more videos "
+                "(compress.score_videos), or set compress.criterion to 'train_loss'"
+            )
+    return rank(values, blocks, criterion)
+
+
+def candidate_skips(blocks: Sequence[int], look_ahead: int) -> list[Skip]:
+    """Every single block and, looking 2 ahead, every pair (where one more block would remain)."""
+    sizes = range(1, min(look_ahead, max(len(blocks) - 1, 1)) + 1)
+    return [Skip(chosen) for size in sizes for chosen in combinations(blocks, size)]
+
+
+def rank(values: Mapping[Skip, float], blocks: Sequence[int], criterion: str) -> pd.DataFrame:
+    """The table of :func:`score_blocks` from the values of single blocks and maybe pairs."""
+    sign = -1.0 if criterion == "train_map" else 1.0
+    largest = max(map(len, values))
+
+    def cost(skip: Skip) -> float:
+        return sign * values[skip] if math.isfinite(values[skip]) else math.inf
+
+    best = {i: min((s for s in values if i in s and len(s) == largest), key=cost) for i in blocks}
+    order = sorted(blocks, key=lambda i: (cost(best[i]), cost(Skip({i})), i))
+    rows = [
+        (i, criterion, _finite(values[best[i]]), _finite(values[Skip({i})]), place)
+        for place, i in enumerate(order, start=1)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
+
+
+def precisions(
+    model: Detector,
+    loader: "DataLoader[LoadedWindow]",
+    records: Sequence[VideoRecord],
+    classes: Sequence[str],
+    evaluation: EvaluationConfig,
+    skips: Sequence[Skip],
+) -> dict[Skip, float]:
+    """Average mAP (percent) at ``evaluation.score_tious`` with each set of blocks skipped.
+
+    NaN, and a warning, where the output is not finite.
+    """
+    pools = {
+        skip: VideoPool(records, classes, model.window, evaluation.postprocess) for skip in skips
+    }
+    with _evaluating(model):
+        for batch in _batches(model, loader):
+            rest = list(pools)
+            outputs = skipped_outputs(model, batch.frames, batch.mask, rest) if rest else ()
+            for skip, output in zip(rest, outputs, strict=True):
+                try:
+                    pools[skip].add(batch.windows, output)
+                except FloatingPointError as error:
+                    logger.warning("without block %s: %s", sorted(skip), error)
+                    del pools[skip]
+    instances, videos = instances_of(records, classes), [record.video_id for record in records]
+    values = dict.fromkeys(skips, math.nan)
+    for skip, pool in pools.items():
+        found = pool.detections()
+        table = average_precision(found, instances, videos, evaluation.score_tious)
+        values[skip] = 100 * average_map(table)
+    return values
+
+
+def detection_losses(
+    model: Detector, loader: "DataLoader[LoadedWindow]", skips: Sequence[Skip]
+) -> dict[Skip, float]:
+    """Detection loss with each set of blocks skipped.
+
+    The sum over all windows divided by the number of positive points in all of them: what the
+    loss would be of one batch that holds every window.
+    """
+    sums, positives = dict.fromkeys(skips, 0.0), 0
+    with _evaluating(model):
+        loss = DetectionLoss(model.config.head).to(model.head.location.device)
+        for batch in _batches(model, loader):
+            outputs = skipped_outputs(model, batch.frames, batch.mask, skips)
+            for skip, output in zip(skips, outputs, strict=True):
+                terms = loss(output, batch.segments, batch.labels, training=False)
+                count = int(terms["positive"].sum())
+                sums[skip] += float(terms["cls"] + terms["reg"]) * max(count, 1)
+            positives += count
+    return {skip: value / max(positives, 1) for skip, value in sums.items()}
+
+
+def block_changes(model: Detector, loader: "DataLoader[LoadedWindow]") -> dict[int, float]:
+    """Mean squared difference of output and input of every block, over all tokens."""
+    backbone = model.backbone
+    sums, count = dict.fromkeys(model.kept_blocks, 0.0), 0
+    with _evaluating(model):
+        for batch in _batches(model, loader):
+            for window in torch.split(batch.frames, 1):
+                tokens = backbone.embed(window)
+                count += tokens.numel()
+                for index in model.kept_blocks:
+                    out = backbone.run_block(index, tokens)[1]
+                    sums[index] += float((out - tokens).square().sum(dtype=torch.float64))
+                    tokens = out
+    return {index: value / max(count, 1) for index, value in sums.items()}
+
+
+@contextmanager
+def _evaluating(model: Detector) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode it had comes back after."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+def _batches(model: Detector, loader: "DataLoader[LoadedWindow]") -> "Iterator[Batch]":
+    device = model.head.location.device
+    for batch in progress(loader, "scoring blocks", total=len(loader)):
+        yield batch.to(device, non_blocking=True)

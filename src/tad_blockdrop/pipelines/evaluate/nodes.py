@@ -1,0 +1,102 @@
+"""Thin nodes: the one-shot reference and the measured costs. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import pandas as pd
+
+from tad_blockdrop.config import (
+    CompressConfig,
+    DataConfig,
+    EvaluationConfig,
+    ReportConfig,
+    RuntimeConfig,
+)
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.compress.nodes import evaluate_step, join_tables
+from tad_blockdrop.pipelines.lineage import child_lineage, model_name
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_one_shot(
+    uncompressed: Checkpoint,
+    score_table: pd.DataFrame,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    data: DataConfig,
+    compress: CompressConfig,
+    evaluation: EvaluationConfig,
+    report: ReportConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Drop the first 1, 2, ... N blocks of the first ranking at once and align nothing.
+
+    Returns detections and metrics as ``evaluate_step`` does; no rows with ``report.one_shot`` off.
+    """
+    from tad_blockdrop.compression.dropping import drop_block
+
+    nothing = pd.DataFrame({"model": pd.Series(dtype="str")})
+    if not report.one_shot:
+        return nothing, nothing.copy()
+    ranking = score_table[score_table["step"] == 1].sort_values("rank")["block"]
+    shorter = uncompressed
+    tables = []
+    for step, block in enumerate(ranking[: compress.n_drops], start=1):
+        shorter = drop_block(shorter, int(block))
+        lineage = child_lineage(
+            uncompressed, family="one_shot", step=step, dropped_block=int(block)
+        )
+        shorter = replace(shorter, lineage=lineage)
+        tables.append(
+            evaluate_step(shorter, videos, instances, classes, data, evaluation, runtime)
+        )
+    return join_tables(*(t[0] for t in tables)), join_tables(*(t[1] for t in tables))
+
+
+def measure_costs(
+    uncompressed: Checkpoint,
+    steps: list[Checkpoint],
+    seconds: pd.DataFrame,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> pd.DataFrame:
+    """Latency of one window, interleaved in one process, and peak memory of every model.
+
+    Returns model, n_blocks, latency_ms, latency_ratio, peak_memory_mb and the seconds of its step.
+    """
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.evaluation.measure import latency, peak_memory
+    from tad_blockdrop.training.devices import pick_device, set_threads
+
+    set_threads(runtime.threads)
+    device = pick_device(runtime)
+    checkpoints = {model_name(c): c for c in [uncompressed, *steps]}
+    models = {name: from_checkpoint(c, device) for name, c in checkpoints.items()}
+    measured = latency(models, evaluation.latency_repeats).set_index("model")["median"]
+    by_step = seconds.set_index("step")
+    rows = [
+        {  # fmt: skip
+            "model": name,
+            "n_blocks": len(checkpoint.kept_blocks),
+            "latency_ms": 1000 * measured[name],
+            "latency_ratio": measured[name] / measured["uncompressed"],
+            "peak_memory_mb": peak_memory(
+                checkpoint.detector, checkpoint.window, len(checkpoint.classes),
+                checkpoint.kept_blocks, device=str(device),
+            ) / 2**20,
+            **{
+                f"seconds_{stage}": (
+                    by_step[stage].get(checkpoint.lineage["step"], float("nan"))
+                    if name != "uncompressed"
+                    else float("nan")
+                )
+                for stage in by_step
+            },
+        }
+        for name, checkpoint in checkpoints.items()
+    ]
+    return pd.DataFrame(rows)

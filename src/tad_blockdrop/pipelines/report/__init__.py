@@ -1,0 +1,5 @@
+"""Tables, plots and one HTML file that tell what the compression did."""
+
+from tad_blockdrop.pipelines.report.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,204 @@
+"""Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tad_blockdrop.config import EvaluationConfig, Parameters, ReportConfig, RuntimeConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.compress.nodes import join_tables
+from tad_blockdrop.pipelines.lineage import model_name, versions
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+logger = logging.getLogger(__name__)
+
+
+def join_detections(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Detections of all models in one table with the column ``model``."""
+    return join_tables(*tables)
+
+
+def join_metrics(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Average precision (percent) of all models: model, family, step, ..., label, tiou, ap."""
+    return join_tables(*tables)
+
+
+def join_histories(*tables: pd.DataFrame) -> pd.DataFrame:
+    """Training histories of all stages, one row per epoch."""
+    return join_tables(*tables).rename(columns={"metric": "validation"})
+
+
+def build_results(
+    class_table: pd.DataFrame,
+    all_detections: pd.DataFrame,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    baseline: Checkpoint,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> pd.DataFrame:
+    """One row per model: accuracy with intervals, parameters and computed costs."""
+    from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
+    from tad_blockdrop.detector.model import Detector
+    from tad_blockdrop.evaluation.cost import macs, paper_macs, tokens_per_clip
+    from tad_blockdrop.evaluation.measure import parameters
+    from tad_blockdrop.reporting.tables import ModelResult, build_result_table
+    from tad_blockdrop.reporting.tables import model_name as name_of
+
+    test = sorted(videos.loc[videos["split"] == "test", "video_id"])
+    truth = instances[instances["video_id"].isin(test)]
+    by_model = dict(list(all_detections.groupby("model")))
+    no_detections = all_detections.iloc[:0]
+
+    def interval(model: str, reference: str) -> tuple[float, float] | None:
+        if evaluation.bootstrap == 0 or model == reference or reference not in by_model:
+            return None
+        found = bootstrap_difference(
+            by_model.get(model, no_detections), by_model[reference], truth, test,
+            evaluation.tious, evaluation.bootstrap, runtime.seed,
+        )  # fmt: skip
+        return 100 * found.low, 100 * found.high
+
+    backbone, width = baseline.detector.backbone, baseline.detector.backbone.width
+    clips = baseline.window.frames // backbone.clip_frames
+    tokens = clips * tokens_per_clip(backbone, baseline.window)
+    models = []
+    grouped = class_table.groupby(["family", "step", "kept_blocks"], sort=False)
+    for (family, step, kept_text), rows in grouped:
+        kept = tuple(int(block) for block in kept_text.split())
+        cost = macs(baseline.detector, baseline.window, len(baseline.classes), kept)
+        model = Detector(baseline.detector, len(baseline.classes), baseline.window, kept)
+        dropped = rows["dropped_block"].iloc[0]
+        name = name_of(family, step)
+        control = name_of("control", step)
+        models.append(
+            ModelResult(
+                family=family,
+                step=int(step),
+                kept_blocks=kept,
+                mean_ap=rows.groupby("tiou")["ap"].mean().to_dict(),
+                parameters=parameters(model),
+                gmacs=cost.total / 1e9,
+                paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
+                videos=f"{len(test)} of {len(test)} videos",
+                dropped_block=None if pd.isna(dropped) else int(dropped),
+                delta_interval=interval(name, "uncompressed"),
+                delta_control_interval=(
+                    interval(name, control) if family == "progressive" else None
+                ),
+            )
+        )
+    return build_result_table(models)
+
+
+def plot_accuracy(
+    result_table: pd.DataFrame, cost_table: pd.DataFrame
+) -> tuple[go.Figure, go.Figure]:
+    """Average mAP against GMACs, and against measured latency."""
+    from tad_blockdrop.reporting.plots import accuracy_against_cost
+
+    return (
+        accuracy_against_cost(result_table, cost_table, "gmacs"),
+        accuracy_against_cost(result_table, cost_table, "latency_ms"),
+    )
+
+
+def plot_importance(score_table: pd.DataFrame) -> go.Figure:
+    """What each ranking said of each block."""
+    from tad_blockdrop.reporting.plots import block_importance
+
+    return block_importance(score_table)
+
+
+def plot_training(history_table: pd.DataFrame) -> go.Figure:
+    """Losses and held-out mAP of the baseline and every alignment."""
+    from tad_blockdrop.reporting.plots import training_curves
+
+    return training_curves(history_table)
+
+
+def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> go.Figure:
+    """Which classes the final model gained and lost."""
+    from tad_blockdrop.reporting.plots import class_change
+    from tad_blockdrop.reporting.tables import class_changes
+
+    return class_change(class_changes(class_table, "uncompressed", model_name(final)))
+
+
+def plot_timelines(
+    all_detections: pd.DataFrame,
+    instances: pd.DataFrame,
+    videos: pd.DataFrame,
+    final: Checkpoint,
+    report: ReportConfig,
+) -> go.Figure:
+    """Ground truth and detections of the test videos that changed most."""
+    from tad_blockdrop.reporting.tables import changed_videos, strongest_detections
+    from tad_blockdrop.reporting.timelines import timelines
+
+    test = videos[videos["split"] == "test"]
+    truth = instances[instances["video_id"].isin(test["video_id"])]
+    before, after = (
+        strongest_detections(all_detections[all_detections["model"] == name], truth)
+        for name in ("uncompressed", model_name(final))
+    )
+    shown = changed_videos(before, after, test, report.timelines)
+    rows = {"true actions": truth, "uncompressed": before, model_name(final): after}
+    return timelines(rows, test, shown)
+
+
+def write_report(
+    result_table: pd.DataFrame,
+    cost_table: pd.DataFrame,
+    score_table: pd.DataFrame,
+    class_table: pd.DataFrame,
+    accuracy_plot: go.Figure,
+    latency_plot: go.Figure,
+    importance_plot: go.Figure,
+    training_plot: go.Figure,
+    class_plot: go.Figure,
+    timeline_plot: go.Figure,
+    final: Checkpoint,
+    parameters: dict[str, Any],
+) -> str:
+    """One self-contained HTML page."""
+    from tad_blockdrop.reporting.html import Figures, RunFacts, render_report
+    from tad_blockdrop.training.devices import pick_device
+
+    typed = Parameters.model_validate(parameters)
+    facts = RunFacts(
+        experiment=typed.experiment,
+        date=date.today().isoformat(),
+        dataset=typed.data.name,
+        provenance=typed.data.provenance,
+        final_model=model_name(final),
+        seed=typed.runtime.seed,
+        device=str(pick_device(typed.runtime)),
+        threads=typed.runtime.threads,
+        holdout=typed.data.holdout,
+        coverage=str(result_table["videos"].iloc[0]),
+        versions=versions(),
+        parameters=typed.model_dump(mode="json"),
+    )
+    figures = Figures(
+        accuracy={"GMACs": accuracy_plot, "latency": latency_plot},
+        importance=importance_plot,
+        training=training_plot,
+        classes=class_plot,
+        timelines=timeline_plot,
+    )
+    return render_report(result_table, cost_table, score_table, class_table, facts, figures)
+
+
+def show_results(result_table: pd.DataFrame, cost_table: pd.DataFrame, experiment: str) -> None:
+    """Print the result table; always runs, so that a resumed run ends with it too."""
+    from tad_blockdrop.reporting.tables import format_table
+
+    logger.info("results of experiment '%s'", experiment)
+    print(format_table(result_table, cost_table))

@@ -1,0 +1,84 @@
+"""From the tables of all models to result tables, figures and the HTML report."""
+
+from kedro.pipeline import Node, Pipeline
+
+from tad_blockdrop.pipelines.report import nodes
+
+
+def create_pipeline(control: bool) -> Pipeline:
+    """``control``: whether the equally trained uncompressed model is there to compare with."""
+    families = ["baseline", "step", "one_shot"] + (["control"] if control else [])
+    histories = ["baseline_history", "step_history"] + (["control_history"] if control else [])
+    return Pipeline(
+        [
+            Node(
+                nodes.join_detections,
+                inputs=[f"{family}_detections" for family in families],
+                outputs="all_detections",
+                name="join_detections",
+            ),
+            Node(
+                nodes.join_metrics,
+                inputs=[f"{family}_metrics" for family in families],
+                outputs="class_table",
+                name="join_metrics",
+            ),
+            Node(
+                nodes.join_histories, inputs=histories, outputs="history_table",
+                name="join_histories",
+            ),
+            Node(
+                nodes.build_results,
+                inputs=[
+                    "class_table", "all_detections", "videos", "instances",
+                    "baseline_checkpoint", "params:evaluation", "params:runtime",
+                ],
+                outputs="result_table",
+                name="build_results",
+            ),
+            Node(
+                nodes.plot_accuracy,
+                inputs=["result_table", "cost_table"],
+                outputs=["accuracy_plot", "latency_plot"],
+                name="plot_accuracy",
+            ),
+            Node(
+                nodes.plot_importance, inputs="score_table", outputs="importance_plot",
+                name="plot_importance",
+            ),
+            Node(
+                nodes.plot_training, inputs="history_table", outputs="training_plot",
+                name="plot_training",
+            ),
+            Node(
+                nodes.plot_classes, inputs=["class_table", "final_checkpoint"],
+                outputs="class_plot", name="plot_classes",
+            ),
+            Node(
+                nodes.plot_timelines,
+                inputs=[
+                    "all_detections", "instances", "videos", "final_checkpoint", "params:report",
+                ],
+                outputs="timeline_plot",
+                name="plot_timelines",
+            ),
+            Node(
+                nodes.write_report,
+                inputs=[
+                    "result_table", "cost_table", "score_table", "class_table",
+                    "accuracy_plot", "latency_plot", "importance_plot", "training_plot",
+                    "class_plot", "timeline_plot", "final_checkpoint", "parameters",
+                ],
+                outputs="html_report",
+                name="write_report",
+            ),
+            Node(
+                nodes.show_results,
+                inputs=["result_table", "cost_table", "params:experiment"],
+                outputs=None,
+                name="show_results",
+            ),
+        ],
+        namespace="report",
+        prefix_datasets_with_namespace=False,
+    )  # fmt: skip

@@ -1,0 +1,55 @@
+"""Catalog entries appear whole or not at all."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from kedro.io import DatasetError, Version
+
+from tad_blockdrop.datasets.tables import CSVTable, JSONFile, ParquetTable
+from tad_blockdrop.files import whole
+
+TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
+
+
+@pytest.mark.parametrize(("kind", "name"), [(ParquetTable, "t.parquet"), (CSVTable, "t.csv")])
+def test_tables_come_back_as_they_were(tmp_path: Path, kind: type, name: str) -> None:
+    options = {"save_args": {"index": False}} if kind is CSVTable else {}
+    dataset = kind(filepath=str(tmp_path / name), version=Version(None, "v1"), **options)
+    dataset.save(TABLE)
+    again = kind(filepath=str(tmp_path / name), version=Version(None, None))
+    pd.testing.assert_frame_equal(again.load(), TABLE, check_dtype=kind is ParquetTable)
+    assert [p.name for p in (tmp_path / name / "v1").iterdir()] == [name]
+
+
+def test_a_failed_save_leaves_nothing_that_exists(tmp_path: Path) -> None:
+    dataset = JSONFile(filepath=str(tmp_path / "x.json"))
+    with pytest.raises(DatasetError):
+        dataset.save({"fine": 1, "not json": object()})
+    assert not dataset.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_keeps_what_was_there(tmp_path: Path) -> None:
+    dataset = JSONFile(filepath=str(tmp_path / "x.json"))
+    dataset.save({"old": 1})
+    with pytest.raises(DatasetError):
+        dataset.save(object())
+    assert dataset.load() == {"old": 1}
+
+
+def test_whole_replaces_a_folder_in_one_step(tmp_path: Path) -> None:
+    final = tmp_path / "folder"
+    for text in ("first", "second"):
+        with whole(final) as temporary:
+            temporary.mkdir()
+            (temporary / "file").write_text(text)
+    assert (final / "file").read_text() == "second"
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_whole_removes_its_temporary_on_failure(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="cut"), whole(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("cut")
+    assert list(tmp_path.iterdir()) == []

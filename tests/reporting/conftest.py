@@ -1,0 +1,143 @@
+"""A small finished run: eight blocks, two drops, a control, one-shot models."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tad_blockdrop.reporting.html import RunFacts
+from tad_blockdrop.reporting.tables import ModelResult, build_result_table
+
+HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
+
+
+@pytest.fixture
+def hostile():
+    """A label or name that tries to be markup, script and template."""
+    return HOSTILE
+
+
+def model(family, step, kept, average, **more):
+    """A result whose mAP at 0.3 and 0.7 lies ten points around its average."""
+    given = {"parameters": 50_000 * len(kept), "gmacs": 0.2 * len(kept), "paper_gmacs": 0.1}
+    aps = {0.3: average + 10, 0.7: average - 10}
+    return ModelResult(family, step, kept, aps, videos="5 of 5 videos", **(given | more))
+
+
+@pytest.fixture
+def models():
+    """In an order that is not the table's."""
+    blocks = [0, 1, 2, 3]
+    return [
+        model("one_shot", 1, [0, 1, 3], 60.0, dropped_block=2),
+        model("one_shot", 2, [0, 3], 45.0, dropped_block=1),
+        model("progressive", 2, [0, 1], 66.0, dropped_block=3, delta_interval=(-6.0, -2.5)),
+        model("uncompressed", 0, blocks, 70.0),
+        model("control", 1, blocks, 71.0),
+        model(
+            "progressive",
+            1,
+            [0, 1, 3],
+            69.0,
+            dropped_block=2,
+            delta_interval=(-2.0, 0.5),
+            delta_control_interval=(-3.5, -0.5),
+        ),
+    ]
+
+
+@pytest.fixture
+def results(models):
+    return build_result_table(models)
+
+
+@pytest.fixture
+def costs():
+    return pd.DataFrame(
+        {
+            "model": ["uncompressed", "step_01", "step_02"],
+            "n_blocks": [4, 3, 2],
+            "latency_ms": [20.0, 16.0, 11.0],
+            "latency_ratio": [1.0, 0.8, 0.55],
+            "peak_memory_mb": [100.0, 98.0, 96.0],
+            "seconds_score": [np.nan, 4.0, 3.0],
+            "seconds_align": [60.0, 5.0, 5.0],
+            "seconds_evaluate": [2.0, 1.5, 1.0],
+        }
+    )
+
+
+@pytest.fixture
+def scores():
+    first = {0: 30.0, 1: 61.5, 2: 63.0, 3: 62.25}
+    second = {0: 28.0, 1: 55.0, 3: 58.0}
+    rows = []
+    for step, race in ((1, first), (2, second)):
+        order = sorted(race, key=lambda block: -race[block])
+        rows += [
+            {
+                "step": step,
+                "block": block,
+                "criterion": "train_map",
+                "value": value,
+                "rank": order.index(block) + 1,
+            }
+            for block, value in race.items()
+        ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def history():
+    def epoch(stage, number, **values):
+        return {
+            "stage": stage,
+            "epoch": number,
+            "steps": 9,
+            "lr_head": 1e-3,
+            "grad_norm": 1.0,
+        } | values
+
+    return pd.DataFrame(
+        [
+            epoch("baseline", 1, total=2.0, cls=1.5, dense=0.5, validation=40.0),
+            epoch("baseline", 2, total=1.0, cls=0.8, dense=0.2, validation=60.0),
+            epoch("step_01", 1, total=1.5, cls=0.7, kd_cls=0.8, validation=58.0),
+            epoch("step_01", 2, total=1.2, cls=0.6, kd_cls=0.6, validation=61.0),
+            epoch("step_02", 1, total=1.6, cls=0.7, kd_cls=0.9, validation=55.0),
+            epoch("control_01", 1, total=0.9, cls=0.5, kd_cls=0.4, validation=62.0),
+        ]
+    )
+
+
+@pytest.fixture
+def classes():
+    rows = []
+    for name, aps in (
+        ("uncompressed", {"jump": (80.0, 60.0), HOSTILE: (50.0, 30.0)}),
+        ("step_02", {"jump": (70.0, 50.0), HOSTILE: (52.0, 32.0)}),
+    ):
+        for label, (low, high) in aps.items():
+            rows += [
+                {"model": name, "label": label, "tiou": 0.3, "ap": low},
+                {"model": name, "label": label, "tiou": 0.7, "ap": high},
+            ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture
+def facts():
+    return RunFacts(
+        experiment="try <one>",
+        environment="base",
+        date="2025-11-23 04:10",
+        dataset="toy",
+        provenance=HOSTILE,
+        final_model="step_02",
+        seed=7,
+        device="cpu",
+        threads=1,
+        holdout=0.15,
+        coverage="5 of 5 test videos",
+        versions={"torch": "2.14.0"},
+        parameters={"compress": {"n_drops": 2, "stop": {"max_loss": None}}, "tious": [0.3, 0.7]},
+    )

@@ -1,0 +1,211 @@
+"""Tests of tad_blockdrop.reporting.html."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from tad_blockdrop.reporting.html import Figures, flat, headline, render_report
+from tad_blockdrop.reporting.plots import (
+    accuracy_against_cost,
+    block_importance,
+    class_change,
+    training_curves,
+)
+from tad_blockdrop.reporting.tables import build_result_table, class_changes, with_costs
+from tad_blockdrop.reporting.timelines import timelines
+
+
+class Page(HTMLParser):
+    """What a browser would make of a report: its tags, its texts, its embedded JSON."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.tags, self.texts, self.figures, self._inside = [], [], [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        while self._inside and self._inside.pop()[0] != tag:
+            pass
+
+    def handle_data(self, data):
+        tag, attributes = self._inside[-1] if self._inside else ("", {})
+        if attributes.get("type") == "application/json":
+            self.figures.append(json.loads(data))
+        elif tag not in ("script", "style"):
+            self.texts.append(" ".join(data.split()))
+
+    @property
+    def text(self):
+        return " ".join(self.texts)
+
+
+@pytest.fixture
+def figures(results, costs, scores, history, classes, hostile):
+    segments = pd.DataFrame(
+        {"video_id": ["v"], "label": [hostile], "start": [1.0], "end": [2.0], "score": [0.5]}
+    )
+    videos = pd.DataFrame({"video_id": ["v"], "duration": [5.0]})
+    return Figures(
+        accuracy={
+            "GMACs": accuracy_against_cost(results, costs, "gmacs"),
+            "latency": accuracy_against_cost(results, costs, "latency_ms"),
+        },
+        importance=block_importance(scores),
+        training=training_curves(history),
+        classes=class_change(class_changes(classes, "uncompressed", "step_02")),
+        timelines=timelines({"true": segments}, videos, ["v"]),
+    )
+
+
+@pytest.fixture
+def source(facts, results, costs, scores, figures):
+    return render_report(results, costs, scores, facts, figures)
+
+
+@pytest.fixture
+def page(source):
+    return Page(source)
+
+
+def test_nothing_is_loaded_from_elsewhere(page):
+    for tag, attributes in page.tags:
+        for name in ("src", "href", "srcset", "action", "data", "poster"):
+            assert attributes.get(name) in (None, "data:,"), (tag, name, attributes[name])
+    policy = next(a["content"] for _, a in page.tags if "http-equiv" in a)
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+
+
+def test_style_loads_nothing(source):
+    style = source[source.index("<style>") : source.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_every_figure_is_embedded_and_readable(page):
+    assert len(page.figures) == 6
+    assert all(figure["data"] and figure["layout"] for figure in page.figures)
+
+
+def test_plotly_is_there_once(source):
+    assert source.count("* plotly.js v") == 1
+
+
+def test_foreign_text_makes_no_tags(page, source, hostile):
+    assert not [tag for tag, _ in page.tags if tag == "img"]
+    assert "<img" not in source.replace("&lt;img", "")[: source.index("* plotly.js v")]
+    assert hostile in page.text
+    assert "try <one>" in page.text
+
+
+def test_headline_and_explanation(page):
+    assert "4 → 2 blocks, latency −45 %, mAP −4.0 against the uncompressed model" in page.texts
+    assert "Difference to the uncompressed model: −4.0 points (95 % interval −6.0 to −2.5)" in (
+        page.text
+    )
+    assert "over 5 of 5 videos" in page.text
+
+
+def test_headline_prefers_the_control(results, costs):
+    assert headline(with_costs(results, costs), "step_01") == (
+        "4 → 3 blocks, latency −20\N{NO-BREAK SPACE}%, mAP −2.0 against the equally trained control"
+    )
+
+
+def test_headline_without_latency(results, costs):
+    assert headline(with_costs(results, costs.head(1)), "step_02") == (
+        "4 → 2 blocks, GMACs −50\N{NO-BREAK SPACE}%, mAP −4.0 against the uncompressed model"
+    )
+
+
+def test_headline_when_nothing_was_dropped(results, costs):
+    text = headline(with_costs(results, costs), "uncompressed")
+    assert text == "All 4 blocks kept: no shorter model was selected"
+
+
+def test_an_unknown_final_model(facts, results, costs, scores):
+    with pytest.raises(ValueError, match="step_09"):
+        render_report(results, costs, scores, replace(facts, final_model="step_09"), Figures())
+
+
+def test_tables_hold_all_models_and_races(page):
+    for name in ("uncompressed", "step 1", "step 2 (final)", "control 1", "one shot 2"):
+        assert name in page.texts
+    assert {"63.00", "62.25", "0.75"} <= set(page.texts)
+
+
+def test_a_run_without_control_one_shot_or_figures(facts, models, costs, scores):
+    few = [m for m in models if m.family in ("uncompressed", "progressive")]
+    page = Page(render_report(build_result_table(few), costs, scores, facts, Figures()))
+    assert page.figures == []
+    assert "control" not in page.text
+    assert "Training" not in page.texts
+    assert "step 1" in page.texts
+
+
+def test_a_single_skipped_step(facts, models, costs, scores):
+    blocks = [0, 1, 2, 3]
+    skipped = replace(
+        next(m for m in models if m.model == "step_01"),
+        skipped=True,
+        kept_blocks=blocks,
+        dropped_block=None,
+    )
+    base = next(m for m in models if m.family == "uncompressed")
+    results = build_result_table([base, skipped])
+    final = replace(facts, final_model="step_01")
+    page = Page(render_report(results, costs, scores.head(0), final, Figures()))
+    assert "step 1 (final) (skipped)" in page.texts
+    assert "All 4 blocks kept" in page.text
+    assert "Which block fell" not in page.text
+
+
+def test_missing_costs_are_dashes(facts, results, costs, scores):
+    page = Page(render_report(results, costs.head(0), scores, facts, Figures()))
+    assert "nan" not in page.text.lower().split()
+    assert page.texts.count("–") > 20
+
+
+def test_parameters_as_dotted_keys():
+    tree = {"a": {"b": {"c": None}, "d": [0.5, True]}, "e": {}, "f": "x"}
+    assert list(flat(tree)) == [
+        ("a.b.c", "null"),
+        ("a.d", "[0.5, true]"),
+        ("e", "{}"),
+        ("f", "x"),
+    ]
+
+
+def test_all_facts_are_told(page):
+    for text in ("compress.stop.max_loss", "null", "torch 2.14.0", "5 of 5 test videos"):
+        assert text in page.text
+    assert "cpu, 1 thread" in page.texts
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_a_browser_draws_every_figure(source, tmp_path):
+    report = tmp_path / "report.html"
+    report.write_text(source, encoding="utf-8")
+    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    options += "--disable-background-networking --disable-component-update --disable-sync "
+    options += "--enable-logging=stderr --virtual-time-budget=8000 --window-size=390,900 --dump-dom"
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    run = subprocess.run(
+        ["chromium", *options.split(), profile, report.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    # One container a figure, the one in the unchosen tab included; errors go to the console.
+    assert run.stdout.count('class="user-select-none svg-container"') == 6
+    assert "CONSOLE" not in run.stderr

@@ -1,0 +1,158 @@
+"""Tests of tad_blockdrop.reporting.plots."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from tad_blockdrop.reporting.plots import (
+    accuracy_against_cost,
+    block_importance,
+    class_change,
+    training_curves,
+)
+from tad_blockdrop.reporting.tables import build_result_table, class_changes
+
+
+def valid(figure):
+    """The figure as any JSON reader gets it: NaN and Infinity are no JSON."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} in a figure")
+
+    return json.loads(figure.to_json(), parse_constant=refuse)
+
+
+def traces(figure):
+    return {trace["name"].split(":")[0]: trace for trace in valid(figure)["data"]}
+
+
+def test_each_family_is_a_line_over_cost(results, costs):
+    lines = traces(accuracy_against_cost(results, costs, "gmacs"))
+    assert set(lines) == {"uncompressed", "control", "one shot", "progressive block drop"}
+    progressive = lines["progressive block drop"]
+    assert progressive["x"] == pytest.approx([0.4, 0.6])
+    assert progressive["y"] == [66.0, 69.0]
+    assert progressive["error_y"]["array"] == [1.5, 1.5]
+    assert progressive["error_y"]["arrayminus"] == [2.0, 1.0]
+    assert lines["uncompressed"]["y"] == [70.0, 70.0]
+
+
+@pytest.mark.parametrize(("cost", "at"), [("gmacs", 0.6), ("n_blocks", 3), ("latency_ms", 16.0)])
+def test_a_control_stands_at_its_steps_cost(results, costs, cost, at):
+    assert traces(accuracy_against_cost(results, costs, cost))["control"]["x"] == [
+        pytest.approx(at)
+    ]
+
+
+def test_a_missing_latency_is_that_of_as_many_blocks(results, costs):
+    lines = traces(accuracy_against_cost(results, costs, "latency_ms"))
+    assert lines["one shot"]["x"] == [11.0, 16.0]
+
+
+def test_models_without_any_latency_are_left_out(results, costs):
+    lines = traces(accuracy_against_cost(results, costs.head(2), "latency_ms"))
+    assert lines["progressive block drop"]["x"] == [16.0]
+
+
+def test_a_skipped_step_is_no_point(models, costs):
+    skipped = [replace(m, skipped=True) if m.model == "step_02" else m for m in models]
+    lines = traces(accuracy_against_cost(build_result_table(skipped), costs, "gmacs"))
+    assert lines["progressive block drop"]["y"] == [69.0]
+
+
+def test_the_uncompressed_model_alone(models, costs):
+    alone = build_result_table([m for m in models if m.family == "uncompressed"])
+    lines = traces(accuracy_against_cost(alone, costs, "gmacs"))
+    assert set(lines) == {"uncompressed"}
+
+
+def test_no_interval_no_bar(models, costs):
+    bare = [replace(m, delta_interval=None) for m in models]
+    lines = traces(accuracy_against_cost(build_result_table(bare), costs, "gmacs"))
+    assert lines["progressive block drop"]["error_y"]["array"] == [None, None]
+
+
+def test_dropped_blocks_are_blank_in_later_steps(scores):
+    figure = valid(block_importance(scores))
+    heat = figure["data"][0]
+    assert heat["z"] == [[30.0, 28.0], [61.5, 55.0], [63.0, None], [62.25, 58.0]]
+    assert heat["text"][2] == ["<b>63.0 ✕</b>", ""]
+    frames = {(s["x0"] + 0.5, s["y0"] + 0.5) for s in figure["layout"]["shapes"]}
+    assert frames == {(0, 2), (1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("criterion", "turned"), [("train_map", False), ("train_loss", True), ("block_mse", True)]
+)
+def test_bright_always_means_easy_to_spare(scores, criterion, turned):
+    heat = block_importance(scores.assign(criterion=criterion)).data[0]
+    assert heat.reversescale is turned
+
+
+def test_importance_of_nothing(scores):
+    assert valid(block_importance(scores.head(0)))["data"][0]["z"] == []
+
+
+def titles(figure):
+    return [note["text"] for note in valid(figure)["layout"]["annotations"]]
+
+
+def test_steps_follow_each_other_and_restarts_show(history):
+    data = valid(training_curves(history))["data"]
+    steps = [t for t in data if t["name"] == "total" and t["xaxis"] == "x2"]
+    solid = [t for t in steps if t["line"]["dash"] == "solid"]
+    assert [(t["x"], t["y"]) for t in solid] == [([1.0, 2.0], [1.5, 1.2]), ([3.0], [1.6])]
+    assert [t["y"] for t in steps if t["line"]["dash"] == "dash"] == [[0.9]]
+
+
+def test_each_loss_term_has_one_entry_in_the_legend(history):
+    data = valid(training_curves(history))["data"]
+    assert sorted(t["name"] for t in data if t["showlegend"]) == ["cls", "dense", "kd_cls", "total"]
+
+
+def test_terms_that_a_stage_lacks_are_not_drawn_there(history):
+    data = valid(training_curves(history))["data"]
+    assert {t["xaxis"] for t in data if t["name"] == "dense"} == {"x"}
+    assert {t["xaxis"] for t in data if t["name"] == "kd_cls"} == {"x2"}
+
+
+def test_panels_of_what_there_is(history):
+    assert len(titles(training_curves(history))) == 4
+    without = history.assign(validation=float("nan"))
+    assert len(titles(training_curves(without))) == 2
+    given = history[history["stage"] != "baseline"]
+    assert all("lignment" in title for title in titles(training_curves(given)))
+
+
+def test_curves_of_nothing_and_without_validation(history):
+    assert valid(training_curves(history.head(0)))["data"] == []
+    empty = pd.DataFrame({"stage": [], "step": [], "epoch": []})
+    assert valid(training_curves(empty))["data"] == []
+    assert len(titles(training_curves(history.drop(columns="validation")))) == 2
+
+
+def test_class_change_shows_both_ends(classes):
+    figure = valid(class_change(class_changes(classes, "uncompressed", "step_02")))
+    lines = {t["name"]: t for t in figure["data"] if "name" in t}
+    assert lines["uncompressed"]["x"] == [70.0, 40.0]
+    assert lines["compressed: lost"]["x"] == [60.0]
+    assert lines["compressed: gained"]["x"] == [42.0]
+
+
+def test_class_names_are_text_not_tags(classes, hostile):
+    text = json.dumps(valid(class_change(class_changes(classes, "uncompressed", "step_02"))))
+    assert "<img" not in text
+    assert "&lt;img" in text
+    assert hostile not in text
+
+
+def test_of_many_classes_those_that_changed_most():
+    changes = pd.DataFrame({"label": [f"c{i:03d}" for i in range(200)], "before": 50.0})
+    changes["change"] = [float(i - 100) for i in range(200)]
+    changes["after"] = changes["before"] + changes["change"]
+    labels = class_change(changes).layout.yaxis.ticktext
+    assert len(labels) == 30
+    assert {"c000", "c199"} <= set(labels)
+    assert "c100" not in labels
