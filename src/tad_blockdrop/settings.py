@@ -1,7 +1,12 @@
 """Kedro's project settings: the context that shapes the pipelines, the hooks, how conf merges."""
 
+import warnings
+
 from tad_blockdrop.context import BlockDropContext
 from tad_blockdrop.hooks import ExperimentHooks, ReadableErrorHooks
+
+# Kedro 1.7 calls a name that omegaconf 2.4 deprecates, several times a run.
+warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\) is deprecated")
 
 CONTEXT_CLASS = BlockDropContext
 

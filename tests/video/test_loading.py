@@ -115,6 +115,12 @@ def test_training_windows_show_contiguous_samples_and_repeat(videos: list[VideoR
     assert [dataset[0, i].window.video_id for i in (0, 2, 3, 8)] == ["a", "a", "b", "c"]
 
 
+def test_each_epoch_and_each_index_has_its_own_draw(videos: list[VideoRecord]) -> None:
+    dataset = TrainingWindows(videos[:1], data(per_video=4), seed=3)
+    pictures = [dataset[epoch, i].frames.flatten().tolist() for epoch in (0, 1) for i in range(4)]
+    assert len({tuple(p) for p in pictures}) == 8
+
+
 def test_source_indices_say_which_frames_are_samples(videos: list[VideoRecord]) -> None:
     every_third = VideoRecord(
         video_id="a",
@@ -148,6 +154,14 @@ def test_batches_do_not_depend_on_the_number_of_workers(videos: list[VideoRecord
     names = [[name for batch in epoch for name in batch[0]] for epoch in (first, second, third)]
     assert all(sorted(epoch) == sorted("abc" * 3) for epoch in names)
     assert names[0] != names[1]
+
+
+def test_reading_leaves_the_global_generators_alone(videos: list[VideoRecord]) -> None:
+    torch.manual_seed(0)
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()
+    list(make_loader(TrainingWindows(videos, data(), seed=3), batch=2, workers=0, shuffle_seed=1))
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]
 
 
 def test_order_follows_the_shuffle_seed_and_content_the_dataset_seed(

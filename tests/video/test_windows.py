@@ -235,10 +235,14 @@ def test_records_are_sorted_and_clip_instances_to_the_video() -> None:
     assert second.labels.tolist() == [1, 0]
 
 
+def test_nothing_need_be_held_out() -> None:
+    assert records(*tables(), ("jump", "run"), "holdout") == []
+
+
 def test_records_say_what_is_wrong() -> None:
     videos, instances = tables()
-    with pytest.raises(ValueError, match=r"no video in the split 'holdout'.*test, train"):
-        records(videos, instances, ("jump", "run"), "holdout")
+    with pytest.raises(ValueError, match=r"no video in the split 'validation'.*test, train"):
+        records(videos, instances, ("jump", "run"), "validation")
     with pytest.raises(ValueError, match=r"video 'b': label 'jump' .* data.classes_file"):
         records(videos, instances, ("run",), "train")
     with pytest.raises(ValueError, match="video 'c': n_samples"):

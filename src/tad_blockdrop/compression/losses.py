@@ -8,7 +8,7 @@ also when there is nothing to compare (an exact zero then, with zero gradients).
 Notation: ``s`` student, ``t`` teacher, ``T`` temperature, ``K`` classes, ``V`` valid points.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -156,7 +156,7 @@ class AlignLoss(nn.Module):
             mids=found.mids if wants_mids else (),
         )
         detection = self.detection(found, batch.segments, batch.labels, student.training)
-        terms = {
+        terms: dict[str, Callable[[], Tensor]] = {
             "cls": lambda: detection["cls"],
             "reg": lambda: detection["reg"],
             "out": lambda: feature_loss(found.blocks, wanted.blocks),

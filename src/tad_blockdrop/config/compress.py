@@ -51,6 +51,15 @@ class CompressConfig(Config):
     select: Literal["last", "within_tolerance"] = "last"
 
     @model_validator(mode="after")
+    def _look_ahead(self) -> Self:
+        if self.look_ahead > 1 and self.criterion == "block_mse":
+            raise ValueError(
+                "compress.criterion 'block_mse' compares a block with its own input, so it cannot "
+                "look ahead: set compress.look_ahead to 1 or choose 'train_map' or 'train_loss'"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _select(self) -> Self:
         if self.select == "within_tolerance" and self.stop.max_loss is None:
             raise ValueError(

@@ -10,7 +10,7 @@ from tad_blockdrop.config.base import Config
 class RuntimeConfig(Config):
     """Where and how the work runs; changes speed, not meaning."""
 
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; none: all")

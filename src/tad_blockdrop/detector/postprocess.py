@@ -108,9 +108,9 @@ def soft_nms(
     videos = proposals.videos[order]
     group = np.cumsum(_changes(videos) | _changes(proposals.labels[order]), dtype=np.int64)
     field = _Field(proposals.segments[order], proposals.scores[order], sigma)
-    lowest = sigma * np.log(min_score) if min_score > 0 else -np.inf
+    lowest = np.float32(sigma * np.log(min_score)) if min_score > 0 else np.finfo(np.float32).min
     bar = np.full(len(order), lowest, np.float32)  # a proposal below it is out
-    alive = np.flatnonzero((field.logs >= bar) & (field.logs > -np.inf))
+    alive = np.flatnonzero(field.logs >= bar)
     while len(alive):
         first = np.flatnonzero(_changes(group[alive]))
         count = np.diff(np.append(first, len(alive)))
@@ -120,9 +120,9 @@ def soft_nms(
             field.advance(alive, first[size == same], count[size == same])
         if max_kept is not None and max_kept < len(order):
             _raise_bar(bar, field.kept, videos, max_kept)
-        alive = alive[(field.logs[alive] >= bar[alive]) & (field.logs[alive] > -np.inf)]
+        alive = alive[field.logs[alive] >= bar[alive]]
     result = np.zeros(len(order))
-    kept = field.kept >= np.float32(lowest) if min_score > 0 else field.kept > -np.inf
+    kept = field.kept >= lowest
     result[order[kept]] = np.exp(field.kept[kept] / np.float64(sigma))
     return result
 
@@ -138,7 +138,7 @@ def _raise_bar(bar: Floats, kept: Floats, videos: Indices, max_kept: int) -> Non
     """Scores only fall: what is below ``max_kept`` kept ones of its video will stay below."""
     first = np.flatnonzero(_changes(videos))
     for begin, end in zip(first, np.append(first[1:], len(videos)), strict=True):
-        if end - begin > max_kept:
+        if np.count_nonzero(kept[begin:end] > -np.inf) >= max_kept:
             threshold = np.partition(kept[begin:end], -max_kept)[-max_kept]
             np.maximum(bar[begin:end], threshold, out=bar[begin:end])
 
@@ -170,7 +170,7 @@ class _Field:
         inside = columns < count[:, None]
         index = alive[np.minimum(first[:, None] + columns, len(alive) - 1)]
         logs = np.where(inside, self.logs[index], np.float32(-np.inf))
-        rounds = min(len(columns), max(16, len(columns) // 4))
+        rounds = min(len(columns), max(16, min(len(columns) // 4, 128)))
         best, values = _keep_best(self.shapes[index], logs, rounds)
         self.logs[index[inside]] = logs[inside]
         found = values > -np.inf

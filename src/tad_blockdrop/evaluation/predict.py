@@ -5,7 +5,7 @@ The one place where grid coordinates and class indices become seconds and labels
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,16 +51,12 @@ def detect(
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in progress(loader, what, total=_length(loader)):
+            for batch in progress(loader, what, total=len(loader)):
                 on_device = batch.to(device, non_blocking=True)
                 pool.add(batch.windows, model(on_device.frames, on_device.mask))
     finally:
         model.train(training)
     return pool.detections()
-
-
-def _length(loader: Sized) -> int:
-    return len(loader)
 
 
 class VideoPool:

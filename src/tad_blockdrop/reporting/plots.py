@@ -243,6 +243,8 @@ def _loss_terms(history: pd.DataFrame) -> list[str]:
 
 def _in_a_row(history: pd.DataFrame) -> pd.DataFrame:
     """Stages one after the other: ``epoch`` becomes the epochs since the first began."""
+    if history.empty:
+        return history
     epochs = history.groupby("stage", sort=True)["epoch"]
     lengths = epochs.max() - epochs.min() + 1
     shifts = lengths.cumsum() - lengths - epochs.min() + 1

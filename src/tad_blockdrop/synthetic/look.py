@@ -20,14 +20,14 @@ PLACE = (0.24, 0.76)  # where a sprite's centre may be, all along its action's p
 PLACE_DRAWS = 16  # the spot farthest from other sprites of that many is taken
 COLOUR_DRAWS = 4  # the most contrasting of that many colours is taken
 SHADE = 0.55  # brightness of a sprite's darker half: makes every turn visible
-DRIFTING = 0.5  # share of sprites that drift (the others stand), actors and distractors alike
+DRIFTING = 0.2  # share of sprites that drift (the others stand), actors and distractors alike
 DRIFT_AMPLITUDE = (0.06, 0.14)  # mostly horizontal, so that no drift is a rise or a fall
 DRIFT_SLOPE = 0.25  # vertical share of a drift, at most
 DRIFT_PERIOD = (90, 160)
 LEAD = (12, 32)  # an actor is there that long before and after its action
 LIFE = (50, 120)  # of a distractor
 FADE = 6  # sprites come and go in that many frames
-DISTRACTORS_PER_FRAME = 0.008  # 2 in 256 frames
+DISTRACTORS_PER_FRAME = 0.006  # 1.5 in 256 frames
 
 # Camera and background
 TEXTURE_SIDE = 64  # pixels; the texture wraps around
@@ -37,7 +37,7 @@ BACKGROUND_LEVEL = (70, 185)
 BACKGROUND_SPEED = 0.004  # per frame, at most
 JITTER = 0.008  # standard deviation of the camera's shake
 JITTER_SMOOTHING = 5  # frames over which the shake is averaged
-NOISE = 3.0  # standard deviation
+NOISE = 2.0  # standard deviation
 
 # Time line
 FPS = (24, 25, 30)

@@ -162,6 +162,8 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         multiprocessing_context=_worker_context() if workers else None,
+        # Else each pass takes a number from torch's global generator, to seed workers with.
+        generator=torch.Generator(),
     )
 
 

@@ -73,10 +73,11 @@ def records(
     ``instances`` must carry labels out of ``classes`` (a class-agnostic detector's caller renames
     them all to its one class). Instances are clipped to the video; what is then empty is left
     out. ``source_indices`` maps the videos that are read without a proxy to the source frame of
-    each sample. Raises ValueError for an empty split, a video without samples, an unknown label.
+    each sample. Only the split ``holdout`` may be empty. Raises ValueError for any other empty
+    split, a video without samples, an unknown label.
     """
     chosen = videos[videos["split"] == split].sort_values("video_id")
-    if chosen.empty:
+    if chosen.empty and split != "holdout":
         found = ", ".join(sorted(map(str, videos["split"].unique()))) or "none"
         raise ValueError(f"no video in the split '{split}'; the videos table has: {found}")
     index = {name: i for i, name in enumerate(classes)}

@@ -51,9 +51,7 @@ def evaluate_one_shot(
             uncompressed, family="one_shot", step=step, dropped_block=int(block)
         )
         shorter = replace(shorter, lineage=lineage)
-        tables.append(
-            evaluate_step(shorter, videos, instances, classes, data, evaluation, runtime)
-        )
+        tables.append(evaluate_step(shorter, videos, instances, classes, data, evaluation, runtime))
     return join_tables(*(t[0] for t in tables)), join_tables(*(t[1] for t in tables))
 
 
@@ -85,9 +83,13 @@ def measure_costs(
             "latency_ms": 1000 * measured[name],
             "latency_ratio": measured[name] / measured["uncompressed"],
             "peak_memory_mb": peak_memory(
-                checkpoint.detector, checkpoint.window, len(checkpoint.classes),
-                checkpoint.kept_blocks, device=str(device),
-            ) / 2**20,
+                checkpoint.detector,
+                checkpoint.window,
+                len(checkpoint.classes),
+                checkpoint.kept_blocks,
+                device=str(device),
+            )
+            / 2**20,
             **{
                 f"seconds_{stage}": (
                     by_step[stage].get(checkpoint.lineage["step"], float("nan"))

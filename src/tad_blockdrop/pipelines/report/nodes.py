@@ -14,7 +14,9 @@ from tad_blockdrop.pipelines.compress.nodes import join_tables
 from tad_blockdrop.pipelines.lineage import model_name, versions
 
 if TYPE_CHECKING:
-    import plotly.graph_objects as go
+    from plotly.graph_objects import Figure
+else:  # Kedro resolves these hints at start-up, when plotly must not be loaded yet
+    Figure = Any
 
 logger = logging.getLogger(__name__)
 
@@ -97,9 +99,7 @@ def build_results(
     return build_result_table(models)
 
 
-def plot_accuracy(
-    result_table: pd.DataFrame, cost_table: pd.DataFrame
-) -> tuple[go.Figure, go.Figure]:
+def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
     """Average mAP against GMACs, and against measured latency."""
     from tad_blockdrop.reporting.plots import accuracy_against_cost
 
@@ -109,21 +109,21 @@ def plot_accuracy(
     )
 
 
-def plot_importance(score_table: pd.DataFrame) -> go.Figure:
+def plot_importance(score_table: pd.DataFrame) -> Figure:
     """What each ranking said of each block."""
     from tad_blockdrop.reporting.plots import block_importance
 
     return block_importance(score_table)
 
 
-def plot_training(history_table: pd.DataFrame) -> go.Figure:
+def plot_training(history_table: pd.DataFrame) -> Figure:
     """Losses and held-out mAP of the baseline and every alignment."""
     from tad_blockdrop.reporting.plots import training_curves
 
     return training_curves(history_table)
 
 
-def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> go.Figure:
+def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
     """Which classes the final model gained and lost."""
     from tad_blockdrop.reporting.plots import class_change
     from tad_blockdrop.reporting.tables import class_changes
@@ -137,7 +137,7 @@ def plot_timelines(
     videos: pd.DataFrame,
     final: Checkpoint,
     report: ReportConfig,
-) -> go.Figure:
+) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
     from tad_blockdrop.reporting.tables import changed_videos, strongest_detections
     from tad_blockdrop.reporting.timelines import timelines
@@ -157,13 +157,12 @@ def write_report(
     result_table: pd.DataFrame,
     cost_table: pd.DataFrame,
     score_table: pd.DataFrame,
-    class_table: pd.DataFrame,
-    accuracy_plot: go.Figure,
-    latency_plot: go.Figure,
-    importance_plot: go.Figure,
-    training_plot: go.Figure,
-    class_plot: go.Figure,
-    timeline_plot: go.Figure,
+    accuracy_plot: Figure,
+    latency_plot: Figure,
+    importance_plot: Figure,
+    training_plot: Figure,
+    class_plot: Figure,
+    timeline_plot: Figure,
     final: Checkpoint,
     parameters: dict[str, Any],
 ) -> str:
@@ -193,12 +192,15 @@ def write_report(
         classes=class_plot,
         timelines=timeline_plot,
     )
-    return render_report(result_table, cost_table, score_table, class_table, facts, figures)
+    return render_report(result_table, cost_table, score_table, facts, figures)
 
 
-def show_results(result_table: pd.DataFrame, cost_table: pd.DataFrame, experiment: str) -> None:
-    """Print the result table; always runs, so that a resumed run ends with it too."""
+def show_results(
+    result_table: pd.DataFrame, cost_table: pd.DataFrame, html_report: str, experiment: str
+) -> None:
+    """Print the result table; always runs, and last, so that a resumed run ends with it too."""
     from tad_blockdrop.reporting.tables import format_table
 
-    logger.info("results of experiment '%s'", experiment)
+    assert html_report, "the report is written before the run ends"
     print(format_table(result_table, cost_table))
+    print(f"report, tables and plots: data/08_reporting/{experiment}")

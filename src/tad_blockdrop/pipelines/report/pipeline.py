@@ -65,7 +65,7 @@ def create_pipeline(control: bool) -> Pipeline:
             Node(
                 nodes.write_report,
                 inputs=[
-                    "result_table", "cost_table", "score_table", "class_table",
+                    "result_table", "cost_table", "score_table",
                     "accuracy_plot", "latency_plot", "importance_plot", "training_plot",
                     "class_plot", "timeline_plot", "final_checkpoint", "parameters",
                 ],
@@ -74,7 +74,7 @@ def create_pipeline(control: bool) -> Pipeline:
             ),
             Node(
                 nodes.show_results,
-                inputs=["result_table", "cost_table", "params:experiment"],
+                inputs=["result_table", "cost_table", "html_report", "params:experiment"],
                 outputs=None,
                 name="show_results",
             ),

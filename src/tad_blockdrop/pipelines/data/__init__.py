@@ -1,0 +1,5 @@
+"""From raw videos and annotations to a checked dataset of proxies and tables."""
+
+from tad_blockdrop.pipelines.data.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

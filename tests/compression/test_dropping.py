@@ -1,0 +1,81 @@
+"""Choosing from a table and taking a block out of a checkpoint."""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+import torch
+
+from tad_blockdrop.compression.dropping import ScoringError, choose_block, drop_block
+from tad_blockdrop.compression.scoring import rank
+from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
+from tad_blockdrop.video.loading import Batch
+
+MakeDetector = Callable[..., Detector]
+
+
+def scores(*values: float, criterion: str = "train_map") -> pd.DataFrame:
+    return rank({frozenset({i}): v for i, v in enumerate(values)}, range(len(values)), criterion)
+
+
+@pytest.fixture
+def checkpoint(make_detector: MakeDetector) -> Checkpoint:
+    model = make_detector(kept=(0, 2, 3))
+    return Checkpoint(
+        weights=weights_of(model),
+        detector=model.config,
+        kept_blocks=model.kept_blocks,
+        classes=("jump", "run", "throw"),
+        window=model.window,
+        every=4,
+        fps=None,
+        postprocess=PostprocessConfig(),
+        lineage={"step": 2},
+        metrics={"average_map": 71.0},
+    )
+
+
+def test_the_first_is_chosen_whatever_the_order_of_the_rows() -> None:
+    drop = choose_block(scores(10.0, 70.0, 65.0).sample(frac=1, random_state=3))
+    assert (drop.block, drop.criterion, drop.value, drop.tied) == (1, "train_map", 70.0, ())
+    assert drop.margin == pytest.approx(5.0)
+
+
+def test_ties_are_reported_and_the_lowest_index_is_chosen() -> None:
+    drop = choose_block(scores(3.0, 1.0, 2.0, 1.0, 1.0, criterion="block_mse"))
+    assert (drop.block, drop.margin, drop.tied) == (1, 0.0, (3, 4))
+
+
+def test_what_is_not_a_number_is_never_chosen() -> None:
+    drop = choose_block(scores(math.nan, 5.0, math.inf))
+    assert (drop.block, drop.margin, drop.tied) == (1, None, ())
+    with pytest.raises(ScoringError, match="none of the 2 candidate blocks"):
+        choose_block(scores(math.nan, math.nan))
+
+
+def test_the_block_is_gone_and_the_rest_is_untouched(checkpoint: Checkpoint, batch: Batch) -> None:
+    shorter = drop_block(checkpoint, 2)
+    assert shorter.kept_blocks == (0, 3)
+    gone = set(checkpoint.weights) - set(shorter.weights)
+    assert gone
+    assert all(name.startswith("backbone.blocks.2.") for name in gone)
+    assert all(shorter.weights[name] is checkpoint.weights[name] for name in shorter.weights)
+    assert (shorter.metrics, shorter.lineage) == ({}, {"step": 2})
+    assert checkpoint.kept_blocks == (0, 2, 3)
+    expected = from_checkpoint(checkpoint)
+    expected.drop_block(2)
+    with torch.no_grad():
+        found = from_checkpoint(shorter)(batch.frames, batch.mask)
+        wanted = expected(batch.frames, batch.mask)
+    assert torch.equal(found.logits, wanted.logits)
+
+
+def test_an_absent_or_last_block_cannot_be_dropped(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="block 1 cannot be dropped"):
+        drop_block(checkpoint, 1)
+    last = drop_block(drop_block(checkpoint, 0), 3)
+    with pytest.raises(ValueError, match=r"reduce compress\.n_drops"):
+        drop_block(last, 2)
