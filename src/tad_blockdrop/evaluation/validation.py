@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import nn
@@ -13,6 +14,8 @@ from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.evaluation.average_precision import average_map, average_precision
 from tad_blockdrop.evaluation.classifier import VideoClasses, read_classifier
+from tad_blockdrop.evaluation.cost import macs
+from tad_blockdrop.evaluation.operating_point import operating_points
 from tad_blockdrop.evaluation.predict import detect
 from tad_blockdrop.video.loading import TestWindows, make_loader
 from tad_blockdrop.video.windows import VideoRecord, records
@@ -101,3 +104,40 @@ def held_out_map(
         return 100 * average_map(precision)
 
     return rate
+
+
+def checkpoint_metrics(
+    model: Detector,
+    held_out: Sequence[VideoRecord],
+    training: Sequence[VideoRecord],
+    classes: Sequence[str],
+    data: DataConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> dict[str, Any]:
+    """What a checkpoint states of itself; test videos have no part in it.
+
+    ``gmacs`` of one window; ``operating_point``: per class the score threshold with the best F1,
+    on held-out videos or, where there are none, on training videos; ``holdout_average``: average
+    mAP (percent) where there are held-out videos.
+    """
+    rated = held_out or training
+    detections, precision = evaluate(
+        model, rated, classes, data, evaluation, runtime, what="choosing operating points"
+    )
+    points = operating_points(
+        detections, instances_of(rated, classes), [video.video_id for video in rated]
+    )
+    metrics: dict[str, Any] = {
+        "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks).total / 1e9,
+        "operating_point": _thresholds(points),
+    }
+    if held_out:
+        metrics["holdout_average"] = 100 * average_map(precision)
+    return metrics
+
+
+def _thresholds(points: pd.DataFrame) -> dict[str, float]:
+    """Without the classes of which nothing was found."""
+    known = points.dropna(subset=["threshold"])
+    return dict(zip(known["label"], known["threshold"], strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -39,7 +38,7 @@ def make_baseline(
     Returns its history (no rows for a given checkpoint) and the checkpoint.
     """
     from tad_blockdrop.detector.model import weights_of
-    from tad_blockdrop.evaluation.validation import held_out_map
+    from tad_blockdrop.evaluation.validation import checkpoint_metrics, held_out_map
     from tad_blockdrop.training.baseline import new_detector, train_baseline
     from tad_blockdrop.video.windows import records
 
@@ -47,21 +46,18 @@ def make_baseline(
         return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
     model = new_detector(detector, len(classes), data, baseline, runtime.seed)
     held_out = records(videos, instances, classes, "holdout")
-    rate = held_out_map(held_out, classes, data, evaluation, runtime)
+    training = records(videos, instances, classes, "train")
     history = train_baseline(
         model,
-        records(videos, instances, classes, "train"),
+        training,
         baseline,
         data,
         runtime,
         scratch,
-        rate,
+        held_out_map(held_out, classes, data, evaluation, runtime),
     )
-    metrics = described_costs(model, classes)
-    if rate is not None:
-        metrics["holdout_average"] = rate(model)
     checkpoint = Checkpoint(
-        weights=weights_of(model.cpu()),
+        weights=weights_of(model),
         detector=detector,
         kept_blocks=model.kept_blocks,
         classes=tuple(classes),
@@ -70,18 +66,9 @@ def make_baseline(
         fps=data.fps,
         postprocess=evaluation.postprocess,
         lineage=first_lineage(data, runtime),
-        metrics=metrics,
+        metrics=checkpoint_metrics(model, held_out, training, classes, data, evaluation, runtime),
     )
     return history.assign(stage="baseline"), checkpoint
-
-
-def described_costs(model: Any, classes: list[str]) -> dict[str, Any]:
-    """The cost that every checkpoint states: GMACs of one window."""
-    from tad_blockdrop.evaluation.cost import macs
-
-    return {
-        "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks).total / 1e9,
-    }
 
 
 def _given(baseline: BaselineConfig, classes: list[str]) -> Checkpoint:

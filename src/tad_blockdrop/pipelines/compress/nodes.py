@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -159,7 +160,6 @@ def align(
 
 def merge_lora(
     aligned: AlignedModel,
-    uncompressed: Checkpoint,
     videos: pd.DataFrame,
     instances: pd.DataFrame,
     classes: list[str],
@@ -168,26 +168,30 @@ def merge_lora(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
 ) -> Checkpoint:
-    """Fold the LoRA into plain weights (method.md 4, step 4) and rate the held-out videos."""
+    """Fold the LoRA into plain weights (method.md 4, step 4); the checkpoint states its metrics."""
     from tad_blockdrop.compression import lora
     from tad_blockdrop.detector.model import weights_of
-    from tad_blockdrop.evaluation.cost import macs
-    from tad_blockdrop.evaluation.validation import held_out_map
+    from tad_blockdrop.evaluation.measure import latency
+    from tad_blockdrop.evaluation.validation import checkpoint_metrics
     from tad_blockdrop.video.windows import records
 
-    source = aligned.source
-    if aligned.model is None:
+    source, model = aligned.source, aligned.model
+    if model is None:
         return source
-    model = aligned.model
     lora.merge_lora(model)
-    metrics: dict[str, Any] = {
-        "gmacs": macs(source.detector, source.window, len(classes), source.kept_blocks).total / 1e9
-    }
-    held_out = records(videos, instances, classes, "holdout")
-    rate = held_out_map(held_out, classes, data, evaluation, runtime)
-    if rate is not None:
-        metrics["holdout_average"] = rate(model)
-    return replace(source, weights=weights_of(model.cpu()), metrics=metrics)
+    metrics = checkpoint_metrics(
+        model,
+        records(videos, instances, classes, "holdout"),
+        records(videos, instances, classes, "train"),
+        classes,
+        data,
+        evaluation,
+        runtime,
+    )
+    if compress.stop.max_latency_ms is not None:
+        table = latency({"model": model}, evaluation.latency_repeats)
+        metrics["latency_ms"] = 1000 * float(table["median"].iloc[0])
+    return replace(source, weights=weights_of(model), metrics=metrics)
 
 
 def evaluate_step(
@@ -237,6 +241,11 @@ def stop_reason(
         return str(student.lineage["skipped"])
     if stop.max_gmacs is not None and metrics["gmacs"] <= stop.max_gmacs:
         return f"{metrics['gmacs']:.3g} GMACs are within compress.stop.max_gmacs {stop.max_gmacs}"
+    if stop.max_latency_ms is not None and metrics.get("latency_ms", inf) <= stop.max_latency_ms:
+        return (
+            f"{metrics['latency_ms']:.3g} ms are within compress.stop.max_latency_ms "
+            f"{stop.max_latency_ms}"
+        )
     lost = _lost(student, uncompressed)
     if stop.max_loss is not None and lost > stop.max_loss:
         return (

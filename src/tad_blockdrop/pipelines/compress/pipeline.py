@@ -19,7 +19,7 @@ def _alignment() -> list[Node]:
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", "uncompressed", *DATASET, *PARAMETERS],
+            inputs=["aligned", *DATASET, *PARAMETERS],
             outputs="checkpoint",
             name="merge_lora",
         ),

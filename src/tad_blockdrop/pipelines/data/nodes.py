@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -38,8 +37,9 @@ def generate_benchmark(
 def probe_videos(
     raw_annotations: Any, raw_videos: VideoFolder, data: DataConfig, runtime: RuntimeConfig
 ) -> pd.DataFrame:
-    from tad_blockdrop.video.probe import probe
     from dataclasses import asdict
+
+    from tad_blockdrop.video.probe import probe
 
     rows = []
     for video_id in raw_annotations["database"]:

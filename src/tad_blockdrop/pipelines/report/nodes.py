@@ -46,8 +46,8 @@ def build_results(
     runtime: RuntimeConfig,
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
-    from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
     from tad_blockdrop.detector.model import Detector
+    from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
     from tad_blockdrop.evaluation.cost import macs, paper_macs, tokens_per_clip
     from tad_blockdrop.evaluation.measure import parameters
     from tad_blockdrop.reporting.tables import ModelResult, build_result_table

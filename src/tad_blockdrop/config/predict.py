@@ -1,0 +1,30 @@
+"""Using a finished model: detections on any videos, and files for other programs."""
+
+from pydantic import Field
+
+from tad_blockdrop.config.base import Config
+
+
+class PredictConfig(Config):
+    """Which videos to run, with what, and what to keep of the detections."""
+
+    videos: str | None = Field(None, description="a video, or a folder of them")
+    checkpoint: str | None = Field(
+        None, description="folder of a checkpoint; none: final_checkpoint of the experiment"
+    )
+    min_score: float | None = Field(
+        None, ge=0, le=1, description="keep detections from this score; none: operating points"
+    )
+    draw: bool = Field(False, description="also write copies of the videos with their detections")
+    batch: int = Field(1, ge=1, description="windows per forward pass")
+
+
+class ExportConfig(Config):
+    """What is exported, and how it is checked and timed against PyTorch."""
+
+    checkpoint: str | None = Field(
+        None, description="folder of a checkpoint; none: final_checkpoint of the experiment"
+    )
+    check_videos: int = Field(8, ge=1, description="test videos that must come out the same")
+    max_difference: float = Field(1e-3, gt=0, description="of logits, PyTorch against the export")
+    latency_repeats: int = Field(15, ge=1, description="timed passes of each model")

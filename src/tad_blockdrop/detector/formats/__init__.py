@@ -1,0 +1,1 @@
+"""Public weight layouts in and out: VideoMAE backbones and OpenTAD detectors."""

@@ -1,0 +1,164 @@
+"""Detections on any video, from nothing but a checkpoint.
+
+    predictor = load_predictor("data/06_models/synthetic/final_checkpoint")
+    table = predictor.detect("holiday.mp4")
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detector.checkpoint import (
+    CONFIG_FILE,
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+)
+from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.prediction.stream import open_stream, stream_windows, windows_of
+from tad_blockdrop.progress import progress
+from tad_blockdrop.video.loading import Batch, collate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tad_blockdrop.video.loading import LoadedWindow
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SCORE = 0.2
+"""Lowest score shown of a class without an operating point. Focal losses keep scores low: what a
+detector is fairly sure of is often near 0.5, and background is below 0.1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
+
+    ``detections``: video_id, start, end (s), label, score; by falling score. ``strongest``: the
+    highest score found, also where none was high enough; 0 where there is none.
+    """
+
+    detections: pd.DataFrame
+    duration: float
+    seconds: float
+    strongest: float
+
+    @property
+    def speed(self) -> float:
+        """Seconds of video per second of work: × real time."""
+        return self.duration / self.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A model with all it needs to turn video files into detections.
+
+    ``thresholds``: lowest score to keep, by class; see ``DEFAULT_SCORE`` for those without one.
+    """
+
+    model: Detector
+    classes: tuple[str, ...]
+    every: int | None
+    fps: float | None
+    postprocess: PostprocessConfig
+    thresholds: Mapping[str, float]
+
+    def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
+        """Detections in the video at ``path``: video_id, start, end (s), label, score.
+
+        ``min_score``: the lowest score to keep (0: all that post-processing leaves), instead of
+        the checkpoint's operating point of each class. Raises DecodeError if the video cannot be
+        read.
+        """
+        return self.predict(Path(path), Path(path).stem, min_score).detections
+
+    def predict(
+        self, path: Path, video_id: str, min_score: float | None = None, batch: int = 1
+    ) -> Prediction:
+        """Like ``detect``, ``batch`` windows at a time, with the time it took."""
+        begin = time.perf_counter()
+        window = self.model.window
+        stream = open_stream(path, video_id, self.every, self.fps)
+        pool = VideoPool([stream.record], self.classes, window, self.postprocess)
+        device = next(self.model.parameters()).device
+        steps = -(-len(windows_of(stream, window)) // batch)
+        batches = _batches(stream_windows(stream, window), batch)
+        with torch.inference_mode():
+            for part in progress(batches, f"detecting in {video_id}", total=steps):
+                on_device = part.to(device)
+                pool.add(part.windows, self.model(on_device.frames, on_device.mask))
+        found = pool.detections()
+        return Prediction(
+            detections=found[found["score"] >= self._limits(found, min_score)].reset_index(
+                drop=True
+            ),
+            duration=stream.record.duration,
+            seconds=time.perf_counter() - begin,
+            strongest=float(found["score"].max()) if len(found) else 0.0,
+        )
+
+    def _limits(self, found: pd.DataFrame, min_score: float | None) -> pd.Series[float] | float:
+        if min_score is not None:
+            return min_score
+        return found["label"].map(dict(self.thresholds)).astype(float).fillna(DEFAULT_SCORE)
+
+
+def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Predictor:
+    """The predictor of a checkpoint folder, or of the newest version below it.
+
+    Raises CheckpointError if there is no readable checkpoint.
+    """
+    return make_predictor(read_checkpoint(newest_checkpoint(Path(folder).expanduser())), device)
+
+
+def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -> Predictor:
+    """The predictor of a checkpoint that is in memory."""
+    known = checkpoint.metrics.get("operating_point") or {}
+    thresholds = {label: float(value) for label, value in known.items() if value is not None}
+    if not thresholds:
+        logger.warning(
+            "the checkpoint states no operating point: detections from score %.2f are kept; "
+            "set predict.min_score to see more or fewer",
+            DEFAULT_SCORE,
+        )
+    return Predictor(
+        model=from_checkpoint(checkpoint, device),
+        classes=checkpoint.classes,
+        every=checkpoint.every,
+        fps=checkpoint.fps,
+        postprocess=checkpoint.postprocess,
+        thresholds=thresholds,
+    )
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """``folder`` itself if it is a checkpoint, else the newest of its versions.
+
+    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
+    """
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
+    if not versions:
+        raise CheckpointError(
+            f"{folder} is no checkpoint: it has no {CONFIG_FILE}, and no versions of one; give "
+            "a folder such as data/06_models/<experiment>/final_checkpoint"
+        )
+    return versions[-1].parent
+
+
+def _batches(windows: Iterator[LoadedWindow], size: int) -> Iterable[Batch]:
+    while part := list(islice(windows, size)):
+        yield collate(part)

@@ -1,0 +1,119 @@
+"""A video's test windows, decoded once in order of time.
+
+At any moment the small frames of one window are held, whatever the length of the video; what
+grows with it are its timestamps and indices, some bytes a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from av.video.frame import VideoFrame
+from torch import Tensor
+
+from tad_blockdrop.config import WindowConfig
+from tad_blockdrop.video.augment import centre_crop
+from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
+from tad_blockdrop.video.loading import LoadedWindow
+from tad_blockdrop.video.probe import Timeline, timeline
+from tad_blockdrop.video.proxies import sampled_frames
+from tad_blockdrop.video.sampling import Indices
+from tad_blockdrop.video.windows import VideoRecord, Window, grid_mask, test_windows
+
+_AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
+
+
+@dataclass(frozen=True, eq=False)
+class VideoStream:
+    """A video that is read through once: what windows need to know, and when frames are shown."""
+
+    record: VideoRecord
+    line: Timeline
+
+
+def open_stream(path: Path, video_id: str, every: int | None, fps: float | None) -> VideoStream:
+    """Read a file's timestamps and sample it: each ``every``-th frame or ``fps`` per second.
+
+    Raises DecodeError: missing, empty, damaged, truncated, no video.
+    """
+    line = timeline(path)
+    indices, rate = sampled_frames(line, every, fps)
+    record = VideoRecord(
+        video_id=video_id,
+        path=str(path),
+        n_samples=len(indices),
+        rate=rate,
+        duration=line.duration,
+        segments_seconds=np.empty((0, 2)),
+        labels=np.empty(0, np.int64),
+        source_indices=indices,
+    )
+    return VideoStream(record, line)
+
+
+def windows_of(stream: VideoStream, window: WindowConfig) -> list[Window]:
+    """The windows of a video, as evaluation cuts them."""
+    return test_windows(stream.record, window, window.overlap)
+
+
+def stream_windows(stream: VideoStream, window: WindowConfig) -> Iterator[LoadedWindow]:
+    """The windows of a video with their frames, in order. Raises DecodeError for damaged ones."""
+    windows = windows_of(stream, window)
+    wanted = np.unique(np.concatenate([cut.samples for cut in windows]))
+    arriving = zip(wanted, _small_frames(stream, wanted, window), strict=True)
+    held: dict[int, Tensor] = {}
+    newest = -1
+    for cut in windows:
+        held = {sample: frame for sample, frame in held.items() if sample >= cut.samples[0]}
+        while newest < cut.samples[-1]:
+            newest, frame = next(arriving)
+            held[int(newest)] = frame
+        frames = torch.stack([held[int(sample)] for sample in cut.samples])
+        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, window)))
+
+
+def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame that can be decoded, with its number in the timeline of its file."""
+    with open_video(path) as (container, stream):
+        for count, frame in enumerate(container.decode(stream)):
+            number = count
+            if line.stamps is not None and frame.pts is not None:
+                # a frame that is lost must not shift those after it
+                number = int(np.searchsorted(line.stamps, frame.pts))
+            if number < len(line.times):
+                yield number, frame
+
+
+def _small_frames(
+    stream: VideoStream, samples: Indices, window: WindowConfig
+) -> Iterator[Tensor]:
+    """The samples (n,), rising, as frames (crop, crop, 3) uint8."""
+    pixels = _source_frames(stream, stream.record.frames_of(samples))
+    while chunk := list(islice(pixels, _AT_ONCE)):
+        frames = torch.from_numpy(np.stack(chunk))
+        yield from centre_crop(frames, window.short_side, window.crop)
+
+
+def _source_frames(stream: VideoStream, indices: Indices) -> Iterator[Pixels]:
+    """The frames at ``indices`` (never decreasing) as they are in the file, upright."""
+    path = Path(stream.record.path)
+    position = 0
+    size: tuple[int, int] | None = None
+    for number, frame in numbered_frames(path, stream.line):
+        if number < indices[position]:
+            continue
+        if number > indices[position]:
+            break
+        size = size or display_size(frame)
+        picture = upright(frame, size)
+        while indices[position] == number:
+            yield picture
+            position += 1
+            if position == len(indices):
+                return
+    raise DecodeError(path, f"it is damaged: frame {indices[position]} cannot be decoded")

@@ -1,0 +1,64 @@
+"""The command line as a user meets it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Kedro
+
+
+def test_registry_list_does_not_pay_for_torch(kedro: Kedro, project: Path) -> None:
+    """Start-up must not import what only nodes need."""
+    script = (
+        "import sys\n"
+        "from kedro.framework.startup import bootstrap_project\n"
+        f"bootstrap_project({str(project)!r})\n"
+        "from kedro.framework.project import pipelines\n"
+        "names = sorted(pipelines)\n"
+        "heavy = {'torch', 'timm', 'peft', 'decord', 'av', 'plotly', 'torchvision'}\n"
+        "print(names, sorted(heavy & set(sys.modules)))\n"
+    )
+    import subprocess
+
+    found = subprocess.run(
+        [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=True
+    )
+    assert "compress" in found.stdout
+    assert found.stdout.strip().endswith("[]")
+
+
+def test_all_parameter_problems_are_told_at_once(kedro: Kedro) -> None:
+    found = kedro("run", "--params", "compress.n_drops=9,data.holdot=0.1,baseline.train.batch=0")
+    assert found.returncode == 1
+    assert "data.holdot: no such parameter" in found.stderr
+    assert "baseline.train.batch" in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_rules_across_keys_are_told_with_advice(kedro: Kedro) -> None:
+    found = kedro("run", "--params", "compress.n_drops=8")
+    assert found.returncode == 1
+    assert "must leave at least one" in found.stderr
+
+
+@pytest.mark.parametrize("bad", ["../outside", "a/b", ".hidden"])
+def test_an_experiment_cannot_leave_the_data_folder(kedro: Kedro, bad: str) -> None:
+    found = kedro("run", "--params", f"experiment={bad}")
+    assert found.returncode == 1
+    assert "experiment" in found.stderr
+
+
+def test_the_number_of_steps_follows_the_parameters(kedro: Kedro) -> None:
+    found = kedro("run", "--params", "compress.n_drops=3,experiment=x", "--nodes", "nothing")
+    assert found.returncode == 1  # no such node, which is told after the pipelines are built
+    listed = kedro("registry", "describe", "compress")
+    assert "compress.step_04.align" in listed.stdout
+    assert "compress.step_05.align" not in listed.stdout
+
+
+def test_versions_lists_and_refuses_unknown_experiments(kedro: Kedro) -> None:
+    assert "in 0 versions" in kedro("versions").stdout
+    found = kedro("versions", "--experiment", "none")
+    assert found.returncode == 1
+    assert "there is no experiment 'none'" in found.stderr
