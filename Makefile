@@ -4,17 +4,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ENV ?= base
 KEDRO := $(BIN)/kedro
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test lint viz ablation benchmark soak clean check-python
+.PHONY: help compress smoke test viz ablation clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
 compress: $(VENV)/.installed  ## the whole job on the embedded benchmark; goes on where it was cut
-	$(KEDRO) run --pipeline compress --env $(ENV) --only-missing-outputs
+	$(KEDRO) run --pipeline compress $(if $(ENV),--env $(ENV)) --only-missing-outputs
 
 smoke: $(VENV)/.installed     ## the same job, tiny: a minute or two
 	$(KEDRO) run --pipeline compress --env smoke --only-missing-outputs
@@ -24,6 +23,9 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
+	$(BIN)/python benchmarks/ablation.py
 
 viz: $(VENV)/.installed-viz   ## open kedro-viz in the browser
 	$(KEDRO) viz run
@@ -43,7 +45,10 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
-$(VENV)/.installed-viz: $(VENV)/.created pyproject.toml
+$(VENV)/.installed-ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
+	$(BIN)/python benchmarks/ablation.py
+
+viz: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[viz]"
 	@touch $@ $(VENV)/.installed
 

@@ -15,6 +15,8 @@ from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.files import whole
@@ -30,14 +32,22 @@ FREE_KEYS = (
     "runtime.device",
     "runtime.threads",
     "runtime.workers",
+    "data.cache",
     "runtime.decode_timeout",
     "evaluation.latency_repeats",
     "report.timelines",
 )
+# Top-level namespaces of the nodes that write an experiment.
+STAGES = {"data", "baseline", "compress", "control", "evaluate", "report"}
 
 
 class ExperimentError(ClickException):
     """A run that would spoil an experiment; shown without a traceback."""
+
+
+def _stage(node: Node) -> str:
+    """The top-level namespace of a node."""
+    return (node.namespace or "").split(".")[0]
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -80,12 +90,10 @@ class ExperimentHooks:
         self._catalog = catalog
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Any) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Take the experiment's lock and compare parameters with those it began with."""
         context = self._context
-        if context is None or "params:compress" not in pipeline.inputs() | {
-            name for node in pipeline.nodes for name in node.inputs
-        }:
+        if context is None or not any(_stage(node) in STAGES for node in pipeline.nodes):
             return
         parameters = context.config_loader["parameters"]
         experiment = parameters["experiment"]

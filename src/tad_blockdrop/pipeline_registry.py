@@ -64,4 +64,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
-    return stages | {"compress": whole_job, "__default__": whole_job}
+    checks = {"validate": data.create_validation_pipeline(shape.synthetic)}
+    return stages | checks | {"compress": whole_job, "__default__": whole_job}

@@ -1,6 +1,6 @@
 """Cross-depth alignment: a shorter model learns to do what the uncompressed one does.
 
-method.md 4, step 3: fresh LoRA, norms, patch embedding and detector train against the teacher.
+docs/method.md §4.3: fresh LoRA, norms, patch embedding and detector train against the teacher.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The terms of the alignment loss, as pure functions (cross-depth alignment, PBD §3.3).
+"""The terms of the alignment loss, as pure functions (cross-depth alignment, docs/method.md §4.3).
 
 A student that lost blocks is compared with a teacher at three places: the features of the blocks
 that are left, the class scores of the points, the segments of the points. All functions compute in

@@ -1,9 +1,10 @@
-"""Which block can be spared: every remaining block rated on the training videos (PBD §3.2).
+"""Which block can be spared: every remaining block rated on the training videos.
 
-Three criteria. ``train_map``: the mean average precision (percent) of the model without the
-block; the highest wins. ``train_loss``: its detection loss; the lowest wins. ``block_mse``: the
-mean squared difference of the block's output and input; the lowest wins. Each window is decoded
-once for all candidates, and candidates share what they have in common (``skipping``).
+Three criteria (docs/method.md §4.1). ``train_map``: the mean average precision (percent) of the
+model without the block; the highest wins. ``train_loss``: its detection loss; the lowest wins.
+``block_mse``: the mean squared difference of the block's output and input; the lowest wins. Each
+window is decoded once for all candidates, and candidates share what they have in common
+(``skipping``).
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The progressive loop: scoring, dropping, alignment, when to stop (method.md 4)."""
+"""The progressive loop: scoring, dropping, alignment, when to stop (docs/method.md §4)."""
 
 from typing import Literal, Self
 

@@ -40,7 +40,7 @@ class ProxyConfig(Config):
 
 
 class WindowConfig(Config):
-    """How a video is cut into what one forward pass sees (method.md 2.5).
+    """How a video is cut into what one forward pass sees (docs/method.md §2.5).
 
     ``frames`` sampled frames become ``grid`` steps of the feature grid.
     ``sliding``: fixed-rate windows with overlap. ``resize``: the whole video becomes one window.
@@ -103,6 +103,7 @@ class DataConfig(Config):
     every: int | None = Field(None, ge=1, description="sample every k-th source frame, or")
     fps: float | None = Field(None, gt=0, description="samples per second")
     on_missing: Literal["error", "skip"] = "error"
+    cache: bool = Field(False, description="keep decoded videos in memory; small datasets only")
     holdout: Share = Field(0.0, ge=0, lt=0.9)
     proxy: ProxyConfig | None = ProxyConfig()
     window: WindowConfig = WindowConfig()

@@ -1,4 +1,4 @@
-"""The architecture of the detector: backbone, feature pyramid, head (method.md 2.1-2.3)."""
+"""The architecture of the detector: backbone, feature pyramid, head (docs/method.md §2.1-2.3)."""
 
 from typing import Self
 

@@ -1,4 +1,4 @@
-"""From scores to detections to metrics to a report (method.md 2.4 and 5)."""
+"""From scores to detections to metrics to a report (docs/method.md §2.4 and §5)."""
 
 from typing import Self
 

@@ -19,7 +19,7 @@ class RuntimeConfig(Config):
 
 
 class LoraSettings(Config):
-    """Low-rank adaptation of the attention's ``qkv`` and ``proj`` (method.md 3)."""
+    """Low-rank adaptation of the attention's ``qkv`` and ``proj`` (docs/method.md §3)."""
 
     rank: int | None = Field(None, ge=1, description="none: a quarter of the width")
     scaling: float = Field(1.0, gt=0, description="alpha / rank")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -42,10 +43,11 @@ class VideoFolder:
 
 @dataclass(frozen=True)
 class VideoTasks:
-    """What to write into a folder of videos: a task per video id, on ``workers`` processes."""
+    """What to write into a folder of videos: a task per video id, on at most ``workers`` processes
+    (by default one per core)."""
 
     tasks: Mapping[str, VideoTask]
-    workers: int = 1
+    workers: int | None = None
 
 
 class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
@@ -74,7 +76,7 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
             logger.info("%d of %d videos exist", len(data.tasks) - len(to_do), len(data.tasks))
         # Fresh processes: forking one that has run torch or a decoder can hang.
         with ProcessPoolExecutor(
-            max(1, data.workers), mp_context=get_context("forkserver")
+            data.workers or os.cpu_count(), mp_context=get_context("forkserver")
         ) as pool:
             jobs = {
                 pool.submit(_make, task, self._folder / f"{video_id}.mp4"): video_id

@@ -30,10 +30,12 @@ def evaluate(
     runtime: RuntimeConfig,
     named: VideoClasses | None = None,
     what: str = "evaluating",
+    truth: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections (video_id, start, end, label, score) and precision (label, tiou, ap).
 
-    The ground truth is that of ``videos``; ``named`` gives an external classifier's classes.
+    ``named`` gives an external classifier's classes; ``truth`` (video_id, start, end, label) is
+    the ground truth, by default what ``videos`` carry.
     """
     loader = make_loader(
         TestWindows(videos, data, data.window.overlap), evaluation.batch, runtime.workers
@@ -41,7 +43,7 @@ def evaluate(
     detections = detect(model, loader, videos, classes, evaluation.postprocess, named, what)
     precision = average_precision(
         detections,
-        instances_of(videos, classes),
+        instances_of(videos, classes) if truth is None else truth,
         [video.video_id for video in videos],
         evaluation.tious,
     )
@@ -67,9 +69,23 @@ def evaluate_test(
     named = None
     if evaluation.postprocess.classifier is not None:
         raw = json.loads(Path(evaluation.postprocess.classifier).read_text(encoding="utf-8"))
-        named = read_classifier(raw, [record.video_id for record in test])
-    detections, precision = evaluate(model, test, classes, data, evaluation, runtime, named, what)
+        named = read_classifier(raw, [video.video_id for video in test])
+    truth = truth_of(instances, evaluation)
+    detections, precision = evaluate(
+        model, test, classes, data, evaluation, runtime, named, what, truth
+    )
     return detections, precision.assign(ap=100 * precision["ap"])
+
+
+def truth_of(instances: pd.DataFrame, evaluation: EvaluationConfig) -> pd.DataFrame:
+    """The ground truth that detections are held against: video_id, start, end (s), label.
+
+    A class-agnostic detector whose detections an external classifier names is held against the
+    annotated ``category``, any other against what it learned to say, ``label``.
+    """
+    if evaluation.postprocess.classifier is None:
+        return instances
+    return instances.assign(label=instances["category"])
 
 
 def instances_of(videos: Sequence[VideoRecord], classes: Sequence[str]) -> pd.DataFrame:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tad_blockdrop.errors import BlockDropError
 
-SUFFIXES = frozenset(
-    ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv".split()
-)
+SUFFIXES = (
+    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
+    ".ogv", ".ts", ".webm", ".wmv",
+)  # fmt: skip
 
 
 class VideosError(BlockDropError):
@@ -28,7 +29,7 @@ def find_videos(path: str | Path) -> dict[str, Path]:
         raise VideosError(f"there is no file or folder {root}; check predict.videos")
     files = [file for file in sorted(root.rglob("*")) if _is_video(file, root)]
     if not files:
-        known = " ".join(sorted(SUFFIXES))
+        known = " ".join(SUFFIXES)
         raise VideosError(
             f"the folder {root} holds no videos (files ending in {known}); set predict.videos to "
             "another folder, or to one file of any name"

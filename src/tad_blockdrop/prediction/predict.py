@@ -1,7 +1,7 @@
 """Detections on any video, from nothing but a checkpoint.
 
-    predictor = load_predictor("data/06_models/synthetic/final_checkpoint")
-    table = predictor.detect("holiday.mp4")
+>>> predictor = load_predictor("data/06_models/synthetic/final_checkpoint")
+>>> table = predictor.detect("holiday.mp4")
 """
 
 from __future__ import annotations

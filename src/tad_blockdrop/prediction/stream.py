@@ -89,9 +89,7 @@ def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFram
                 yield number, frame
 
 
-def _small_frames(
-    stream: VideoStream, samples: Indices, window: WindowConfig
-) -> Iterator[Tensor]:
+def _small_frames(stream: VideoStream, samples: Indices, window: WindowConfig) -> Iterator[Tensor]:
     """The samples (n,), rising, as frames (crop, crop, 3) uint8."""
     pixels = _source_frames(stream, stream.record.frames_of(samples))
     while chunk := list(islice(pixels, _AT_ONCE)):

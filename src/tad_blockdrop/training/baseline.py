@@ -1,4 +1,4 @@
-"""Fine-tuning the uncompressed model on the ground truth (method.md 3), with optional aids."""
+"""Fine-tuning the uncompressed model on the ground truth; optional aids (docs/method.md §3)."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which parameters train, and with which learning rate and weight decay (method.md 3).
+"""Which parameters train, and with which learning rate and weight decay (docs/method.md §3).
 
 The rules go by names and types only: whatever lies under ``backbone.`` is the backbone, all the
 rest is the detector (pyramid and head).

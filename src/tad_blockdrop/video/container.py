@@ -12,10 +12,12 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
+from tad_blockdrop.errors import BlockDropError
+
 Pixels = npt.NDArray[np.uint8]
 
 
-class DecodeError(Exception):
+class DecodeError(BlockDropError):
     """A video that cannot be read: one sentence, naming the file."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -46,9 +48,10 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
             # One thread: parallelism is over videos, and the order of errors stays the same.
             stream.codec_context.thread_count = 1
             yield container, stream
-    except (av.FFmpegError, EOFError) as error:
-        text = (error.strerror or str(error)).lower()
-        raise DecodeError(file, f"it is damaged or not a video ({text})") from error
+    except av.FFmpegError as error:
+        raise DecodeError(
+            file, f"it is damaged or not a video ({str(error.strerror).lower()})"
+        ) from error
 
 
 def display_size(frame: VideoFrame) -> tuple[int, int]:
@@ -67,7 +70,7 @@ def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:
     if frame.rotation % 180:
         height, width = width, height
     pixels = frame.reformat(
-        width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC
+        width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
     ).to_ndarray()
     # The matrix's angle is counter-clockwise, as is rot90's.
     return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90)))

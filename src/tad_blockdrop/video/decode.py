@@ -1,79 +1,59 @@
-"""Random access to the frames of a video: decord where it can be trusted, PyAV everywhere else.
+"""Random access to the frames of a video.
 
-decord finds frame i as the i-th packet, which is right only for codecs that show one frame per
-packet, and it leaks memory while a reader lives; so each call opens a reader and releases it.
+Two decoders behind one function. decord is quick with scattered frames, but takes the i-th packet
+for the i-th frame and trusts every key frame: from files with open groups of pictures, intra
+refresh or packed frames it silently returns neighbours. So it reads the proxies that this project
+wrote, which have none of these; PyAV reads all else, and proxies where decord has no wheel.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
-from tad_blockdrop.video.probe import PACKET_IS_FRAME, codec_name, timeline
-from tad_blockdrop.video.sampling import Indices, source_indices, source_indices_at
+from tad_blockdrop.video.probe import packets_are_frames, read_packets
+from tad_blockdrop.video.sampling import Indices
 
 Size = tuple[int, int]
 
-# decord copies rows that the decoder padded, and gets the shape of tiny frames wrong.
-MIN_DECORD_SIDE = 16
+# In the metadata of every file that decord may read: H.264, one packet a frame, no reordering,
+# every key frame a clean start.
+PROXY_MARK = "tad_blockdrop proxy"
 
 
 def read_frames(path: str | Path, indices: npt.ArrayLike, size: Size | None = None) -> Pixels:
     """Frames (n, H, W, 3) uint8 RGB, upright, in the order of ``indices`` (n,); repeats allowed.
 
-    ``size``: (height, width) to scale to. Raises DecodeError, also for a frame beyond the end.
+    ``size``: (height, width) to scale to. The file is closed on return, whatever happens.
+    Raises DecodeError, also for a frame beyond the end.
     """
     wanted = np.asarray(indices, dtype=np.int64)
     if wanted.ndim != 1 or wanted.size == 0 or wanted.min() < 0:
-        raise ValueError(f"frame indices must be a non-empty list of numbers >= 0, not {indices}")
+        raise ValueError(f"frame indices must be a non-empty list of numbers >= 0, not {wanted}")
     unique, positions = np.unique(wanted, return_inverse=True)
-    frames = _read_decord(Path(path), unique, size) if _decord_fits(path) else None
+    with open_video(path) as (container, _):
+        is_proxy = container.metadata.get("comment") == PROXY_MARK
+    frames = _read_decord(Path(path), unique, size) if is_proxy else None
     if frames is None:
         frames = _read_pyav(Path(path), unique, size)
     return frames[positions]
 
 
-def read_samples(
-    path: str | Path,
-    samples: npt.ArrayLike,
-    rate: float,
-    file_rate: float,
-    size: Size | None = None,
-) -> Pixels:
-    """The frames shown at second ``samples / rate``, as ``read_frames`` gives them.
-
-    ``file_rate``: the constant frame rate of the file (a proxy's is ``rate``), or NaN where it
-    varies and the timestamps decide.
-    """
-    wanted = np.asarray(samples, dtype=np.int64)
-    if np.isnan(file_rate):
-        times = timeline(path)
-        return read_frames(path, source_indices_at(wanted, times.times, rate, times.tick), size)
-    last = np.iinfo(np.int64).max
-    return read_frames(path, source_indices(wanted, last, file_rate, rate), size)
-
-
-def _decord_fits(path: str | Path) -> bool:
-    with open_video(path) as (_, stream):
-        context = stream.codec_context
-        small = min(context.width, context.height) < MIN_DECORD_SIDE
-        return not small and codec_name(stream) in PACKET_IS_FRAME
-
-
 def _read_decord(path: Path, indices: Indices, size: Size | None) -> Pixels | None:
-    """Frames by decord, or None where it cannot open the file or misreads its timestamps."""
+    """Frames by decord, or None where it is not installed or fails (PyAV then says why)."""
     try:
         import decord
-    except ImportError:  # no wheel for this platform
+    except ImportError:
         return None
     height, width = size or (-1, -1)
     try:
         reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
         if indices[-1] >= len(reader):
-            return None
-        starts = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0]
-        if starts[0] < 0 or (len(starts) > 1 and np.diff(starts).min() <= 0):
             return None
         return np.ascontiguousarray(reader.get_batch(indices).asnumpy())
     except (decord.DECORDError, RuntimeError):
@@ -81,22 +61,61 @@ def _read_decord(path: Path, indices: Indices, size: Size | None) -> Pixels | No
 
 
 def _read_pyav(path: Path, indices: Indices, size: Size | None) -> Pixels:
-    line = timeline(path)
-    count = len(line.times)
-    if indices[-1] >= count:
-        raise DecodeError(path, f"frame {indices[-1]} was asked for, it holds {count}")
-    frames: list[Pixels] = []
+    """Frames at ``indices`` (rising) by seeking, or from the start where seeking is not exact."""
+    pixels: list[Pixels] = []
     with open_video(path) as (container, stream):
-        number = 0
-        if line.stamps is not None:
-            container.seek(int(line.stamps[indices[0]]), stream=stream)
+        for frame in _seek_frames(container, stream, indices):
+            size = size or display_size(frame)
+            pixels.append(upright(frame, size))
+    if len(pixels) < len(indices):
+        pixels = [upright(frame, size) for frame in frames_at(path, indices)]
+    return np.stack(pixels)
+
+
+def frames_at(path: str | Path, indices: Indices) -> Iterator[VideoFrame]:
+    """Frames at ``indices`` (never falling), decoded from the start in one pass, constant memory.
+
+    Raises DecodeError where the file ends before the last of them.
+    """
+    position = count = 0
+    with open_video(path) as (container, stream):
         for frame in container.decode(stream):
-            if line.stamps is not None:
-                number = int(np.searchsorted(line.stamps, frame.pts))
-            while len(frames) < len(indices) and indices[len(frames)] == number:
-                size = size or display_size(frame)
-                frames.append(upright(frame, size))
-            number += 1
-            if len(frames) == len(indices):
-                return np.stack(frames)
-    raise DecodeError(path, f"it is damaged: frame {indices[len(frames)]} cannot be decoded")
+            while position < len(indices) and indices[position] == count:
+                yield frame
+                position += 1
+            if position == len(indices):
+                return
+            count += 1
+    raise DecodeError(
+        Path(path), f"frame {indices[position]} was asked for, but {count} can be decoded"
+    )
+
+
+def _seek_frames(
+    container: InputContainer, stream: VideoStream, indices: Indices
+) -> Iterator[VideoFrame]:
+    """Frames at ``indices`` (rising), each recognised by its timestamp; stops early when in doubt.
+
+    Runs of indices without a whole group of pictures between them are decoded in one go.
+    """
+    packets = read_packets(container, stream)
+    stamps = packets.ordered()
+    if stamps is None or indices[-1] >= len(stamps) or not packets_are_frames(container, stream):
+        return
+    wanted = np.array(stamps)[indices]
+    group = np.searchsorted(packets.keys, wanted, side="right") - 1
+    if group[0] < 0:
+        return
+    for run in np.split(np.arange(len(indices)), np.flatnonzero(np.diff(group) > 1) + 1):
+        container.seek(packets.keys[group[run[0]]], stream=stream)
+        position = run[0]
+        for frame in container.decode(stream):
+            if frame.pts is None or frame.is_corrupt or frame.pts > wanted[position]:
+                return
+            if frame.pts == wanted[position]:
+                yield frame
+                position += 1
+                if position > run[-1]:
+                    break
+        if position <= run[-1]:
+            return

@@ -10,9 +10,12 @@ import logging
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
 
@@ -20,6 +23,7 @@ from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.video.augment import augment, centre_crop
 from tad_blockdrop.video.container import DecodeError
 from tad_blockdrop.video.decode import read_frames
+from tad_blockdrop.video.probe import probe
 from tad_blockdrop.video.windows import (
     VideoRecord,
     Window,
@@ -107,7 +111,12 @@ class TrainingWindows(Dataset[LoadedWindow]):
         rng = np.random.default_rng((self.seed, epoch, index))
         record = self.records[index // self.data.window.per_video]
         window = training_window(record, self.data.window, rng)
-        frames = augment(read_window(record, window), self.data.window.crop, self.data.augment, rng)
+        frames = augment(
+            read_window(record, window, self.data.cache),
+            self.data.window.crop,
+            self.data.augment,
+            rng,
+        )
         return _loaded(window, frames, self.data.window)
 
 
@@ -130,7 +139,9 @@ class TestWindows(Dataset[LoadedWindow]):
     def __getitem__(self, index: int) -> LoadedWindow:
         record, window = self.items[index]
         size = self.data.window
-        frames = centre_crop(read_window(record, window), size.short_side, size.crop)
+        frames = centre_crop(
+            read_window(record, window, self.data.cache), size.short_side, size.crop
+        )
         return _loaded(window, frames, size)
 
 
@@ -178,18 +189,30 @@ def collate(items: Sequence[LoadedWindow]) -> Batch:
     )
 
 
-def read_window(record: VideoRecord, window: Window) -> Tensor:
+def read_window(record: VideoRecord, window: Window, keep: bool = False) -> Tensor:
     """The frames of a window as they are in the file, uint8 (T, H, W, 3).
+
+    With ``keep`` the whole video is decoded the first time and stays in this process's memory.
 
     Raises DecodeError that names the file, the video and the samples.
     """
     try:
-        frames = read_frames(record.path, record.frames_of(window.samples))
+        indices = record.frames_of(window.samples)
+        if keep:
+            frames = _whole_video(record.path, Path(record.path).stat().st_mtime_ns)[indices]
+        else:
+            frames = read_frames(record.path, indices)
     except DecodeError as error:
         first, last = window.samples[0], window.samples[-1]
         reason = f"{error.reason} (video '{record.video_id}', samples {first} to {last})"
         raise DecodeError(error.path, reason) from error
     return torch.from_numpy(frames)
+
+
+@cache
+def _whole_video(path: str, stamp: int) -> NDArray[np.uint8]:
+    """All frames (n, H, W, 3); ``stamp`` tells files of one name apart."""
+    return read_frames(path, np.arange(probe(path).n_frames))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:

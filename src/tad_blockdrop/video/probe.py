@@ -1,5 +1,6 @@
 """What a video file really holds: frames, rate, size and timestamps, whatever its header claims."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,8 +14,10 @@ from av.video.stream import VideoStream
 
 from tad_blockdrop.video.container import DecodeError, display_size, open_video
 
-# Codecs whose every packet is one shown frame; others hide or pack frames, so they are decoded.
-PACKET_IS_FRAME = frozenset({"h264", "hevc", "vp9", "av1"})
+# Where every packet is one shown frame and bears its timestamp. Other codecs hide or pack frames,
+# other containers (AVI, MPEG-TS) guess timestamps: there only decoding from the start tells.
+EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
+EXACT_CONTAINERS = ("mp4", "matroska")
 LOST_SHARE = 0.02  # of the frames or seconds a header promises, before a file counts as truncated
 DEFAULT_RATE = 25.0  # of a single picture without any timing
 
@@ -55,15 +58,26 @@ class Timeline:
     tick: float
 
 
-@dataclass(frozen=True)
-class _Packets:
-    """What demuxing finds: timestamps of frames, key frames, the last frame's length, the end."""
+@dataclass(frozen=True, eq=False)
+class Packets:
+    """What demuxing alone tells of a stream.
+
+    ``stamps``: the timestamps of its packets in file order (None: not given), without those that
+    an edit list cuts off. ``keys``: the timestamps of key frames, increasing. ``last_length``:
+    ticks that the frame shown last stays. ``total``: all its packets. ``end``: the second at which
+    the last packet of any stream of the file ends.
+    """
 
     stamps: list[int | None]
     keys: list[int]
     last_length: int
     total: int
     end: float
+
+    def ordered(self) -> list[int] | None:
+        """The timestamps as shown, or None if some are missing or given twice."""
+        known = sorted({stamp for stamp in self.stamps if stamp is not None})
+        return known if known and len(known) == len(self.stamps) else None
 
 
 def probe(path: str | Path) -> VideoFacts:
@@ -97,47 +111,54 @@ def codec_name(stream: VideoStream) -> str:
     return str(stream.codec_context.codec.canonical_name)
 
 
+def packets_are_frames(container: InputContainer, stream: VideoStream) -> bool:
+    """Whether the packets of this kind of file can stand for its frames."""
+    exact_container = any(name in container.format.name for name in EXACT_CONTAINERS)
+    return exact_container and codec_name(stream) in EXACT_CODECS
+
+
 def _timeline(
     path: Path, container: InputContainer, stream: VideoStream
 ) -> tuple[Timeline, VideoFrame]:
-    packets = _demux(container, stream)
+    packets = read_packets(container, stream)
     _refuse_truncated(path, container, stream, packets)
     container.seek(0)
     first = next(container.decode(stream), None)
     if first is None:
         raise DecodeError(path, "it is damaged: no frame can be decoded")
-    stamps = _trusted_stamps(container, stream, packets, first)
-    length = packets.last_length
-    if stamps is None:
-        stamps, length = _decode_stamps(container, stream)
-    return build_timeline(stamps, length, stream), first
+    trusted = _trusted_stamps(container, stream, packets, first)
+    if trusted is not None:
+        return build_timeline(trusted, packets.last_length, stream), first
+    return build_timeline(*_decode_stamps(container, stream), stream), first
 
 
-def _demux(container: InputContainer, stream: VideoStream) -> _Packets:
+def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
+    """Demux a freshly opened file to its end, decoding nothing."""
     stamps: list[int | None] = []
     keys: list[int] = []
-    ends: dict[int, int] = {}
+    lengths: dict[int, int] = {}
     total, end = 0, 0.0
     for packet in container.demux():
-        if packet.size == 0:
+        if packet.size == 0:  # the demuxer's signal to flush
             continue
         if packet.pts is not None and packet.time_base is not None:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream_index != stream.index:
             continue
         total += 1
-        if packet.is_discard:  # before the cut of an edit list: decoded, never shown
+        if packet.is_discard:
             continue
         stamps.append(packet.pts)
         if packet.pts is not None:
-            ends[packet.pts] = packet.duration or 0
+            lengths[packet.pts] = packet.duration or 0
             if packet.is_keyframe:
                 keys.append(packet.pts)
-    return _Packets(stamps, keys, ends[max(ends)] if ends else 0, total, end)
+    last_length = lengths[max(lengths)] if lengths else 0
+    return Packets(stamps, sorted(keys), last_length, total, end)
 
 
 def _refuse_truncated(
-    path: Path, container: InputContainer, stream: VideoStream, packets: _Packets
+    path: Path, container: InputContainer, stream: VideoStream, packets: Packets
 ) -> None:
     promised = stream.frames
     if packets.total < promised * (1 - LOST_SHARE) - 1:
@@ -157,22 +178,22 @@ def _refuse_truncated(
 
 
 def _trusted_stamps(
-    container: InputContainer, stream: VideoStream, packets: _Packets, first: VideoFrame
-) -> list[int | None] | None:
-    """The packets' timestamps in order, if the first and the last decoded frame bear them out."""
-    known = sorted(stamp for stamp in packets.stamps if stamp is not None)
+    container: InputContainer, stream: VideoStream, packets: Packets, first: VideoFrame
+) -> list[int] | None:
+    """The packets' timestamps in order, if the first and the last decoded frames bear them out."""
+    known = packets.ordered()
     if (
-        codec_name(stream) not in PACKET_IS_FRAME
-        or len(known) != len(packets.stamps)
-        or len(set(known)) != len(known)
+        not packets_are_frames(container, stream)
+        or known is None
         or not packets.keys
         or first.pts != known[0]
     ):
         return None
-    container.seek(max(packets.keys), stream=stream)
-    tail = [frame.pts for frame in container.decode(stream)]
-    tail = [stamp for stamp in tail if stamp is not None and stamp >= max(packets.keys)]
-    return list(known) if tail == known[len(known) - len(tail) :] and tail else None
+    last_key = packets.keys[-1]
+    container.seek(last_key, stream=stream)
+    shown = (frame.pts for frame in container.decode(stream))
+    tail = [stamp for stamp in shown if stamp is not None and stamp >= last_key]
+    return known if tail and tail == known[-len(tail) :] else None
 
 
 def _decode_stamps(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], int]:
@@ -185,7 +206,7 @@ def _decode_stamps(container: InputContainer, stream: VideoStream) -> tuple[list
     return stamps, length
 
 
-def build_timeline(stamps: list[int | None], last_length: int, stream: VideoStream) -> Timeline:
+def build_timeline(stamps: Sequence[int | None], last_length: int, stream: VideoStream) -> Timeline:
     """A timeline from the timestamps of all shown frames, in the order they are shown.
 
     Where they are missing or out of order (some AVI files) the rate is taken to be constant.

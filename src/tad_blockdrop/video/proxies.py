@@ -6,6 +6,7 @@ Frame i of the proxy is sample i. The source is decoded once, in order, in const
 import hashlib
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TypedDict
 
@@ -14,7 +15,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from tad_blockdrop.config.data import ProxyConfig
-from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
+from tad_blockdrop.video.container import display_size, upright
+from tad_blockdrop.video.decode import PROXY_MARK, frames_at
 from tad_blockdrop.video.probe import Timeline, timeline
 from tad_blockdrop.video.sampling import (
     Indices,
@@ -80,8 +82,8 @@ def write_proxy(
     """
     line = timeline(source)
     indices, rate = sampled_frames(line, every, fps)
-    pixels = _pixels(Path(source), indices, config.short_side)
-    height, width = _encode(pixels, Path(destination), rate, config)
+    frames = frames_at(source, indices)
+    height, width = _encode(frames, Path(destination), rate, config)
     return ProxyFacts(
         n_samples=len(indices),
         rate=rate,
@@ -93,25 +95,6 @@ def write_proxy(
     )
 
 
-def _pixels(source: Path, indices: Indices, short_side: int) -> Iterator[Pixels]:
-    """The frames at ``indices`` (never decreasing), decoded in one pass."""
-    position = 0
-    size: tuple[int, int] | None = None
-    with open_video(source) as (container, stream):
-        for number, frame in enumerate(container.decode(stream)):
-            if position == len(indices):
-                return
-            if indices[position] != number:
-                continue
-            size = size or proxy_size(display_size(frame), short_side)
-            picture = upright(frame, size)
-            while position < len(indices) and indices[position] == number:
-                yield picture
-                position += 1
-    if position < len(indices):
-        raise DecodeError(source, f"it is damaged: frame {indices[position]} cannot be decoded")
-
-
 def proxy_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
     """Height and width: short side at most ``short_side`` (never enlarged), both even, >= 16."""
     scale = min(1.0, short_side / min(size))
@@ -120,7 +103,7 @@ def proxy_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
 
 
 def _encode(
-    pixels: Iterator[Pixels], destination: Path, rate: float, config: ProxyConfig
+    frames: Iterator[VideoFrame], destination: Path, rate: float, config: ProxyConfig
 ) -> tuple[int, int]:
     clock = Fraction(rate).limit_denominator(100_000)
     options = {
@@ -129,20 +112,17 @@ def _encode(
         "bf": "0",
         "x264-params": f"keyint={config.gop}:min-keyint={config.gop}:scenecut=0:threads=1",
     }
-    first = next(pixels)
+    first = next(frames)
+    size = proxy_size(display_size(first), config.short_side)
     with av.open(str(destination), "w", format="mp4") as container:
+        container.metadata["comment"] = PROXY_MARK
         stream = container.add_stream("libx264", rate=clock, options=options)
-        stream.height, stream.width = first.shape[:2]
+        stream.height, stream.width = size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = 1 / clock
-        for number, picture in enumerate(_chain(first, pixels)):
-            frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        for number, source in enumerate(chain([first], frames)):
+            frame = VideoFrame.from_ndarray(upright(source, size), format="rgb24")
             frame.pts, frame.time_base = number, 1 / clock
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return first.shape[0], first.shape[1]
-
-
-def _chain(first: Pixels, rest: Iterator[Pixels]) -> Iterator[Pixels]:
-    yield first
-    yield from rest
+    return size

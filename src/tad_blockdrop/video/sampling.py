@@ -39,8 +39,8 @@ def count_samples(n_frames: int, file_rate: float, rate: float) -> int:
 
 def source_indices(samples: Indices, n_frames: int, file_rate: float, rate: float) -> Indices:
     """Frames (n,) of a constant-rate video of ``n_frames`` that show the samples (n,)."""
-    frames = np.floor(np.asarray(samples) * (file_rate / rate) + EPSILON).astype(np.int64)
-    return np.clip(frames, 0, n_frames - 1)
+    frames: Indices = np.floor(samples * (file_rate / rate) + EPSILON).astype(np.int64)
+    return frames.clip(0, n_frames - 1)
 
 
 def count_samples_at(duration: float, rate: float) -> int:
@@ -49,12 +49,12 @@ def count_samples_at(duration: float, rate: float) -> int:
 
 
 def source_indices_at(samples: Indices, times: Seconds, rate: float, tick: float) -> Indices:
-    """Frames (n,) on screen at second ``samples / rate``, of a video whose frames start at ``times``.
+    """Frames (n,) of a variable-rate video that are on screen at second ``samples / rate``.
 
-    ``times`` (frames,): seconds, increasing, the first 0. ``tick``: the seconds of one unit of the
-    file's clock; starts are rounded to it, so a frame counts as shown half a tick early (at most
-    a millisecond).
+    ``times`` (frames,): the seconds at which frames appear, rising from 0. ``tick``: the seconds
+    of one unit of the file's clock; times are rounded to it, so a frame counts as shown half a tick
+    early (at most a millisecond).
     """
     early = min(tick / 2, 1e-3) + 1e-9
-    frames = np.searchsorted(times - early, np.asarray(samples) / rate, side="right") - 1
-    return np.clip(frames, 0, len(times) - 1).astype(np.int64)
+    frames = np.searchsorted(times - early, samples / rate, side="right") - 1
+    return frames.clip(0, len(times) - 1).astype(np.int64)

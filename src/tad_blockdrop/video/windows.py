@@ -1,7 +1,7 @@
 """Windows: which samples one forward pass sees, and the ground truth inside them.
 
 The one place that cuts a video, for training, scoring, evaluation and prediction alike
-(method.md 2.5), and the one place that turns grid coordinates back into seconds. Nothing here
+(docs/method.md §2.5), and the one place that turns grid coordinates back into seconds. Nothing here
 reads a frame. Units: a *sample* is a frame taken at the video's uniform ``rate``, shown at second
 ``i / rate``; a *grid step* is ``window.frames_per_step`` samples.
 """
@@ -66,14 +66,13 @@ def records(
     instances: pd.DataFrame,
     classes: Sequence[str],
     split: str,
-    source_indices: Mapping[str, Integers] | None = None,
 ) -> list[VideoRecord]:
     """The videos of one split with their instances, sorted by video_id.
 
     ``instances`` must carry labels out of ``classes`` (a class-agnostic detector's caller renames
     them all to its one class). Instances are clipped to the video; what is then empty is left
-    out. ``source_indices`` maps the videos that are read without a proxy to the source frame of
-    each sample. Only the split ``holdout`` may be empty. Raises ValueError for any other empty
+    out. Videos that are read without a proxy have the source frame of each sample in the column
+    ``source_frames``. Only the split ``holdout`` may be empty. Raises ValueError for any other empty
     split, a video without samples, an unknown label.
     """
     chosen = videos[videos["split"] == split].sort_values("video_id")
@@ -84,7 +83,7 @@ def records(
     per_video = dict(list(instances.groupby("video_id")))
     none = instances.iloc[:0]
     return [
-        _record(row, per_video.get(row["video_id"], none), index, source_indices or {})
+        _record(row, per_video.get(row["video_id"], none), index)
         for row in chosen.to_dict("records")
     ]
 
@@ -93,7 +92,6 @@ def _record(
     row: Mapping[Hashable, Any],
     instances: pd.DataFrame,
     index: Mapping[str, int],
-    source_indices: Mapping[str, Integers],
 ) -> VideoRecord:
     video = str(row["video_id"])
     n_samples, rate, duration = row["n_samples"], row["rate"], row["duration"]
@@ -102,10 +100,11 @@ def _record(
             f"video '{video}': n_samples, rate and duration must be positive in the videos "
             f"table, got {n_samples:g}, {rate:g}, {duration:g}; remove it or sample it again"
         )
-    source = source_indices.get(video)
+    frames = row.get("source_frames")
+    source = None if frames is None else np.asarray(frames, dtype=np.int64)
     if source is not None and len(source) != n_samples:
         raise ValueError(
-            f"video '{video}': {len(source)} source indices for {n_samples:g} samples; "
+            f"video '{video}': {len(source)} source frames for {n_samples:g} samples; "
             "make the videos table again"
         )
     unknown = sorted(set(instances["label"]) - set(index))

@@ -42,6 +42,7 @@ class ImportedDetector:
 
     config: DetectorConfig
     kept_blocks: tuple[int, ...]
+    classes: tuple[str, ...]
     weights: dict[str, Tensor]
     report: Report
 
@@ -87,15 +88,15 @@ def to_backbone(
 
 def to_detector(
     weights: Mapping[str, Tensor],
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     expected: DetectorConfig | None = None,
     source: str = "the file",
 ) -> ImportedDetector:
     """The detector in ``weights`` of the OpenTAD layout; LoRA is merged.
 
-    ``classes`` in the order the file was trained with. ``expected`` tells what shapes do not:
-    heads, attention window, positions of the pyramid, ranges, losses, and how many blocks there
-    once were, from which the dropped ones follow.
+    ``classes``: their names, in the order of training; none: ``class_00``, ... ``expected`` tells
+    what shapes do not: heads, attention window, positions of the pyramid, ranges, losses, and how
+    many blocks there once were, from which the dropped ones follow.
 
     Raises:
         FormatError: no detector, incomplete, of another architecture, or of other classes.
@@ -107,18 +108,12 @@ def to_detector(
             "baseline.backbone_weights and train the detector"
         )
     config = detector_of(layout, weights, expected or DetectorConfig())
-    n_classes = len(weights["rpn_head.cls_head.weight"])
-    if len(classes) != n_classes:
-        raise FormatError(
-            f"{source} detects {n_classes} classes, but {len(classes)} names are given "
-            f"({', '.join(classes[:SHOWN])}{', ...' if len(classes) > SHOWN else ''}): list the "
-            "names in the order it was trained with"
-        )
+    names = _class_names(classes, len(weights["rpn_head.cls_head.weight"]), source)
     kept = layout.block_indices()
-    shapes = _backbone_shapes(config.backbone, kept) | _detector_shapes(config, n_classes)
+    shapes = _backbone_shapes(config.backbone, kept) | _detector_shapes(config, len(names))
     ours, report = _collect(layout, weights, shapes, kept)
     _require(report, source)
-    return ImportedDetector(config, kept, ours, report)
+    return ImportedDetector(config, kept, names, ours, report)
 
 
 def load_backbone(model: Detector, path: str | Path) -> Report:
@@ -146,6 +141,17 @@ def load_backbone(model: Detector, path: str | Path) -> Report:
         {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
     )
     return report
+
+
+def _class_names(given: Sequence[str] | None, n: int, source: str) -> tuple[str, ...]:
+    names = [f"class_{i:02d}" for i in range(n)] if given is None else given
+    if len(names) != n:
+        raise FormatError(
+            f"{source} detects {n} classes, but {len(names)} names are given "
+            f"({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}): list the "
+            "names in the order it was trained with"
+        )
+    return tuple(names)
 
 
 def _backbone_part(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

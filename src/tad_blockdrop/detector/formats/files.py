@@ -4,6 +4,7 @@ Nothing here knows what the tensors mean.
 """
 
 import argparse
+import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,23 +71,29 @@ def _read_file(path: Path) -> Any:
         # A Namespace (the training arguments in MCG-NJU's files) only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    # The reader of pickles answers damaged files with errors of nearly every kind.
+    except pickle.UnpicklingError as error:
+        if start.startswith((b"PK", b"\x80")):  # a PyTorch archive or a pickle, not just anything
+            raise FormatError(_refusal(path, str(error))) from error
+        raise FormatError(_no_weights(path, "it begins like neither")) from error
+    # A damaged archive or pickle is answered with errors of nearly every other kind.
     except Exception as error:
-        raise FormatError(_refusal(path, str(error))) from error
+        raise FormatError(_no_weights(path, str(error).partition("\n")[0] or "empty")) from error
 
 
 def _refusal(path: Path, message: str) -> str:
-    found = re.search(r"(?:GLOBAL|[Gg]lobal:?|class) `?([\w.]+\.\w+)`?", message)
-    if found:
-        return (
-            f"{path} holds more than tensors and plain values ({found[1]}): opening it could run "
-            "code, so it is refused. Ask its author for a safetensors file; or, only if you trust "
-            "the file, save its tensors alone with safetensors.torch.save_file where it was made"
-        )
+    found = re.search(r"GLOBAL (\S+)", message)
+    what = found[1] if found else "objects PyTorch does not allow"
     return (
-        f"{path} is neither a safetensors nor a readable PyTorch file "
-        f"({message.splitlines()[0] if message else 'empty'}): was it cut short, or is it "
-        "something else? Download or copy it again"
+        f"{path} holds more than tensors and plain values ({what}): opening it could run code, so "
+        "it is refused. Ask its author for a safetensors file; or, only if you trust the file, "
+        "save its tensors alone with safetensors.torch.save_file where it was made"
+    )
+
+
+def _no_weights(path: Path, reason: str) -> str:
+    return (
+        f"{path} is neither a safetensors nor a readable PyTorch file ({reason}): was it cut "
+        "short, or is it something else? Download or copy it again"
     )
 
 

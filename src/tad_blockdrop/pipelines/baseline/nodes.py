@@ -33,7 +33,7 @@ def make_baseline(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
 ) -> tuple[pd.DataFrame, Checkpoint]:
-    """Train the uncompressed model (method.md 3), or take ``baseline.checkpoint``.
+    """Train the uncompressed model (docs/method.md §3), or take ``baseline.checkpoint``.
 
     Returns its history (no rows for a given checkpoint) and the checkpoint.
     """

@@ -50,7 +50,7 @@ def score_blocks(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
 ) -> tuple[pd.DataFrame, float]:
-    """Rank the remaining blocks on the training videos (method.md 4, step 1).
+    """Rank the remaining blocks on the training videos (docs/method.md §4.1).
 
     Returns a table (step, block, criterion, value, rank; no rows once the loop has stopped) and
     the seconds spent.
@@ -125,7 +125,7 @@ def align(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
 ) -> tuple[AlignedModel, pd.DataFrame, float]:
-    """Align with the teacher (method.md 4, step 3); returns model, history and seconds spent.
+    """Align with the teacher (docs/method.md §4.3); returns model, history and seconds spent.
 
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
     before the drop. A skipped step trains nothing.
@@ -168,7 +168,7 @@ def merge_lora(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
 ) -> Checkpoint:
-    """Fold the LoRA into plain weights (method.md 4, step 4); the checkpoint states its metrics."""
+    """Fold the LoRA into plain weights (docs/method.md §4.4); the checkpoint states its metrics."""
     from tad_blockdrop.compression import lora
     from tad_blockdrop.detector.model import weights_of
     from tad_blockdrop.evaluation.measure import latency
@@ -205,31 +205,33 @@ def evaluate_step(
 ) -> tuple[pd.DataFrame, pd.DataFrame, float]:
     """Detections on the test videos, their average precision (percent) and the seconds spent.
 
-    Both tables carry ``model``; those of a skipped step have no rows.
+    Both tables carry ``model``; a skipped step has no detections and NaN for precision.
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.evaluation.validation import evaluate_test
     from tad_blockdrop.training.devices import pick_device, set_threads
 
-    if checkpoint.lineage["skipped"]:
-        empty = pd.DataFrame({"model": pd.Series(dtype="str")})
-        return empty, empty.copy(), 0.0
+    described = {
+        "model": model_name(checkpoint),
+        "family": checkpoint.lineage["family"],
+        "step": int(checkpoint.lineage["step"]),
+        "dropped_block": checkpoint.lineage["dropped_block"],
+        "kept_blocks": " ".join(map(str, checkpoint.kept_blocks)),
+        "skipped": bool(checkpoint.lineage["skipped"]),
+    }
+    if described["skipped"]:
+        unknown = pd.DataFrame({"label": "", "tiou": evaluation.tious, "ap": float("nan")})
+        return pd.DataFrame({"model": []}, dtype="str"), unknown.assign(**described), 0.0
     begin = time.perf_counter()
     set_threads(runtime.threads)
     model = from_checkpoint(checkpoint, pick_device(runtime))
-    name = model_name(checkpoint)
+    name = str(described["model"])
     detections, precision = evaluate_test(
         model, videos, instances, classes, data, evaluation, runtime, what=f"evaluating {name}"
     )
-    precision = precision.assign(
-        model=name,
-        family=checkpoint.lineage["family"],
-        step=int(checkpoint.lineage["step"]),
-        dropped_block=checkpoint.lineage["dropped_block"],
-        kept_blocks=" ".join(map(str, checkpoint.kept_blocks)),
-    )
     logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
-    return detections.assign(model=name), precision, time.perf_counter() - begin
+    seconds = time.perf_counter() - begin
+    return detections.assign(model=name), precision.assign(**described), seconds
 
 
 def stop_reason(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,12 +12,13 @@ import pandas as pd
 from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig, SyntheticConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.video.problems import Problem
 
 logger = logging.getLogger(__name__)
 
 
-class DatasetError(BlockDropError):
-    """The dataset cannot be used as it is."""
+class DataFileError(BlockDropError):
+    """A file that the configuration names cannot be used."""
 
 
 def generate_benchmark(
@@ -31,45 +33,65 @@ def generate_benchmark(
         plan.id: VideoTask(f"{plan.id} of {made_from}", partial(write_video, plan))
         for plan in plans
     }
-    return VideoTasks(tasks, max(1, runtime.workers)), annotations(plans)
+    return VideoTasks(tasks), annotations(plans)
 
 
 def probe_videos(
-    raw_annotations: Any, raw_videos: VideoFolder, data: DataConfig, runtime: RuntimeConfig
-) -> pd.DataFrame:
-    from dataclasses import asdict
+    raw_annotations: Any,
+    raw_videos: VideoFolder,
+    probe_cache: Path,
+    data: DataConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """Find and probe the file of every video of the configured subsets.
 
-    from tad_blockdrop.video.probe import probe
+    Returns the facts of those that can be read and the problems of the others.
+    """
+    from tad_blockdrop.video.annotations import read_annotations
+    from tad_blockdrop.video.dataset import listed_videos
+    from tad_blockdrop.video.probing import probe_videos as probe_all
 
-    rows = []
-    for video_id in raw_annotations["database"]:
-        path = raw_videos.path / f"{video_id}.mp4"
-        rows.append({"video_id": video_id, "path": str(path), **asdict(probe(path))})
-    return pd.DataFrame(rows)
+    listed, _ = listed_videos(read_annotations(raw_annotations), data)
+    return probe_all(
+        list(listed["video_id"]),
+        raw_videos.path,
+        runtime.workers,
+        runtime.decode_timeout,
+        data.on_missing == "error",
+        probe_cache,
+    )
 
 
-def check_dataset(raw_annotations, facts, data: DataConfig, runtime: RuntimeConfig):
-    import random
+def check_dataset(
+    raw_annotations: Any,
+    video_facts: pd.DataFrame,
+    unreadable: list[Problem],
+    data: DataConfig,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
+    """Hold the annotations against the files.
 
-    rng = random.Random(0)
-    facts = facts.copy()
-    db = raw_annotations["database"]
-    facts["split"] = [
-        "test"
-        if db[v]["subset"] == data.evaluation_subset
-        else ("holdout" if rng.random() < data.holdout else "train")
-        for v in facts["video_id"]
-    ]
-    inst = [
-        (v, a["label"], a["segment"][0], a["segment"][1])
-        for v in facts["video_id"]
-        for a in db[v]["annotations"]
-    ]
-    inst = pd.DataFrame(inst, columns=["video_id", "label", "start", "end"])
-    return facts, inst, sorted(inst["label"].unique()), pd.DataFrame({"fatal": []})
+    Returns the usable videos with their split, the usable instances, the classes, all problems,
+    and how many videos the annotations list.
+    """
+    from tad_blockdrop.video.annotations import read_annotations, read_classes
+    from tad_blockdrop.video.dataset import build_dataset
+    from tad_blockdrop.video.problems import problems_table
+
+    classes = None
+    if data.classes_file is not None:
+        classes = read_classes(_text_of(Path(data.classes_file), "data.classes_file"))
+    found = build_dataset(read_annotations(raw_annotations), video_facts, data, classes)
+    problems = problems_table([*unreadable, *found.problems])
+    for kind, rows in problems.groupby("kind", sort=False):
+        logger.warning("%s: %d (first: %s)", kind, len(rows), rows["message"].iloc[0])
+    return found.videos, found.instances, list(found.classes), problems, found.listed
 
 
 def refuse_fatal_problems(problems: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+    """Hand the videos on, unless a problem is fatal."""
+    from tad_blockdrop.video.problems import refuse_fatal
+
+    refuse_fatal(problems, "problems.csv under data/03_primary")
     return videos
 
 
@@ -87,18 +109,40 @@ def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfi
         )
         for video_id, path in zip(videos["video_id"], videos["path"], strict=True)
     }
-    return VideoTasks(tasks, max(1, runtime.workers))
+    return VideoTasks(tasks)
 
 
 def index_frames(videos: pd.DataFrame, proxies: VideoFolder, data: DataConfig) -> pd.DataFrame:
-    rate = videos["fps"] / data.every
-    n = (videos["n_frames"] + data.every - 1) // data.every
-    videos = videos.assign(rate=rate, n_samples=n)
-    videos["path"] = [str(proxies.path / f"{v}.mp4") for v in videos["video_id"]]
-    return videos
+    """Say where the samples of each video are: in its proxy, or as ``source_frames`` of itself."""
+    from tad_blockdrop.video.dataset import source_frames
+
+    if data.proxy is None:
+        videos = videos.assign(source_frames=source_frames(videos))
+    else:
+        videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in videos["video_id"]])
+    return videos.drop(columns="variable_rate")
 
 
 def summarise_dataset(
-    videos: pd.DataFrame, instances: pd.DataFrame, data: DataConfig, detector: DetectorConfig
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    listed: dict[str, int],
+    data: DataConfig,
+    detector: DetectorConfig,
 ) -> dict[str, Any]:
-    return {"videos": len(videos)}
+    """Counts, lengths, and the windows and levels that they suggest; warnings are logged."""
+    from tad_blockdrop.video.summary import summarise
+
+    summary = summarise(videos, instances, listed, data, detector)
+    for warning in summary["warnings"]:
+        logger.warning("%s", warning)
+    return summary
+
+
+def _text_of(path: Path, key: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataFileError(
+            f"{key}: {path} cannot be read as text ({error}); correct the path, or set it to null"
+        ) from error

@@ -7,31 +7,7 @@ from tad_blockdrop.pipelines.data import nodes
 
 def create_pipeline(synthetic: bool) -> Pipeline:
     """``synthetic``: whether the raw videos are generated here or were put there by the user."""
-    generate = Node(
-        nodes.generate_benchmark,
-        inputs=["params:synthetic", "params:runtime"],
-        outputs=["raw_videos", "raw_annotations"],
-        name="generate_benchmark",
-    )
-    checked = [
-        Node(
-            nodes.probe_videos,
-            inputs=["raw_annotations", "raw_videos", "params:data", "params:runtime"],
-            outputs="video_facts",
-            name="probe_videos",
-        ),
-        Node(
-            nodes.check_dataset,
-            inputs=["raw_annotations", "video_facts", "params:data", "params:runtime"],
-            outputs=["videos_checked", "instances", "classes", "problems"],
-            name="check_dataset",
-        ),
-        Node(
-            nodes.refuse_fatal_problems,
-            inputs=["problems", "videos_checked"],
-            outputs="videos_accepted",
-            name="refuse_fatal_problems",
-        ),
+    extract = [
         Node(
             nodes.extract_frames,
             inputs=["videos_accepted", "params:data", "params:runtime"],
@@ -44,15 +20,50 @@ def create_pipeline(synthetic: bool) -> Pipeline:
             outputs="videos",
             name="index_frames",
         ),
+    ]
+    return create_validation_pipeline(synthetic) + _in_namespace(extract)
+
+
+def create_validation_pipeline(synthetic: bool) -> Pipeline:
+    """The first half: every problem and a summary, before any real work."""
+    generate = Node(
+        nodes.generate_benchmark,
+        inputs=["params:synthetic", "params:runtime"],
+        outputs=["raw_videos", "raw_annotations"],
+        name="generate_benchmark",
+    )
+    checks = [
+        Node(
+            nodes.probe_videos,
+            inputs=[
+                "raw_annotations", "raw_videos", "probe_scratch", "params:data", "params:runtime",
+            ],
+            # Only a table of facts would be taken from disk by a run that goes on after the user
+            # has replaced an unreadable video; `unreadable` is never stored.
+            outputs=["video_facts", "unreadable"],
+            name="probe_videos",
+        ),
+        Node(
+            nodes.check_dataset,
+            inputs=["raw_annotations", "video_facts", "unreadable", "params:data"],
+            outputs=["videos_checked", "instances", "classes", "problems", "listed"],
+            name="check_dataset",
+        ),
+        Node(
+            nodes.refuse_fatal_problems,
+            inputs=["problems", "videos_checked"],
+            outputs="videos_accepted",
+            name="refuse_fatal_problems",
+        ),
         Node(
             nodes.summarise_dataset,
-            inputs=["videos", "instances", "params:data", "params:detector"],
+            inputs=["videos_accepted", "instances", "listed", "params:data", "params:detector"],
             outputs="dataset_summary",
             name="summarise_dataset",
         ),
-    ]
-    return Pipeline(
-        ([generate] if synthetic else []) + checked,
-        namespace="data",
-        prefix_datasets_with_namespace=False,
-    )
+    ]  # fmt: skip
+    return _in_namespace(([generate] if synthetic else []) + checks)
+
+
+def _in_namespace(made: list[Node]) -> Pipeline:
+    return Pipeline(made, namespace="data", prefix_datasets_with_namespace=False)

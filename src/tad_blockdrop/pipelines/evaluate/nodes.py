@@ -77,7 +77,7 @@ def measure_costs(
     measured = latency(models, evaluation.latency_repeats).set_index("model")["median"]
     by_step = seconds.set_index("step")
     rows = [
-        {  # fmt: skip
+        {
             "model": name,
             "n_blocks": len(checkpoint.kept_blocks),
             "latency_ms": 1000 * measured[name],

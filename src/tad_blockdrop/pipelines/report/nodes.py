@@ -50,19 +50,19 @@ def build_results(
     from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
     from tad_blockdrop.evaluation.cost import macs, paper_macs, tokens_per_clip
     from tad_blockdrop.evaluation.measure import parameters
+    from tad_blockdrop.evaluation.validation import truth_of
     from tad_blockdrop.reporting.tables import ModelResult, build_result_table
     from tad_blockdrop.reporting.tables import model_name as name_of
 
     test = sorted(videos.loc[videos["split"] == "test", "video_id"])
-    truth = instances[instances["video_id"].isin(test)]
+    truth = truth_of(instances, evaluation)
     by_model = dict(list(all_detections.groupby("model")))
-    no_detections = all_detections.iloc[:0]
 
     def interval(model: str, reference: str) -> tuple[float, float] | None:
-        if evaluation.bootstrap == 0 or model == reference or reference not in by_model:
+        if evaluation.bootstrap == 0 or model == reference or {model, reference} - by_model.keys():
             return None
         found = bootstrap_difference(
-            by_model.get(model, no_detections), by_model[reference], truth, test,
+            by_model[model], by_model[reference], truth, test,
             evaluation.tious, evaluation.bootstrap, runtime.seed,
         )  # fmt: skip
         return 100 * found.low, 100 * found.high
@@ -85,6 +85,7 @@ def build_results(
                 step=int(step),
                 kept_blocks=kept,
                 mean_ap=rows.groupby("tiou")["ap"].mean().to_dict(),
+                skipped=bool(rows["skipped"].iloc[0]),
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
                 paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
@@ -128,7 +129,9 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
     from tad_blockdrop.reporting.plots import class_change
     from tad_blockdrop.reporting.tables import class_changes
 
-    return class_change(class_changes(class_table, "uncompressed", model_name(final)))
+    return class_change(
+        class_changes(class_table.dropna(subset=["ap"]), "uncompressed", model_name(final))
+    )
 
 
 def plot_timelines(
@@ -136,14 +139,17 @@ def plot_timelines(
     instances: pd.DataFrame,
     videos: pd.DataFrame,
     final: Checkpoint,
+    evaluation: EvaluationConfig,
     report: ReportConfig,
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
+    from tad_blockdrop.evaluation.validation import truth_of
     from tad_blockdrop.reporting.tables import changed_videos, strongest_detections
     from tad_blockdrop.reporting.timelines import timelines
 
     test = videos[videos["split"] == "test"]
-    truth = instances[instances["video_id"].isin(test["video_id"])]
+    truth = truth_of(instances, evaluation)
+    truth = truth[truth["video_id"].isin(test["video_id"])]
     before, after = (
         strongest_detections(all_detections[all_detections["model"] == name], truth)
         for name in ("uncompressed", model_name(final))

@@ -57,7 +57,8 @@ def create_pipeline(control: bool) -> Pipeline:
             Node(
                 nodes.plot_timelines,
                 inputs=[
-                    "all_detections", "instances", "videos", "final_checkpoint", "params:report",
+                    "all_detections", "instances", "videos", "final_checkpoint",
+                    "params:evaluation", "params:report",
                 ],
                 outputs="timeline_plot",
                 name="plot_timelines",

@@ -1,0 +1,135 @@
+"""Whether an export does what the model does, and how fast it is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.evaluation.measure import interleaved
+from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.export.onnx import ExportError
+from tad_blockdrop.export.onnx import Run as RunOnnx
+from tad_blockdrop.export.torch_export import Run as RunTorch
+from tad_blockdrop.progress import progress
+from tad_blockdrop.video.windows import VideoRecord
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from tad_blockdrop.video.loading import LoadedWindow
+
+DECIMALS = 2  # to which detections must be the same
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far exports are from the model on ``windows`` real windows.
+
+    Largest absolute differences of logits and offsets; ``same`` is the share of the model's
+    ``detections`` that ONNX gives too, with start, end and score rounded to 2 decimals.
+    """
+
+    windows: int
+    onnx_logits: float
+    onnx_offsets: float
+    archive_logits: float
+    archive_offsets: float
+    detections: int
+    same: float
+
+    @property
+    def largest(self) -> float:
+        """The largest of all differences."""
+        return float(  # numpy's maximum keeps a NaN
+            np.max([self.onnx_logits, self.onnx_offsets, self.archive_logits, self.archive_offsets])
+        )
+
+
+def compare(
+    model: Detector,
+    onnx: RunOnnx,
+    archive: RunTorch,
+    loader: DataLoader[LoadedWindow],
+    records: Sequence[VideoRecord],
+    classes: Sequence[str],
+    config: PostprocessConfig,
+) -> Parity:
+    """Run the model (on the CPU) and both exports over the test windows of ``records``."""
+    pools = [VideoPool(records, classes, model.window, config) for _ in range(2)]
+    largest = np.zeros(4)  # logits and offsets of ONNX, then of the archive
+    windows = 0
+    model.eval()
+    with torch.inference_mode():
+        for batch in progress(loader, "checking the export", total=len(loader)):
+            expected = model(batch.frames, batch.mask)
+            found = tuple(map(torch.from_numpy, onnx(batch.frames.numpy(), batch.mask.numpy())))
+            pairs = [*found, *archive(batch.frames, batch.mask)]
+            wanted = [expected.logits, expected.offsets] * 2
+            differences = [_largest(a, b) for a, b in zip(pairs, wanted, strict=True)]
+            largest = np.maximum(largest, differences)
+            windows += len(batch.windows)
+            pools[0].add(batch.windows, expected)
+            pools[1].add(batch.windows, replace(expected, logits=found[0], offsets=found[1]))
+    reference, exported = (pool.detections() for pool in pools)
+    return Parity(
+        windows=windows,
+        onnx_logits=float(largest[0]),
+        onnx_offsets=float(largest[1]),
+        archive_logits=float(largest[2]),
+        archive_offsets=float(largest[3]),
+        detections=len(reference),
+        same=same_share(reference, exported),
+    )
+
+
+def same_share(reference: pd.DataFrame, other: pd.DataFrame) -> float:
+    """The share of the detections of ``reference`` that ``other`` has too, rounded; 1 if none."""
+    if reference.empty:
+        return 1.0
+    both = Counter(_rounded(reference)) & Counter(_rounded(other))
+    return both.total() / len(reference)
+
+
+def refuse_difference(parity: Parity, limit: float) -> None:
+    """Raise ExportError if the exports are further than ``limit`` from the model."""
+    if not parity.largest <= limit:
+        raise ExportError(
+            f"the export differs from PyTorch by {parity.largest:.2g} on {parity.windows} "
+            f"windows, more than export.max_difference {limit:g}: nothing was written. Try another "
+            "version of torch, onnxscript or onnxruntime"
+        )
+
+
+def time_exports(sessions: Mapping[str, RunOnnx], model: Detector, repeats: int) -> pd.DataFrame:
+    """Seconds of one window in ONNX Runtime, in turns; all must take the windows of ``model``.
+
+    Columns model, median, low, high, as ``measure.interleaved`` has them.
+    """
+    window = model.window
+    shape = (1, window.frames, window.crop, window.crop, 3)
+    frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    mask = np.ones((1, window.grid), dtype=bool)
+
+    def call(run: RunOnnx) -> Callable[[], object]:
+        return lambda: run(frames, mask)
+
+    return interleaved({name: call(run) for name, run in sessions.items()}, repeats)
+
+
+def _largest(a: Tensor, b: Tensor) -> float:
+    """Largest absolute difference; NaN if either has one."""
+    return float((a - b).abs().max())
+
+
+def _rounded(table: pd.DataFrame) -> list[tuple[object, ...]]:
+    numbers = table[["start", "end", "score"]].round(DECIMALS)
+    return list(zip(table["video_id"], table["label"], *numbers.T.to_numpy(), strict=True))

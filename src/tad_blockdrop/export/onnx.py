@@ -1,0 +1,110 @@
+"""The detector as one ONNX file, and ONNX Runtime to run it."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.export.sidecar import INPUTS, OUTPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch.export import ExportedProgram
+
+Floats = NDArray[np.float32]
+Run = Callable[[NDArray[np.uint8], NDArray[np.bool_]], tuple[Floats, Floats]]
+
+
+class ExportError(BlockDropError):
+    """A model cannot be exported, or its export does not do what the model does."""
+
+
+def to_onnx(program: ExportedProgram) -> bytes:
+    """An ONNX file with its weights inside, for any number of windows.
+
+    Raises ExportError where the packages for it are not installed.
+    """
+    try:
+        import onnxscript  # noqa: F401 - what torch.onnx translates with
+    except ImportError as error:
+        raise ExportError(_missing(error)) from error
+    with _quiet():
+        converted = torch.onnx.export(
+            program,
+            dynamo=True,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            external_data=False,
+            verbose=False,
+        )
+    assert converted is not None
+    proto = converted.model_proto
+    _tidy(proto)
+    return bytes(proto.SerializeToString())
+
+
+def open_session(onnx: bytes, threads: int | None = None) -> Run:
+    """A function (frames, mask) -> (logits, offsets) that runs an ONNX file on the CPU.
+
+    ``threads``: of ONNX Runtime; none leaves its choice.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ExportError(_missing(error)) from error
+    options = onnxruntime.SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+
+    def run(frames: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        logits, offsets = session.run(list(OUTPUTS), {"frames": frames, "mask": mask})
+        return logits, offsets
+
+    return run
+
+
+def _tidy(proto: Any) -> None:
+    """Leave out how the file came about (paths of this machine), and name the free dimension."""
+    parts = [proto, proto.graph]
+    for kind in ("node", "input", "output", "value_info", "initializer"):
+        parts += getattr(proto.graph, kind)
+    parts += proto.functions
+    parts += [node for function in proto.functions for node in function.node]
+    for part in parts:
+        del part.metadata_props[:]
+    for value in [*proto.graph.input, *proto.graph.output]:
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del proto.graph.value_info[:]
+
+
+def _missing(error: ImportError) -> str:
+    return (
+        f"the package '{error.name}' is not installed: exports need the extra packages of "
+        "`pip install 'tad-blockdrop[export]'`"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's remarks on its own insides."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,93 @@
+"""The sidecar of an export: a readable JSON with all that the model file itself does not say.
+
+With it a program needs neither this package nor PyTorch; ``docs/examples/run_onnx.py`` is one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+
+ONNX_FILE = "model.onnx"
+ARCHIVE_FILE = "model.pt2"
+SIDECAR_FILE = "model.json"
+INPUTS = ("frames", "mask")
+OUTPUTS = ("logits", "offsets")
+
+
+def sidecar(checkpoint: Checkpoint) -> dict[str, Any]:
+    """All that is needed to go from a video's frames to detections in seconds."""
+    from tad_blockdrop.detector.head import make_points
+    from tad_blockdrop.detector.vit import PIXEL_MEAN, PIXEL_STD
+
+    window = checkpoint.window
+    points = make_points(window.grid, checkpoint.detector.head.ranges)
+    n_points = len(points.location)
+    return {
+        "format_version": 1,
+        "files": {"onnx": ONNX_FILE, "torch_export": ARCHIVE_FILE},
+        "classes": list(checkpoint.classes),
+        "inputs": {
+            "frames": {
+                "type": "uint8",
+                "shape": ["batch", window.frames, window.crop, window.crop, 3],
+                "meaning": "RGB frames of a window, short side resized, centre-cropped",
+            },
+            "mask": {
+                "type": "bool",
+                "shape": ["batch", window.grid],
+                "meaning": "true for grid steps that hold a real frame: "
+                "step * frames_per_step < real frames",
+            },
+        },
+        "outputs": {
+            "logits": {
+                "type": "float32",
+                "shape": ["batch", n_points, len(checkpoint.classes)],
+                "meaning": "score = 1 / (1 + exp(-logit)); ignore points with mask[location] false",
+            },
+            "offsets": {
+                "type": "float32",
+                "shape": ["batch", n_points, 2],
+                "meaning": "segment in grid steps = "
+                "[location - stride * offset[0], location + stride * offset[1]]",
+            },
+        },
+        "normalisation": {
+            "inside_the_model": True,
+            "mean": list(PIXEL_MEAN),
+            "std": list(PIXEL_STD),
+        },
+        "sampling": {
+            "every": checkpoint.every,
+            "fps": checkpoint.fps,
+            "meaning": "each every-th frame of the file, or fps frames a second; one is null",
+        },
+        "window": {
+            "kind": window.kind,
+            "frames": window.frames,
+            "grid": window.grid,
+            "frames_per_step": window.frames_per_step,
+            "short_side": window.short_side,
+            "crop": window.crop,
+            "overlap": window.overlap,
+            "meaning": "sliding: second = (first sample + grid step * frames_per_step) / samples a "
+            "second; resize: second = grid step / grid * duration",
+        },
+        "points": {
+            "location": [int(value) for value in points.location],
+            "stride": [int(value) for value in points.stride],
+        },
+        "postprocess": checkpoint.postprocess.model_dump(
+            mode="json",
+            include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"},
+        ),
+        "operating_point": checkpoint.metrics.get("operating_point"),
+        "model": {
+            "kept_blocks": list(checkpoint.kept_blocks),
+            "depth": checkpoint.detector.backbone.depth,
+            "weights_hash": weights_hash(checkpoint.weights),
+            "provenance": checkpoint.lineage.get("provenance"),
+        },
+    }

@@ -1,0 +1,1 @@
+"""Weights out: a checkpoint in the layouts of OpenTAD and of ``transformers``."""

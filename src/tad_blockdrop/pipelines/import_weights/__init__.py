@@ -1,0 +1,1 @@
+"""Public weights in: a file becomes a checkpoint, with a report on every tensor."""

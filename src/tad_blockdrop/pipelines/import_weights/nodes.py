@@ -1,0 +1,144 @@
+"""The node that turns a weights file into a checkpoint. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tad_blockdrop.config import (
+    BackboneConfig,
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    PyramidConfig,
+    RuntimeConfig,
+)
+from tad_blockdrop.config.weights import ImportWeightsConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.lineage import first_lineage
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detector.formats.convert import ImportedBackbone, ImportedDetector
+
+logger = logging.getLogger(__name__)
+
+
+class ImportWeightsError(BlockDropError):
+    """The weights do not go with the parameters of this environment."""
+
+
+def import_weights(
+    settings: ImportWeightsConfig,
+    data: DataConfig,
+    detector: DetectorConfig,
+    evaluation: EvaluationConfig,
+    runtime: RuntimeConfig,
+) -> tuple[pd.DataFrame, Checkpoint]:
+    """A checkpoint made of ``import_weights.path``, and what became of each tensor.
+
+    A detector becomes one for ``baseline.checkpoint``; of a backbone file, the checkpoint holds
+    the backbone alone, for ``baseline.backbone_weights``.
+    """
+    from tad_blockdrop.detector.formats.convert import recognise, to_backbone, to_detector
+    from tad_blockdrop.detector.formats.files import read_weights
+
+    path = settings.path
+    if path is None:
+        raise ImportWeightsError(
+            "no weights file is given: add --params import_weights.path=<file>"
+        )
+    weights = read_weights(path)
+    found: ImportedBackbone | ImportedDetector
+    if recognise(weights).has_detector:
+        found = to_detector(weights, _class_names(data), detector, path)
+        made = _detector_checkpoint(found, data, evaluation)
+        _tell_assumptions("pyramid", found.config.pyramid, "heads", "attention_window", "positions")
+    else:
+        found = to_backbone(weights, detector.backbone, path)
+        made = _backbone_checkpoint(found, data, detector, evaluation)
+    backbone = made.detector.backbone
+    _tell_assumptions("backbone", backbone, "heads", "clip_frames", "remove_clip_mean")
+    logger.info(
+        "%s: %s; width %d, blocks %s of %d",
+        path, found.report.summary(), backbone.width, found.kept_blocks, backbone.depth,
+    )  # fmt: skip
+    lineage = first_lineage(data, runtime)
+    origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
+    return found.report.table(), replace(made, lineage=lineage | origin)
+
+
+def _tell_assumptions(part: str, config: BackboneConfig | PyramidConfig, *keys: str) -> None:
+    """Log what leaves no trace in weights: a wrong one would go unnoticed."""
+    values = ", ".join(f"{key} {getattr(config, key)}" for key in keys)
+    logger.info("not in the file but assumed (see detector.%s): %s", part, values)
+
+
+def _class_names(data: DataConfig) -> list[str] | None:
+    """In the order of training, as far as the parameters say; a weights file has none."""
+    if data.classes_file is not None:
+        try:
+            lines = Path(data.classes_file).read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise ImportWeightsError(f"data.classes_file cannot be read: {error}") from error
+        return [line.strip() for line in lines if line.strip()]
+    if data.class_agnostic:
+        return ["action"]
+    logger.warning(
+        "a weights file does not name its classes: they are called class_00, class_01, ... here. "
+        "Set data.classes_file to a text file with one class a line, in the order of training"
+    )
+    return None
+
+
+def _detector_checkpoint(
+    found: ImportedDetector, data: DataConfig, evaluation: EvaluationConfig
+) -> Checkpoint:
+    import torch
+
+    from tad_blockdrop.detector.model import Detector
+    from tad_blockdrop.evaluation.cost import macs
+
+    n_classes = len(found.classes)
+    try:
+        with torch.device("meta"):
+            Detector(found.config, n_classes, data.window, found.kept_blocks)
+    except ValueError as error:
+        raise ImportWeightsError(
+            f"the imported detector does not fit data.window: {error}. Import it in the "
+            "environment it was made for (for example --env thumos14_s)"
+        ) from error
+    cost = macs(found.config, data.window, n_classes, found.kept_blocks).total
+    return Checkpoint(
+        weights=found.weights,
+        detector=found.config,
+        kept_blocks=found.kept_blocks,
+        classes=found.classes,
+        window=data.window,
+        every=data.every,
+        fps=data.fps,
+        postprocess=evaluation.postprocess,
+        metrics={"gmacs": cost / 1e9},
+    )
+
+
+def _backbone_checkpoint(
+    found: ImportedBackbone,
+    data: DataConfig,
+    detector: DetectorConfig,
+    evaluation: EvaluationConfig,
+) -> Checkpoint:
+    return Checkpoint(
+        weights={f"backbone.{name}": tensor for name, tensor in found.weights.items()},
+        detector=detector.model_copy(update={"backbone": found.config}),
+        kept_blocks=found.kept_blocks,
+        classes=(),
+        window=data.window,
+        every=data.every,
+        fps=data.fps,
+        postprocess=evaluation.postprocess,
+    )

@@ -1,0 +1,159 @@
+"""Thin nodes over ``prediction``. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.config.predict import PredictConfig
+from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.lineage import model_name
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("video_id", "path", "duration", "seconds", "speed", "detections", "strongest", "problem")
+
+
+class PredictError(BlockDropError):
+    """There is no model, or there are no videos to use it on."""
+
+
+def read_folder(predict: PredictConfig) -> Checkpoint:
+    """The checkpoint in the folder ``predict.checkpoint``, or the newest version below it."""
+    return read_given(predict.checkpoint, "predict.checkpoint")
+
+
+def read_given(folder: str | None, key: str) -> Checkpoint:
+    """The checkpoint in a folder that a person named under ``key``."""
+    from tad_blockdrop.detector.checkpoint import CheckpointError, read_checkpoint
+    from tad_blockdrop.prediction.predict import newest_checkpoint
+
+    if folder is None:
+        raise PredictError(f"set {key} to the folder of a checkpoint")
+    try:
+        return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+    except CheckpointError as error:
+        raise PredictError(f"{key}: {error}") from error
+
+
+def detect_actions(
+    checkpoint: Checkpoint, predict: PredictConfig, runtime: RuntimeConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections (video_id, start, end, label, score) and what became of every video.
+
+    Videos that cannot be read are reported and skipped. The second table has the columns of
+    ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real time.
+    """
+    from tad_blockdrop.prediction.folder import find_videos
+    from tad_blockdrop.prediction.predict import make_predictor
+    from tad_blockdrop.training.devices import pick_device, set_threads
+    from tad_blockdrop.video.container import DecodeError
+
+    if predict.videos is None:
+        raise PredictError(
+            "set predict.videos to a video or a folder of videos: "
+            "kedro run --pipeline predict --params predict.videos=<path>"
+        )
+    files = find_videos(predict.videos)
+    set_threads(runtime.threads)
+    predictor = make_predictor(checkpoint, pick_device(runtime))
+    tables: list[pd.DataFrame] = []
+    rows: list[dict[str, Any]] = []
+    for video_id, path in files.items():
+        row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
+        try:
+            found = predictor.predict(path, video_id, predict.min_score, predict.batch)
+        except DecodeError as error:
+            logger.warning("skipped %s", error)
+            rows.append(row | {"problem": error.reason})
+            continue
+        tables.append(found.detections)
+        logger.info(
+            "%s: %d detections in %.1f s of video, %.1f × real time",
+            video_id, len(found.detections), found.duration, found.speed,
+        )  # fmt: skip
+        rows.append(
+            row
+            | {
+                "duration": found.duration,
+                "seconds": found.seconds,
+                "speed": found.speed,
+                "detections": len(found.detections),
+                "strongest": found.strongest,
+            }
+        )
+    if not tables:
+        raise PredictError(
+            f"none of {len(rows)} files in {predict.videos} can be read as a video; "
+            f"{Path(rows[0]['path']).name}: {rows[0]['problem']}"
+        )
+    videos = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"problem": object})
+    _sum_up(videos)
+    return pd.concat(tables, ignore_index=True), videos
+
+
+def _sum_up(videos: pd.DataFrame) -> None:
+    read = videos[videos["problem"].isna()]
+    logger.info(
+        "%d detections in %d videos of %.0f s, %.1f × real time; %d skipped",
+        read["detections"].sum(), len(read), read["duration"].sum(),
+        read["duration"].sum() / read["seconds"].sum(), len(videos) - len(read),
+    )  # fmt: skip
+    if read["detections"].sum() == 0 and read["strongest"].max() > 0:
+        logger.info(
+            "nothing is above the threshold; the strongest detection has score %.3f: set "
+            "predict.min_score below that to see it",
+            read["strongest"].max(),
+        )
+
+
+def write_results(predictions: pd.DataFrame, predicted_videos: pd.DataFrame) -> dict[str, Any]:
+    """The detections as ActivityNet's JSON."""
+    from tad_blockdrop.prediction.tables import activitynet_results
+
+    read = predicted_videos[predicted_videos["problem"].isna()]
+    return activitynet_results(predictions, read["video_id"])
+
+
+def plot_timelines(
+    predictions: pd.DataFrame, predicted_videos: pd.DataFrame, checkpoint: Checkpoint
+) -> str:
+    """An HTML page with a timeline of every video."""
+    from tad_blockdrop.prediction.page import timeline_page
+
+    name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
+    subtitle = f"{name} · {model_name(checkpoint)} · {blocks} blocks"
+    return timeline_page(predictions, predicted_videos, subtitle)
+
+
+def draw_videos(
+    predictions: pd.DataFrame,
+    predicted_videos: pd.DataFrame,
+    checkpoint: Checkpoint,
+    predict: PredictConfig,
+    runtime: RuntimeConfig,
+) -> VideoTasks:
+    """Plan a copy of every video with its detections drawn; none unless ``predict.draw``."""
+    from tad_blockdrop.prediction.draw import draw_video, marks_of
+    from tad_blockdrop.video.proxies import source_fingerprint
+
+    if not predict.draw:
+        return VideoTasks({})
+    read = predicted_videos[predicted_videos["problem"].isna()]
+    tasks = {}
+    for video_id, path in zip(read["video_id"], read["path"], strict=True):
+        own = predictions[predictions["video_id"] == video_id]
+        marks = marks_of(own, checkpoint.classes)
+        drawn = hashlib.sha256(repr(marks).encode()).hexdigest()
+        tasks[video_id] = VideoTask(
+            f"{source_fingerprint(path)} with {drawn}", partial(draw_video, Path(path), marks)
+        )
+    return VideoTasks(tasks, max(1, runtime.workers))

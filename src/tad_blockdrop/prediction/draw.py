@@ -1,0 +1,135 @@
+"""A copy of a video with its detections drawn: names and scores, and a bar of the whole video.
+
+Frame by frame, at the times of the source, without sound; memory does not grow with the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+from av.video.frame import VideoFrame
+from PIL import Image, ImageDraw, ImageFont
+
+from tad_blockdrop.prediction.stream import numbered_frames
+from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, PALETTE
+from tad_blockdrop.video.container import DecodeError, display_size, upright
+from tad_blockdrop.video.probe import timeline
+
+MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on them
+MOST_NAMES = 4  # detections named at a time, the strongest
+_CLOCK = Fraction(1, 90_000)  # seconds of one tick of the copy
+_OPTIONS = {"crf": "20", "preset": "veryfast"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A detection as drawn: seconds, the text of its label, its colour as #rrggbb."""
+
+    start: float
+    end: float
+    text: str
+    colour: str
+
+
+def marks_of(detections: pd.DataFrame, classes: Sequence[str]) -> list[Mark]:
+    """One mark per row (start, end, label, score), strongest first; each class has its colour."""
+    colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(classes)}
+    return [
+        Mark(row["start"], row["end"], f"{row['label']} {row['score']:.2f}", colours[row["label"]])
+        for row in detections.sort_values("score", ascending=False).to_dict("records")
+    ]
+
+
+def draw_video(source: Path, marks: Sequence[Mark], destination: Path) -> None:
+    """Write ``source`` with its ``marks`` as an MP4 (H.264). Raises DecodeError.
+
+    The destination may then hold a torn file, which the caller discards.
+    """
+    line = timeline(source)
+    ticks = np.round(line.times / float(_CLOCK)).astype(np.int64)
+    size: tuple[int, int] | None = None
+    with av.open(str(destination), "w", format="mp4") as container:
+        rate = Fraction(line.fps).limit_denominator(100_000)
+        stream = container.add_stream("libx264", rate=rate, options=_OPTIONS)
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = _CLOCK
+        for number, frame in numbered_frames(source, line):
+            if size is None:
+                size = readable_size(display_size(frame))
+                stream.height, stream.width = size
+                overlay = Overlay(size, marks, line.duration)
+            picture = Image.fromarray(upright(frame, size))
+            overlay.draw(picture, float(line.times[number]))
+            copy = VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+            copy.pts, copy.time_base = int(ticks[number]), _CLOCK
+            container.mux(stream.encode(copy))
+        if size is None:
+            raise DecodeError(source, "it is damaged: no frame can be decoded")
+        container.mux(stream.encode(None))
+
+
+def readable_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the copy: those of the source, enlarged to ``MIN_SIDE``, even."""
+    scale = max(1.0, MIN_SIDE / min(size))
+    height, width = (max(2, round(side * scale / 2) * 2) for side in size)
+    return height, width
+
+
+class Overlay:
+    """What is drawn on every frame of a video of (height, width) pixels and ``duration`` seconds.
+
+    At the top the names of what goes on; at the bottom a bar of the whole video with a block for
+    each detection and a white line at the present second.
+    """
+
+    def __init__(self, size: tuple[int, int], marks: Sequence[Mark], duration: float) -> None:
+        self.height, self.width = size
+        self.marks, self.duration = marks, duration
+        self.unit = max(12, min(size) // 22)  # height of a letter, pixels
+        self.font = ImageFont.load_default(self.unit)
+
+    def draw(self, picture: Image.Image, second: float) -> None:
+        """Draw on one frame (RGB), in place."""
+        canvas = ImageDraw.Draw(picture, "RGBA")
+        active = [mark for mark in self.marks if mark.start <= second < mark.end]
+        for row, mark in enumerate(active[:MOST_NAMES]):
+            self._name(canvas, row, mark)
+        self._bar(canvas, active, second)
+
+    def _name(self, canvas: ImageDraw.ImageDraw, row: int, mark: Mark) -> None:
+        gap = self.unit // 2
+        top = gap + row * (2 * self.unit + gap // 2)
+        text = self._fitting(mark.text)
+        right = gap + self.font.getlength(text) + 2 * gap
+        canvas.rectangle((gap, top, right, top + 2 * self.unit), fill=mark.colour)
+        ink = "#ffffff" if mark.colour in DARK_ENOUGH_FOR_WHITE else "#111111"
+        canvas.text((2 * gap, top + self.unit), text, fill=ink, font=self.font, anchor="lm")
+
+    def _fitting(self, text: str) -> str:
+        """The text, its label cut where it is wider than the frame; the score stays."""
+        label, _, score = text.rpartition(" ")
+        whole = text
+        while label and self.font.getlength(text) > self.width - 3 * self.unit:
+            label = label[:-1]
+            text = f"{label}… {score}"
+        return text if label else whole
+
+    def _bar(self, canvas: ImageDraw.ImageDraw, active: Sequence[Mark], second: float) -> None:
+        top, bottom = self.height - self.unit, self.height - 1
+        canvas.rectangle((0, top, self.width, bottom), fill=(0, 0, 0, 170))
+        for mark in reversed(self.marks):
+            inset = 0 if mark in active else self.unit // 4
+            left, right = (self._x(at) for at in (mark.start, mark.end))
+            box = (left, top + inset, max(right, left + 1), bottom - inset)
+            canvas.rectangle(box, fill=mark.colour)
+        x = self._x(second)
+        canvas.rectangle((x - 1, top - self.unit // 4, x + 1, bottom), fill="#ffffff")
+
+    def _x(self, second: float) -> float:
+        return self.width * second / self.duration

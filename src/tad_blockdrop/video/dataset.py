@@ -1,0 +1,228 @@
+"""From annotations and probed files to the tables that everything else reads.
+
+``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
+duration (s), n_frames, fps, width, height, variable_rate. ``instances``: video_id, label (what the
+detector says), category (the annotated class), start, end (s).
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
+from tad_blockdrop.video.problems import (
+    ANNOTATIONS,
+    Problem,
+    ground_truth_problems,
+    instance_problems,
+    stated_problems,
+)
+from tad_blockdrop.video.probe import timeline
+from tad_blockdrop.video.sampling import (
+    count_samples,
+    count_samples_at,
+    sampling_rate,
+    source_indices,
+    source_indices_at,
+)
+
+AGNOSTIC = "action"  # the one class of a class-agnostic detector
+TEST_SHARE = 0.2  # of the videos, where the annotations name no subsets
+USUAL = {"training", "validation", "testing"}
+VIDEO_COLUMNS = [
+    "video_id", "split", "path", "n_samples", "rate", "duration", "n_frames", "fps",
+    "width", "height", "variable_rate",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A checked dataset. ``listed``: how many videos the annotations list, train and test."""
+
+    videos: pd.DataFrame
+    instances: pd.DataFrame
+    classes: tuple[str, ...]
+    listed: dict[str, int]
+    problems: list[Problem]
+
+
+def listed_videos(
+    annotations: Annotations, data: DataConfig
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The videos of the configured subsets, without blocked ones: stated facts and ``split``.
+
+    ``split`` is train or test. A ``v_`` in front makes no difference to blocked videos.
+    """
+    stated = annotations.stated
+    plain = stated["video_id"].str.removeprefix("v_")
+    blocked = plain.isin([video.removeprefix("v_") for video in data.blocked_videos])
+    stated, plain = stated[~blocked], plain[~blocked]
+    twice = plain.duplicated()
+    problems = [
+        Problem(
+            video, ANNOTATIONS, "video id", "duplicate",
+            "the video is listed with and without 'v_'", "the first entry counts; remove the other",
+        )
+        for video in stated.loc[twice, "video_id"]
+    ]  # fmt: skip
+    stated = stated[~twice]
+    if (stated["subset"] == NO_SUBSET).all() and len(stated):
+        split = _own_split(stated["video_id"])
+        problems.append(_own_split_problem(split))
+    else:
+        names = {
+            subset_key(data.training_subset): "train",
+            subset_key(data.evaluation_subset): "test",
+        }
+        keys = stated["subset"].map(subset_key)
+        split = keys.map(names)
+        problems += _subset_problems(stated, keys, split, data)
+    return stated.assign(split=split).dropna(subset="split").reset_index(drop=True), problems
+
+
+def build_dataset(
+    annotations: Annotations,
+    facts: pd.DataFrame,
+    data: DataConfig,
+    classes: Sequence[str] | None = None,
+) -> Dataset:
+    """The tables of the videos in ``facts`` (as probed), and every problem but missing files.
+
+    ``classes``: the class list, by default those of the listed videos, in the annotations' order.
+    """
+    listed, problems = listed_videos(annotations, data)
+    before = annotations.instances[annotations.instances["video_id"].isin(listed["video_id"])]
+    there = set(before["label"])
+    categories = tuple(classes or (name for name in annotations.classes if name in there))
+    durations = dict(zip(facts["video_id"], facts["duration"], strict=True))
+    after, found = instance_problems(before, durations, categories)
+    problems += found
+    videos = facts.merge(listed[["video_id", "split"]], on="video_id")
+    videos = _sampled(videos, data)
+    after = after[after["video_id"].isin(videos["video_id"])].reset_index(drop=True)
+    held = held_out(videos[videos["split"] == "train"], after, data.holdout)
+    videos = videos.assign(split=videos["split"].mask(videos["video_id"].isin(held), "holdout"))
+    problems += stated_problems(listed, facts)
+    problems += ground_truth_problems(videos, before, after, categories)
+    instances = after.rename(columns={"label": "category"}).assign(
+        label=AGNOSTIC if data.class_agnostic else after["label"]
+    )
+    return Dataset(
+        videos[VIDEO_COLUMNS].sort_values("video_id", ignore_index=True),
+        instances[["video_id", "label", "category", "start", "end"]],
+        (AGNOSTIC,) if data.class_agnostic else categories,
+        {name: int((listed["split"] == name).sum()) for name in ("train", "test")},
+        problems,
+    )
+
+
+def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list[str]:
+    """The ids of a share of ``videos``: at least one of two or more, the same for the same ids.
+
+    The share is taken evenly from the videos of each class (the one most frequent in a video).
+    """
+    count = min(max(round(share * len(videos)), 1), len(videos) - 1) if share else 0
+    if count < 1:
+        return []
+    main = instances.groupby("video_id")["label"].agg(lambda labels: labels.mode().iloc[0])
+    table = pd.DataFrame({"video_id": videos["video_id"].to_numpy()})
+    table["main"] = table["video_id"].map(main).fillna("").astype(str)
+    table["order"] = table["video_id"].map(_hash)
+    table = table.sort_values("order")
+    within = table.groupby("main")
+    # Where a video stands in its class, 0 to 1: the lowest of all classes come first.
+    table["place"] = (within.cumcount() + 0.5) / within["video_id"].transform("size")
+    return sorted(table.sort_values(["place", "order"])["video_id"].head(count))
+
+
+def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
+    """With ``rate`` and ``n_samples``, by the rule that the proxies are made by."""
+    rows = list(zip(videos["n_frames"], videos["fps"], videos["duration"], strict=True))
+    rates = [sampling_rate(fps, data.every, data.fps) for _, fps, _ in rows]
+    counts = [
+        count_samples_at(duration, rate) if varies else count_samples(n_frames, fps, rate)
+        for (n_frames, fps, duration), rate, varies in zip(
+            rows, rates, videos["variable_rate"], strict=True
+        )
+    ]
+    return videos.assign(rate=pd.Series(rates, dtype=float), n_samples=pd.Series(counts, dtype=int))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _own_split(video_ids: pd.Series) -> pd.Series:
+    count = max(1, round(TEST_SHARE * len(video_ids))) if len(video_ids) > 1 else 0
+    chosen = set(sorted(video_ids, key=_hash)[:count])
+    return video_ids.map(lambda video: "test" if video in chosen else "train")
+
+
+def _own_split_problem(split: pd.Series) -> Problem:
+    return Problem(
+        "", ANNOTATIONS, "subset", "no subsets",
+        f"no subset is named: {(split == 'test').sum()} of {len(split)} videos were chosen for "
+        "evaluation",
+        "to choose them yourself, add a column 'subset' with training and validation",
+    )  # fmt: skip
+
+
+def _subset_problems(
+    stated: pd.DataFrame, keys: pd.Series, split: pd.Series, data: DataConfig
+) -> list[Problem]:
+    counts = stated["subset"].value_counts(sort=False)
+    found = ", ".join(f"{name} ({count})" for name, count in counts.items()) or "no video"
+    wanted: Mapping[str, str] = {
+        "training_subset": data.training_subset,
+        "evaluation_subset": data.evaluation_subset,
+    }
+    problems = [
+        Problem(
+            "", ANNOTATIONS, f"data.{key}", "unknown subset",
+            f"no video is in the subset '{name}'; the annotations have: {found}",
+            f"set data.{key} to one of these", fatal=True,
+        )
+        for key, name in wanted.items()
+        if not (keys == subset_key(name)).any()
+    ]  # fmt: skip
+    if subset_key(data.training_subset) == subset_key(data.evaluation_subset):
+        problems.append(
+            Problem(
+                "", ANNOTATIONS, "data.evaluation_subset", "unknown subset",
+                f"'{data.evaluation_subset}' is the training subset too; the annotations have: "
+                f"{found}",
+                "evaluate on other videos than those trained on", fatal=True,
+            )
+        )  # fmt: skip
+    odd = stated[split.isna() & ~keys.isin(USUAL)]
+    problems += [
+        Problem(
+            video, ANNOTATIONS, "subset", "unknown subset",
+            f"'{subset}' is neither data.training_subset nor data.evaluation_subset; the "
+            f"annotations have: {found}",
+            "left out; correct the name if the video should be used",
+        )
+        for video, subset in zip(odd["video_id"], odd["subset"], strict=True)
+    ]  # fmt: skip
+    return problems
+
+
+def source_frames(videos: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """For each row of a videos table the source frame (n_samples,) that shows each sample.
+
+    Files of variable rate are read through for it. Raises DecodeError.
+    """
+    frames = []
+    for row in videos.to_dict("records"):
+        samples = np.arange(row["n_samples"])
+        if row["variable_rate"]:
+            line = timeline(row["path"])
+            frames.append(source_indices_at(samples, line.times, row["rate"], line.tick))
+        else:
+            frames.append(source_indices(samples, row["n_frames"], row["fps"], row["rate"]))
+    return frames

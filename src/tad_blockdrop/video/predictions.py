@@ -1,0 +1,36 @@
+"""Detections read from a file in the ActivityNet layout of results."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.video.annotations import AnnotationError
+
+DETECTIONS = ["video_id", "start", "end", "label", "score"]
+LAYOUT = '{"results": {video: [{"segment": [start, end], "label": n, "score": p}]}}'
+
+
+def read_predictions(raw: Mapping[str, Any]) -> pd.DataFrame:
+    """A table of detections (video_id, start, end in s, label, score) from a parsed JSON file.
+
+    Raises AnnotationError where the file has another layout.
+    """
+    results = raw.get("results") if isinstance(raw, Mapping) else None
+    if not isinstance(results, Mapping):
+        raise AnnotationError(
+            "top level", "there is no 'results'", f"predictions look like {LAYOUT}"
+        )
+    rows = []
+    for video, items in results.items():
+        if not isinstance(items, list):
+            raise AnnotationError(f"results.{video}", "it is not a list", f"write {LAYOUT}")
+        for number, item in enumerate(items):
+            try:
+                start, end = map(float, item["segment"])
+                rows.append((str(video), start, end, str(item["label"]), float(item["score"])))
+            except (KeyError, TypeError, ValueError) as error:
+                raise AnnotationError(
+                    f"results.{video}[{number}]", "it is not a detection", f"write {LAYOUT}"
+                ) from error
+    return pd.DataFrame(rows, columns=DETECTIONS)

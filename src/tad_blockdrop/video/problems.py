@@ -1,0 +1,225 @@
+"""What can be wrong with a dataset: one record per finding, and the checks that find them.
+
+A fatal problem stops the run. Anything else is left out or put right as its message says, and
+the result tables count what was really used.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tad_blockdrop.errors import BlockDropError
+
+ANNOTATIONS = "annotations"  # what the column ``file`` says where no video file is at fault
+DIFFERENCE = 0.02  # share by which stated and real facts may differ
+SAME_SECONDS = 1e-3  # two segments whose ends are this near are one
+SLACK = 0.1  # seconds a segment may end after its video: annotators round
+SHOWN = 10  # problems that an error message lists
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding: in which video and file, at which key, of which kind, and what to do."""
+
+    video_id: str
+    file: str
+    key: str
+    kind: str
+    message: str
+    advice: str
+    fatal: bool = False
+
+
+COLUMNS = [field.name for field in fields(Problem)]
+
+
+class UnusableDatasetError(BlockDropError):
+    """A dataset with fatal problems."""
+
+
+def problems_table(problems: Iterable[Problem]) -> pd.DataFrame:
+    """A row per problem, fatal ones first, with the columns of ``Problem``."""
+    table = pd.DataFrame([asdict(problem) for problem in problems], columns=COLUMNS)
+    table = table.astype({"fatal": bool})
+    return table.sort_values("fatal", ascending=False, kind="stable", ignore_index=True)
+
+
+def refuse_fatal(problems: pd.DataFrame, where: str) -> None:
+    """Raise UnusableDatasetError if any problem is fatal; the message lists the first ten.
+
+    ``where`` says where the whole table can be read.
+    """
+    fatal = problems[problems["fatal"].astype(bool)].fillna("")
+    if fatal.empty:
+        return
+    lines = [f"the dataset cannot be used: {len(fatal)} fatal problem(s), all listed in {where}"]
+    lines += [f"  {_sentence(row)}" for row in fatal.head(SHOWN).to_dict("records")]
+    if len(fatal) > SHOWN:
+        lines.append(f"  ... and {len(fatal) - SHOWN} more")
+    raise UnusableDatasetError("\n".join(lines))
+
+
+def _sentence(row: Mapping[Hashable, Any]) -> str:
+    place = " ".join(str(row[name]) for name in ("video_id", "key") if row[name])
+    return f"{place or row['file']}: {row['message']}; {row['advice']}"
+
+
+def instance_problems(
+    instances: pd.DataFrame, durations: Mapping[str, float], classes: Sequence[str]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The instances that can be used, inside their videos, and what was wrong with the others.
+
+    ``instances``: video_id, label, start, end (s). ``durations``: the real seconds of the videos
+    that can be read; in others nothing is known to lie outside. Segments that reach over an end
+    of their video are cut there.
+    """
+    table = instances.assign(number=instances.groupby("video_id").cumcount())
+    duration = table["video_id"].map(durations).astype(float).fillna(np.inf)
+    start, end = table["start"], table["end"]
+    empty = (end <= start).to_numpy()
+    outside = ((start >= duration) | (end <= 0)).to_numpy() & ~empty
+    cut = ((end > duration + SLACK) | (start < -SLACK)).to_numpy() & ~empty & ~outside
+    unknown = ~table["label"].isin(classes).to_numpy()
+    duplicate = _duplicates(table) & ~empty
+    problems = [
+        *_segment_rows(table, empty, "empty segment", "it ends at or before its start",
+                       "left out; correct or remove it"),
+        *_segment_rows(table, outside, "segment outside the video",
+                       "it lies outside the video, which has {duration:.2f} s",
+                       "left out; correct it, or check that this is the right video", duration),
+        *_segment_rows(table, cut, "segment outside the video",
+                       "it reaches over the end of the video, which has {duration:.2f} s",
+                       "cut at the video's end; correct it", duration),
+        *_segment_rows(table, duplicate, "duplicate", "the same segment and label are there twice",
+                       "counted once; remove one"),
+        *_unknown_labels(table[unknown], classes),
+    ]  # fmt: skip
+    good = table[~(empty | outside | unknown | duplicate)].drop(columns="number")
+    good = good.assign(
+        start=good["start"].clip(lower=0.0),
+        end=np.minimum(good["end"], duration.loc[good.index]),
+    )
+    return good.reset_index(drop=True), problems
+
+
+def _segment_rows(
+    table: pd.DataFrame,
+    found: Bools,
+    kind: str,
+    message: str,
+    advice: str,
+    duration: pd.Series | None = None,
+) -> list[Problem]:
+    rows = table[found].assign(duration=np.nan if duration is None else duration[found])
+    return [
+        Problem(
+            row["video_id"],
+            ANNOTATIONS,
+            f"annotations[{row['number']}].segment",
+            kind,
+            f"[{row['start']:g}, {row['end']:g}] '{row['label']}': " + message.format_map(row),
+            advice,
+        )
+        for row in rows.to_dict("records")
+    ]
+
+
+def _duplicates(table: pd.DataFrame) -> Bools:
+    """True for what repeats an earlier instance: same video and label, both ends the same."""
+    found = np.zeros(len(table), dtype=bool)
+    segments = table[["start", "end"]].to_numpy()
+    for rows in table.groupby(["video_id", "label"]).indices.values():
+        if len(rows) > 1:
+            mine = segments[rows]
+            same = (np.abs(mine[:, None] - mine[None]) <= SAME_SECONDS).all(axis=2)
+            found[rows] = np.tril(same, k=-1).any(axis=1)
+    return found
+
+
+def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]:
+    """One problem per video and label: a foreign class comes many times."""
+    known = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    return [
+        Problem(
+            str(video),
+            ANNOTATIONS,
+            f"annotations[{numbers.iloc[0]}].label",
+            "unknown label",
+            f"'{label}' ({len(numbers)} times) is not in the class list ({known})",
+            "left out; add it to data.classes_file if it is a class of yours",
+        )
+        for (video, label), numbers in rows.groupby(["video_id", "label"], sort=False)["number"]
+    ]
+
+
+def stated_problems(stated: pd.DataFrame, facts: pd.DataFrame) -> list[Problem]:
+    """Where the annotations state something else than the file holds, by more than 2 %.
+
+    ``stated``: video_id, duration (s), fps, n_frames, NaN where not stated; ``facts``: the same
+    and ``path``. Files are believed.
+    """
+    both = facts.merge(stated, on="video_id", suffixes=("", "_stated"))
+    names = {"fps": "frames per second", "duration": "seconds", "n_frames": "frames"}
+    problems = []
+    for row in both.to_dict("records"):
+        for name, unit in names.items():
+            said, real = row[f"{name}_stated"], row[name]
+            if abs(said - real) > DIFFERENCE * real:
+                problems.append(
+                    Problem(
+                        row["video_id"],
+                        row["path"],
+                        "frame" if name == "n_frames" else name,
+                        f"{'fps' if name == 'fps' else 'length'} mismatch",
+                        f"the annotations say {said:g} {unit}, the file has {real:g}",
+                        "the file is believed; check that it is the version that was annotated",
+                    )
+                )
+    return problems
+
+
+def ground_truth_problems(
+    videos: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, classes: Sequence[str]
+) -> list[Problem]:
+    """Splits, videos and classes that have no ground truth left.
+
+    ``videos``: video_id, split; ``before`` and ``after``: instances as annotated and as usable.
+    """
+    problems = []
+    splits = videos.set_index("video_id")["split"]
+    counts = after["video_id"].map(splits).value_counts()
+    for split, key in (("train", "data.training_subset"), ("test", "data.evaluation_subset")):
+        here = {"train", "holdout"} if split == "train" else {"test"}
+        if splits.isin(here).any() and not counts.reindex(list(here)).fillna(0).sum():
+            problems.append(
+                Problem(
+                    "", ANNOTATIONS, key, "no ground truth left",
+                    f"none of the {splits.isin(here).sum()} {split} videos has a usable action",
+                    "see the other problems; check data.classes_file and the segments (seconds!)",
+                    fatal=True,
+                )
+            )  # fmt: skip
+    lost = set(before["video_id"]) & set(splits.index) - set(after["video_id"])
+    problems += [
+        Problem(
+            video, ANNOTATIONS, "annotations", "no ground truth left",
+            "none of its actions can be used", "kept as a video without actions",
+        )
+        for video in sorted(lost)
+    ]  # fmt: skip
+    learned = set(after.loc[after["video_id"].map(splits) == "train", "label"])
+    problems += [
+        Problem(
+            "", ANNOTATIONS, str(name), "class without training actions",
+            f"no training video shows '{name}'", "it cannot be learned; its precision will be 0",
+        )
+        for name in classes
+        if name not in learned
+    ]  # fmt: skip
+    return problems

@@ -1,0 +1,171 @@
+"""A dataset in numbers: what is there, which window and levels it suggests, what is not covered."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig
+from tad_blockdrop.video.windows import Floats
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+SPLITS = ("train", "holdout", "test")
+STEPS_OF_SHORT = 4  # grid steps that a short action (5 % are shorter) should span
+WINDOW_OF_LONG = 4  # windows should be that many times as long as a long action (1 % are longer)
+PLACES = 16  # positions against the grid at which an instance is tried
+
+
+def summarise(
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    listed: Mapping[str, int],
+    data: DataConfig,
+    detector: DetectorConfig,
+) -> dict[str, Any]:
+    """The summary as plain values.
+
+    ``listed`` and ``used``: videos in the annotations and those that can be used (of ``train``,
+    some may be ``holdout``); ``videos``, ``seconds``, ``classes``: counts and lengths;
+    ``suggested``: see ``suggest``; ``warnings``: sentences on what the configured window, levels
+    and ranges leave out.
+    """
+    split = videos.set_index("video_id")["split"]
+    lengths = instances["end"] - instances["start"]
+    steps = grid_lengths(videos, instances, data)
+    return {
+        "name": data.name,
+        "listed": dict(listed),
+        "used": {name: int((split == name).sum()) for name in SPLITS},
+        "instances": _counts(instances["video_id"].map(split)),
+        "classes": {
+            str(name): _counts(rows["video_id"].map(split))
+            for name, rows in instances.groupby("category", sort=False)
+        },
+        "video_seconds": _quantiles(videos["duration"]),
+        "video_frames_per_second": _quantiles(videos["fps"]),
+        "video_samples": _quantiles(videos["n_samples"]),
+        "instance_seconds": _quantiles(lengths),
+        "instance_grid_steps": _quantiles(steps),
+        "suggested": suggest(videos, lengths, data, detector),
+        "warnings": warnings(videos, instances, steps, data, detector),
+    }
+
+
+def coverage(summary: Mapping[str, Any], split: str = "test") -> str:
+    """How much of a split counts, as result tables say it: ``205 of 211 videos``."""
+    used = summary["used"][split] + (summary["used"]["holdout"] if split == "train" else 0)
+    return f"{used} of {summary['listed'][split]} videos"
+
+
+def grid_lengths(videos: pd.DataFrame, instances: pd.DataFrame, data: DataConfig) -> pd.Series:
+    """The length of each instance in steps of the feature grid."""
+    lengths = instances["end"] - instances["start"]
+    by_video = videos.set_index("video_id")
+    if data.window.kind == "resize":
+        return lengths / instances["video_id"].map(by_video["duration"]) * data.window.grid
+    return lengths * instances["video_id"].map(by_video["rate"]) / data.window.frames_per_step
+
+
+def suggest(
+    videos: pd.DataFrame, lengths: pd.Series, data: DataConfig, detector: DetectorConfig
+) -> dict[str, Any]:
+    """Window, levels and ranges that fit the lengths of the instances (s), by rules of thumb.
+
+    A grid step is short enough that the shortest 5 % span four; a window holds four times the
+    longest 1 %; levels are as many as the longest can use, each range twice the one before.
+    ``grid_step_seconds``, ``window_seconds``; ``every``: the sampling that gives this step with
+    one sample each; ``frames``: the window at the configured sampling, a multiple of what clips
+    and levels need; ``levels``, ``ranges``.
+    """
+    if lengths.empty:
+        return {}
+    short, long = (float(lengths.quantile(q)) for q in (0.05, 0.99))
+    step = short / STEPS_OF_SHORT
+    levels = 1 + max(0, math.floor(math.log2(max(long / step / 2 / 4, 0.5))) + 1)
+    edges = [0, *(4 * 2**level for level in range(levels - 1)), 10000]
+    multiple = math.lcm(
+        detector.backbone.clip_frames, data.window.frames_per_step * 2 ** (levels - 1)
+    )
+    frames = WINDOW_OF_LONG * long * float(videos["rate"].median())
+    return {
+        "grid_step_seconds": round(step, 3),
+        "every": max(1, math.floor(step * float(videos["fps"].median()))),
+        "window_seconds": round(WINDOW_OF_LONG * long, 1),
+        "frames": multiple * math.ceil(frames / multiple),
+        "levels": levels,
+        "ranges": [list(pair) for pair in zip(edges[:-1], edges[1:], strict=True)],
+    }
+
+
+def warnings(
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    steps: pd.Series,
+    data: DataConfig,
+    detector: DetectorConfig,
+) -> list[str]:
+    """What the configured window, levels and ranges leave uncovered."""
+    found = []
+    window, total = data.window, len(instances)
+    longer = int((steps > window.grid).sum())
+    if window.kind == "sliding" and longer:
+        seconds = window.frames / float(videos["rate"].median())
+        found.append(
+            f"{longer} of {total} instances are longer than a window ({seconds:.1f} s) and never "
+            "seen whole: raise data.window.frames, or sample less often (data.every, data.fps)"
+        )
+    share = covered_share(steps.clip(upper=window.grid).to_numpy(), detector.head)
+    uncovered = share < 0.5
+    if uncovered.any():
+        lost = steps[uncovered]
+        found.append(
+            f"{uncovered.sum()} of {total} instances (of {lost.min():.2g} to {lost.max():.2g} "
+            "grid steps) are not learned by any level at most positions: change "
+            "detector.head.ranges, or for short ones sample more often (data.every, data.fps)"
+        )
+    learned = set(videos.loc[videos["split"] == "train", "video_id"])
+    seconds = instances["end"] - instances["start"]
+    whole = instances["video_id"].map(videos.set_index("video_id")["duration"])
+    small = (seconds <= window.min_instance_share * whole) & instances["video_id"].isin(learned)
+    if small.any():
+        found.append(
+            f"{small.sum()} training instances are at most {window.min_instance_share:.2g} of "
+            "their video and left out of training (data.window.min_instance_share)"
+        )
+    return found
+
+
+def covered_share(lengths: Floats, head: HeadConfig) -> Floats:
+    """The share of positions against the grid at which an instance has a positive point.
+
+    ``lengths`` (n,) in grid steps -> (n,). A point is positive inside the instance, within
+    ``centre_radius`` strides of its centre, if the larger distance to its ends is in the range of
+    the point's level (docs/method.md §2.3).
+    """
+    half = np.asarray(lengths, dtype=float)[:, None, None] / 2
+    coarsest = 2 ** (len(head.ranges) - 1)
+    centres = (np.arange(PLACES) + 0.5) / PLACES * coarsest
+    positive = np.zeros((len(half), PLACES), dtype=bool)
+    reach = math.ceil(head.centre_radius) + 1
+    for level, (low, high) in enumerate(head.ranges):
+        stride = 2**level
+        near = np.round(centres / stride)[:, None] + np.arange(-reach, reach + 1)
+        away = np.abs(near * stride - centres[:, None])  # (PLACES, points)
+        larger = half + away
+        inside = (away < half) & (away <= head.centre_radius * stride)
+        positive |= (inside & (larger >= low) & (larger <= high)).any(axis=2)
+    share: Floats = positive.mean(axis=1)
+    return share
+
+
+def _counts(splits: pd.Series) -> dict[str, int]:
+    return {name: int((splits == name).sum()) for name in SPLITS}
+
+
+def _quantiles(values: pd.Series | Sequence[float]) -> dict[str, float]:
+    numbers = pd.Series(values, dtype=float).dropna()
+    if numbers.empty:
+        return {}
+    return {f"{q:.0%}": round(float(numbers.quantile(q)), 3) for q in QUANTILES}

@@ -1,0 +1,81 @@
+"""A tiny detector with strong opinions and its export, which takes seconds and is made once."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.export.files import ExportedModel
+from tad_blockdrop.export.model import export_checkpoint
+
+# Positions are interpolated (pretrain_size), pooling shrinks the grid, attention is local, a
+# clip's mean is removed: all that could be traced wrongly.
+DETECTOR = DetectorConfig.model_validate(
+    {
+        "backbone": {
+            "width": 24, "depth": 3, "heads": 3, "patch": 8, "clip_frames": 8,
+            "pretrain_size": 24, "remove_clip_mean": True,
+        },
+        "pyramid": {
+            "width": 16, "heads": 2, "levels": 3, "stem_blocks": 1, "attention_window": 5,
+            "positions": True,
+        },
+        "head": {"ranges": [[0, 4], [4, 8], [8, 10000]]},
+    }
+)  # fmt: skip
+WINDOW = WindowConfig.model_validate(
+    {"frames": 32, "grid": 8, "crop": 16, "short_side": 16, "overlap": 0.5}
+)
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> Checkpoint:
+    """Two of three blocks, three classes."""
+    torch.manual_seed(0)
+    model = Detector(DETECTOR, 3, WINDOW, (0, 2))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+        assert model.head.classify.bias is not None
+        assert model.head.regress.bias is not None
+        model.head.classify.bias.fill_(-2)
+        model.head.regress.bias.fill_(0.7)
+    return Checkpoint(
+        weights=weights_of(model),
+        detector=DETECTOR,
+        kept_blocks=(0, 2),
+        classes=("run", "jump", "swim"),
+        window=WINDOW,
+        every=1,
+        fps=None,
+        postprocess=PostprocessConfig(min_score=0.01, max_detections=60),
+        lineage={"provenance": "made up"},
+        metrics={"operating_point": {"run": 0.3, "jump": None, "swim": 0.4}},
+    )
+
+
+@pytest.fixture(scope="session")
+def uncompressed(checkpoint: Checkpoint) -> Checkpoint:
+    """All three blocks."""
+    model = Detector(DETECTOR, 3, WINDOW)
+    return replace(checkpoint, weights=weights_of(model), kept_blocks=(0, 1, 2))
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Checkpoint) -> ExportedModel:
+    return export_checkpoint(checkpoint)
+
+
+@pytest.fixture
+def frames() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (3, 32, 16, 16, 3), dtype=torch.uint8, generator=generator)
+
+
+@pytest.fixture
+def mask() -> torch.Tensor:
+    """Full, nearly full and nearly empty windows."""
+    return torch.arange(8) < torch.tensor([[8], [7], [1]])

@@ -1,0 +1,175 @@
+"""The check finds differences, and the nodes publish nothing that fails it."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from kedro.io import DatasetError, Version
+
+from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config.predict import ExportConfig
+from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.export.check import compare, same_share
+from tad_blockdrop.export.model import export_checkpoint
+from tad_blockdrop.export.onnx import open_session
+from tad_blockdrop.export.torch_export import from_archive
+from tad_blockdrop.pipelines.export import create_pipeline
+from tad_blockdrop.pipelines.export.dataset import ExportDataset
+from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
+from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows import VideoRecord, grid_mask
+from tad_blockdrop.video.windows import test_windows as windows_of
+
+RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=0)
+
+
+def record(n_samples: int) -> VideoRecord:
+    return VideoRecord(
+        f"video{n_samples}", "", n_samples, 10.0, n_samples / 10,
+        np.empty((0, 2)), np.empty(0, np.int64),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def batches(checkpoint):
+    """Two videos in windows of random pixels."""
+    generator = torch.Generator().manual_seed(3)
+    made = []
+    for video in (record(20), record(90)):
+        windows = windows_of(video, checkpoint.window, 0.5)
+        shape = (len(windows), 32, 16, 16, 3)
+        frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        masks = torch.stack(
+            [torch.from_numpy(grid_mask(w.n_valid, checkpoint.window)) for w in windows]
+        )
+        made.append(Batch(frames, masks, [], [], windows))
+    return made
+
+
+def compared(checkpoint, exported, batches, change=0.0):
+    run = open_session(exported.onnx, threads=1)
+
+    def changed(frames, mask):
+        logits, offsets = run(frames, mask)
+        return logits + np.float32(change), offsets
+
+    return compare(
+        from_checkpoint(checkpoint), changed, from_archive(exported.archive), batches,
+        [record(20), record(90)], checkpoint.classes, checkpoint.postprocess,
+    )  # fmt: skip
+
+
+def test_a_good_export_is_the_same(checkpoint, exported, batches):
+    parity = compared(checkpoint, exported, batches)
+    assert parity.windows == sum(len(b.windows) for b in batches) > 4
+    assert parity.largest < 1e-4
+    assert parity.detections > 60
+    assert parity.same >= 0.99
+
+
+def test_differences_are_seen(checkpoint, exported, batches):
+    parity = compared(checkpoint, exported, batches, change=0.25)
+    assert parity.onnx_logits == pytest.approx(0.25, abs=1e-4)
+    assert parity.archive_logits < 1e-4
+    assert parity.largest == parity.onnx_logits
+    assert parity.same < 0.5
+    assert np.isnan(compared(checkpoint, exported, batches, change=1e40 * 0 - np.inf).largest) or (
+        compared(checkpoint, exported, batches[:1], change=1.0).largest >= 1
+    )
+
+
+def test_the_same_share_counts_equals_once():
+    rows = [("a", 1.001, 2.0, "run", 0.5), ("a", 1.0, 2.0, "run", 0.5), ("b", 1.0, 2.0, "x", 0.5)]
+    table = pd.DataFrame(rows, columns=["video_id", "start", "end", "label", "score"])
+    assert same_share(table, table) == 1
+    assert same_share(table, table.iloc[1:]) == pytest.approx(2 / 3)
+    assert same_share(table, table.assign(end=2.011)) == 0
+    assert same_share(table.iloc[:0], table) == 1
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """A table with one test video, a proxy as data preparation makes it."""
+    import av
+    from av.video.frame import VideoFrame
+
+    path = tmp_path / "proxy.mp4"
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10, options={"bf": "0"})
+        stream.width = stream.height = 16
+        stream.pix_fmt = "yuv420p"
+        for _ in range(50):
+            picture = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+            container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    row = {"video_id": "v", "split": "test", "path": str(path), "n_samples": 50}
+    return pd.DataFrame([row | {"rate": 10.0, "duration": 5.0}])
+
+
+def checked(exported, checkpoint, videos, **settings):
+    return check_export(
+        exported, checkpoint, videos, DataConfig(every=1), ExportConfig(**settings),
+        EvaluationConfig(batch=2), RUNTIME,
+    )  # fmt: skip
+
+
+def test_checked_exports_are_handed_on_with_their_parity(exported, checkpoint, videos, caplog):
+    with caplog.at_level(logging.INFO, "tad_blockdrop"):
+        same, parity = checked(exported, checkpoint, videos)
+    assert same is exported
+    assert parity["videos"] == 1
+    assert parity["windows"] == 3
+    assert parity["onnx_logits"] <= 1e-3
+    assert "logits differ by at most" in caplog.text
+
+
+def test_another_model_is_refused(exported, checkpoint, uncompressed, videos):
+    with pytest.raises(BlockDropError, match=r"more than export\.max_difference 0\.001"):
+        checked(exported, replace(uncompressed, lineage=checkpoint.lineage), videos)
+
+
+def test_models_are_timed_in_turns(exported, checkpoint, uncompressed, caplog):
+    whole = export_checkpoint(uncompressed)
+    with caplog.at_level(logging.INFO, "tad_blockdrop"):
+        found = time_exports(
+            exported, whole, checkpoint, uncompressed, ExportConfig(latency_repeats=3), RUNTIME
+        )
+    assert found["blocks"] == {"uncompressed": 3, "exported": 2}
+    milliseconds = {name: row["median"] for name, row in found["milliseconds"].items()}
+    assert found["ratio"] == pytest.approx(
+        milliseconds["exported"] / milliseconds["uncompressed"], abs=1e-3
+    )
+    assert "ONNX Runtime, one window" in caplog.text
+
+
+def test_models_of_other_windows_are_not_compared(exported, checkpoint, uncompressed):
+    other = replace(
+        uncompressed, window=uncompressed.window.model_copy(update={"frames": 64})
+    )
+    with pytest.raises(BlockDropError, match="speeds cannot be compared"):
+        time_exports(exported, exported, checkpoint, other, ExportConfig(), RUNTIME)
+
+
+def test_the_dataset_keeps_the_three_files_of_each_version(exported, tmp_path):
+    folder = str(tmp_path / "export")
+    ExportDataset(filepath=folder, version=Version(None, "one")).save(exported)
+    assert sorted(p.name for p in (tmp_path / "export/one/export").iterdir()) == [
+        "model.json", "model.onnx", "model.pt2",
+    ]  # fmt: skip
+    again = ExportDataset(filepath=folder, version=Version("one", None)).load()
+    assert again.onnx == exported.onnx
+    with pytest.raises(DatasetError):
+        ExportDataset(filepath=folder, version=Version("two", None)).load()
+
+
+def test_the_pipeline_compares_with_the_uncompressed_model():
+    final = create_pipeline(from_folder=False)
+    assert {"final_checkpoint", "baseline_checkpoint", "videos"} <= final.inputs()
+    given = create_pipeline(from_folder=True)
+    assert "final_checkpoint" not in given.inputs()
+    assert "export_checkpoint" not in given.inputs()

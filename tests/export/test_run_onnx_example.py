@@ -1,0 +1,61 @@
+"""The example with numpy and onnxruntime alone finds what the package finds."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.export.files import write_export
+from tad_blockdrop.export.sidecar import sidecar
+from tad_blockdrop.video.windows import VideoRecord, grid_mask
+from tad_blockdrop.video.windows import test_windows as windows_of
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "run_onnx.py"
+
+
+def expected_rows(checkpoint, frames, rate):
+    n = len(frames)
+    video = VideoRecord("v", "", n, rate, n / rate, np.empty((0, 2)), np.empty(0, np.int64))
+    pool = VideoPool([video], checkpoint.classes, checkpoint.window, checkpoint.postprocess)
+    model = from_checkpoint(checkpoint)
+    for window in windows_of(video, checkpoint.window, checkpoint.window.overlap):
+        pixels = torch.from_numpy(frames[window.samples])[None]
+        mask = torch.from_numpy(grid_mask(window.n_valid, checkpoint.window))[None]
+        with torch.inference_mode():
+            pool.add([window], model(pixels, mask))
+    return pool.detections()
+
+
+@pytest.mark.parametrize("kind", ["sliding", "resize"])
+@pytest.mark.parametrize("length", [1, 20, 32, 75])
+def test_the_example_finds_what_the_package_finds(kind, length, checkpoint, exported, tmp_path):
+    checkpoint = replace(checkpoint, window=checkpoint.window.model_copy(update={"kind": kind}))
+    write_export(replace(exported, sidecar=sidecar(checkpoint)), tmp_path / "export")
+    frames = np.random.default_rng(length).integers(0, 256, (length, 16, 16, 3), dtype=np.uint8)
+    frames.tofile(tmp_path / "frames.rgb")
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, "export", "frames.rgb", "12.5"],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    expected = expected_rows(checkpoint, frames, 12.5)
+    assert len(expected) > 0
+    assert [row[3] for row in found] == expected["label"].tolist()
+    numbers = np.array([[float(value) for value in row[:3]] for row in found])
+    assert numbers == pytest.approx(expected[["start", "end", "score"]].to_numpy(), abs=0.006)
+
+
+def test_the_example_needs_numpy_and_onnxruntime_alone():
+    imported = {
+        line.split()[1].split(".")[0]
+        for line in EXAMPLE.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("import ", "from "))
+    }
+    assert imported - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}

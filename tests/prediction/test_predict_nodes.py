@@ -1,0 +1,96 @@
+"""The nodes of the predict pipeline: what is skipped, what is refused, and the whole of it."""
+
+import logging
+
+import pytest
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.runner import SequentialRunner
+
+from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.config.predict import PredictConfig
+from tad_blockdrop.detector.checkpoint import write_checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.predict import create_pipeline
+from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
+
+RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=1)
+
+
+def predict(path, **settings):
+    return PredictConfig(videos=str(path), min_score=0.1, **settings)
+
+
+def test_bad_files_are_reported_and_skipped(checkpoint, write_video, tmp_path, caplog):
+    folder = write_video("in/good.mp4").parent
+    write_video("in/one.webm", length=1, codec="libvpx")
+    (folder / "text.mp4").write_text("no video")
+    (folder / "empty.avi").touch()
+    with caplog.at_level(logging.INFO, "tad_blockdrop"):
+        table, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+    assert videos["video_id"].tolist() == ["empty", "good", "one", "text"]
+    assert videos["problem"].isna().tolist() == [False, True, True, False]
+    assert "0 bytes" in videos["problem"][0]
+    assert "not a video" in videos["problem"][3]
+    counts = table["video_id"].value_counts()
+    assert counts["good"] == videos.set_index("video_id")["detections"]["good"] > 0
+    assert "skipped" in caplog.text
+    assert "× real time" in caplog.text
+
+
+def test_nothing_to_do_is_an_error_that_helps(checkpoint, tmp_path):
+    with pytest.raises(BlockDropError, match=r"set predict\.videos"):
+        detect_actions(checkpoint, PredictConfig(), RUNTIME)
+    with pytest.raises(BlockDropError, match="holds no videos"):
+        detect_actions(checkpoint, predict(tmp_path), RUNTIME)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(BlockDropError, match=r"none of 1 files .*text\.mp4: it is damaged or not"):
+        detect_actions(checkpoint, predict(tmp_path / "text.mp4"), RUNTIME)
+
+
+def test_too_high_a_threshold_is_explained(checkpoint, write_video, caplog):
+    config = PredictConfig(videos=str(write_video()), min_score=1.0)
+    with caplog.at_level(logging.INFO, "tad_blockdrop"):
+        table, _ = detect_actions(checkpoint, config, RUNTIME)
+    assert table.empty
+    assert "the strongest detection has score" in caplog.text
+
+
+def test_a_wrong_checkpoint_folder_names_its_parameter(tmp_path):
+    with pytest.raises(BlockDropError, match=r"predict\.checkpoint: .*no checkpoint"):
+        read_folder(PredictConfig(checkpoint=str(tmp_path)))
+
+
+def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, write_video, tmp_path):
+    video = write_video("clip, take=1: end.mp4")
+    write_checkpoint(checkpoint, tmp_path / "model")
+    settings = predict(video, checkpoint=str(tmp_path / "model"), draw=True)
+    catalog = DataCatalog(
+        {"params:predict": MemoryDataset(settings), "params:runtime": MemoryDataset(RUNTIME)}
+    )
+    pipeline = create_pipeline(from_folder=True)
+    assert pipeline.inputs() == {"params:predict", "params:runtime"}
+    found = {
+        name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()
+    }
+    assert set(found["predictions_activitynet"]["results"]) == {"clip, take=1: end"}
+    assert "toys · step_01 · 2 blocks" in found["predictions_page"]
+    [task] = found["drawn_videos"].tasks.values()
+    task.write(tmp_path / "drawn.mp4")
+    assert (tmp_path / "drawn.mp4").stat().st_size > 1000
+
+
+def test_drawing_is_planned_anew_only_for_other_detections(checkpoint, write_video):
+    settings = predict(write_video(), draw=True)
+    table, videos = detect_actions(checkpoint, settings, RUNTIME)
+
+    def plan(table, settings):
+        return draw_videos(table, videos, checkpoint, settings, RUNTIME).tasks
+
+    once, again = plan(table, settings), plan(table, settings)
+    assert once["video"].fingerprint == again["video"].fingerprint
+    assert plan(table.iloc[1:], settings)["video"].fingerprint != once["video"].fingerprint
+    assert plan(table, predict("x")) == {}
+
+
+def test_without_a_folder_the_model_is_the_final_one():
+    assert "final_checkpoint" in create_pipeline(from_folder=False).inputs()

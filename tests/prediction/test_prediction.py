@@ -1,0 +1,139 @@
+"""A predictor finds what evaluation finds, and keeps what the operating point says."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from prediction_videos import KINDS, evaluation_record
+
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.detector.checkpoint import CheckpointError, write_checkpoint
+from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.detector.postprocess import overlaps
+from tad_blockdrop.evaluation.predict import detect
+from tad_blockdrop.prediction.predict import (
+    DEFAULT_SCORE,
+    load_predictor,
+    make_predictor,
+    newest_checkpoint,
+)
+from tad_blockdrop.video.container import DecodeError
+from tad_blockdrop.video.loading import TestWindows, make_loader
+from tad_blockdrop.video.proxies import write_proxy
+
+
+def evaluated(checkpoint, record):
+    data = DataConfig(every=1, window=checkpoint.window)
+    loader = make_loader(TestWindows([record], data, checkpoint.window.overlap), 1, 0)
+    model = from_checkpoint(checkpoint)
+    return detect(model, loader, [record], checkpoint.classes, checkpoint.postprocess)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("window", ["sliding", "resize"])
+def test_detections_are_exactly_those_of_evaluation(kind, window, checkpoint, write_video):
+    path = write_video(**KINDS[kind])
+    checkpoint = replace(
+        checkpoint, window=checkpoint.window.model_copy(update={"kind": window})
+    )
+    expected = evaluated(checkpoint, evaluation_record(path, 1, None))
+    assert len(expected) > 0
+    pd.testing.assert_frame_equal(make_predictor(checkpoint).detect(path, 0), expected)
+
+
+def test_proxies_change_little(checkpoint, write_video, tmp_path):
+    """Every proposal is found again; nothing decays, as small changes reorder near-equal scores."""
+    undecayed = checkpoint.postprocess.model_copy(update={"sigma": 1e6, "max_detections": 2000})
+    checkpoint = replace(checkpoint, postprocess=undecayed)
+    path = write_video(size=(36, 36))
+    proxy = tmp_path / "proxy.mp4"
+    config = ProxyConfig(short_side=36, crf=1)
+    facts = write_proxy(path, proxy, every=1, fps=None, config=config)
+    record = replace(evaluation_record(path, 1, None), path=str(proxy), source_indices=None)
+    assert facts["n_samples"] == record.n_samples
+    through_proxy = evaluated(checkpoint, record)
+    direct = make_predictor(checkpoint).detect(path, 0)
+    for row in through_proxy.itertuples():
+        same = direct[direct["label"] == row.label]
+        near = overlaps(same[["start", "end"]].to_numpy(), np.array([[row.start, row.end]]))[:, 0]
+        alike = same[(near > 0.8) & ((same["score"] - row.score).abs() < 0.05)]
+        assert len(alike), row
+
+
+def test_windows_at_a_time_change_nothing(checkpoint, write_video):
+    predictor, path = make_predictor(checkpoint), write_video()
+    one = predictor.predict(path, "a", 0, batch=1).detections
+    many = predictor.predict(path, "a", 0, batch=5).detections
+    pd.testing.assert_frame_equal(one, many, rtol=1e-4, atol=1e-5)
+
+
+def test_scores_are_cut_at_the_operating_point_of_each_class(checkpoint, write_video):
+    path = write_video()
+    everything = make_predictor(checkpoint).detect(path, 0)
+    top = everything.groupby("label")["score"].max()
+    point = {"run": top["run"] - 0.005, "jump": 1.0, "swim": None}
+    predictor = make_predictor(replace(checkpoint, metrics={"operating_point": point}))
+    limits = everything["label"].map({"run": point["run"], "jump": 1.0, "swim": DEFAULT_SCORE})
+    expected = everything[everything["score"] >= limits].reset_index(drop=True)
+    found = predictor.detect(path)
+    pd.testing.assert_frame_equal(found, expected)
+    assert 0 < (found["label"] == "run").sum() < (everything["label"] == "run").sum()
+    assert not (found["label"] == "jump").any()
+    pd.testing.assert_frame_equal(predictor.detect(path, min_score=0), everything)
+
+
+def test_without_operating_point_the_default_is_used_and_told(checkpoint, write_video, caplog):
+    with caplog.at_level(logging.WARNING):
+        predictor = make_predictor(checkpoint)
+    assert "operating point" in caplog.text
+    assert predictor.detect(write_video())["score"].min() >= DEFAULT_SCORE
+
+
+def test_what_was_found_is_known_where_nothing_is_kept(checkpoint, write_video):
+    path = write_video()
+    predictor = make_predictor(checkpoint)
+    found = predictor.predict(path, "a", min_score=1.0)
+    assert found.detections.empty
+    assert found.detections.columns.tolist() == ["video_id", "start", "end", "label", "score"]
+    assert found.strongest == predictor.detect(path, 0)["score"].max()
+    assert found.duration == pytest.approx(6.0)
+    assert found.speed == pytest.approx(found.duration / found.seconds)
+
+
+def test_three_lines_from_a_folder_to_a_table(checkpoint, write_video, tmp_path):
+    entry = tmp_path / "final_checkpoint"
+    for version in ("2026-01-01T00.00.00.000Z", "2026-02-01T00.00.00.000Z"):
+        (entry / version).mkdir(parents=True)
+        write_checkpoint(checkpoint, entry / version / "final_checkpoint")
+    assert newest_checkpoint(entry).parent.name.startswith("2026-02")
+    predictor = load_predictor(entry)
+    table = predictor.detect(str(write_video("walk.mp4")), min_score=0.05)
+    assert set(table["video_id"]) == {"walk"}
+    assert set(table["label"]) <= set(checkpoint.classes)
+    assert (table["end"] > table["start"]).all()
+    assert table["end"].max() <= 6.0
+
+
+def test_a_folder_without_checkpoint_is_said(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no config\.json"):
+        load_predictor(tmp_path)
+
+
+def test_what_is_not_a_video_is_said(checkpoint, tmp_path):
+    text = tmp_path / "notes.mp4"
+    text.write_text("no video")
+    with pytest.raises(DecodeError, match=r"notes\.mp4: it is damaged or not a video"):
+        make_predictor(checkpoint).detect(text)
+
+
+def test_gradients_are_not_recorded(checkpoint, write_video, monkeypatch):
+    predictor = make_predictor(checkpoint)
+    modes = []
+    predictor.model.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    predictor.detect(write_video())
+    assert modes
+    assert all(modes)

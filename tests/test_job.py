@@ -1,0 +1,145 @@
+"""The whole job through the command line, on tiny generated videos that are really encoded."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tests.conftest import ROOT
+
+ALIGN = {"epochs": 1, "stop": 1, "warmup": 0.1}
+TINY = {
+    "synthetic": {
+        "classes": 3,
+        "training_videos": 10,
+        "validation_videos": 4,
+        "mean_frames": 160,
+    },
+    "compress": {"n_drops": 2, "first": ALIGN, "later": ALIGN},
+    "baseline": {"train": {"epochs": 2, "stop": 2, "warmup": 0.1}},
+    "evaluation": {"bootstrap": 50, "latency_repeats": 2},
+}
+COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline", "compress", "--env", "smoke"]
+
+
+def make_project(folder: Path) -> Path:
+    """A project folder whose smoke environment is made even smaller."""
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    (folder / "conf" / "smoke" / "parameters.yml").write_text(yaml.safe_dump(TINY))
+    (folder / "src").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, env=environment,
+        timeout=600, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which the whole job has run."""
+    folder = make_project(tmp_path_factory.mktemp("finished"))
+    done = run(folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "step_02" in done.stdout
+    return folder
+
+
+def load(folder: Path, name: str):
+    bootstrap_project(folder)
+    with KedroSession.create(folder, env="smoke") as session:
+        return session.load_context().catalog.load(name)
+
+
+def results(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables that must repeat."""
+    return {name: load(folder, name) for name in ("result_table", "score_table", "class_table")}
+
+
+def test_models_get_physically_shorter_and_know_their_parents(finished: Path) -> None:
+    chain: list[Checkpoint] = [
+        load(finished, name)
+        for name in ("baseline_checkpoint", "compress.step_01.checkpoint",
+                     "compress.step_02.checkpoint")
+    ]  # fmt: skip
+    assert [len(c.kept_blocks) for c in chain] == [8, 7, 6]
+    for parent, child in zip(chain[:-1], chain[1:], strict=True):
+        assert child.lineage["parent"] == weights_hash(parent.weights)
+        gone = child.lineage["dropped_block"]
+        assert set(parent.kept_blocks) - set(child.kept_blocks) == {gone}
+        assert not [name for name in child.weights if f"blocks.{gone}." in name]
+        assert "generated" in child.lineage["provenance"]
+    assert load(finished, "final_checkpoint").kept_blocks == chain[-1].kept_blocks
+
+
+def test_the_result_table_has_every_model(finished: Path) -> None:
+    table = load(finished, "result_table")
+    assert list(table["model"]) == [
+        "uncompressed", "step_01", "step_02", "control_01", "control_02",
+        "one_shot_01", "one_shot_02",
+    ]  # fmt: skip
+    assert table["average"].between(0, 100).all()
+    steps = table.set_index("model")["gmacs"]
+    assert steps["uncompressed"] > steps["step_01"] > steps["step_02"]
+    assert steps["control_02"] == steps["uncompressed"]
+
+
+def test_the_report_is_there_and_self_contained(finished: Path) -> None:
+    page = load(finished, "html_report")
+    assert "step 2" in page
+    assert "<script src=" not in page
+
+
+def test_a_finished_run_is_not_done_again(finished: Path) -> None:
+    begin = time.monotonic()
+    again = run(finished, "--only-missing-outputs")
+    assert again.returncode == 0
+    assert "make_baseline" not in again.stdout.replace("report", "").split("Running node")[-1]
+    assert time.monotonic() - begin < 60
+    versions = list((finished / "data/06_models/smoke/baseline_checkpoint").glob("????-*"))
+    assert len(versions) == 1
+
+
+def test_other_parameters_are_not_mixed_in(finished: Path) -> None:
+    refused = run(finished, "--params", "compress.criterion=block_mse")
+    assert refused.returncode == 1
+    assert "compress.criterion: train_map -> block_mse" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_killed_run_goes_on_to_the_same_results(finished: Path, tmp_path: Path) -> None:
+    folder = make_project(tmp_path / "killed")
+    moments = random.Random(0)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for _ in range(3):
+        process = subprocess.Popen(
+            [*COMMAND, "--only-missing-outputs"], cwd=folder, env=environment,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        try:
+            process.wait(timeout=moments.uniform(4, 20))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    done = run(folder, "--only-missing-outputs")
+    assert done.returncode == 0, done.stderr[-3000:]
+    expected, found = results(finished), results(folder)
+    for name, table in expected.items():
+        pd.testing.assert_frame_equal(found[name], table, check_exact=True, obj=name)
