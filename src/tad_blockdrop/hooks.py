@@ -29,6 +29,7 @@ FREE_KEYS = (
     "experiment",
     "predict",
     "export",
+    "import_weights",
     "runtime.device",
     "runtime.threads",
     "runtime.workers",

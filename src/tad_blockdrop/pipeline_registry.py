@@ -54,6 +54,8 @@ def _shape_from_base() -> PipelineShape:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines; ``compress`` does the whole job and is the default."""
     from tad_blockdrop.pipelines import baseline, compress, data, evaluate, report
+    from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
+    from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
 
     shape = _shape or _shape_from_base()
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
@@ -64,5 +66,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
+    weights = {
+        "import_weights": import_weights.create_pipeline(),
+        "export_weights": export_weights.create_pipeline(),
+    }
     checks = {"validate": data.create_validation_pipeline(shape.synthetic)}
-    return stages | checks | {"compress": whole_job, "__default__": whole_job}
+    return stages | checks | weights | {"compress": whole_job, "__default__": whole_job}

@@ -27,6 +27,7 @@ from tad_blockdrop.config.training import (
     RuntimeConfig,
     TrainConfig,
 )
+from tad_blockdrop.config.weights import ImportWeightsConfig
 
 __all__ = [
     "AlignLossConfig",
@@ -38,6 +39,7 @@ __all__ = [
     "DetectorConfig",
     "EvaluationConfig",
     "HeadConfig",
+    "ImportWeightsConfig",
     "LearningAids",
     "LoraSettings",
     "Parameters",

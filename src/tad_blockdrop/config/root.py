@@ -10,6 +10,7 @@ from tad_blockdrop.config.data import DataConfig, SyntheticConfig
 from tad_blockdrop.config.detector import DetectorConfig
 from tad_blockdrop.config.evaluation import EvaluationConfig, ReportConfig
 from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
+from tad_blockdrop.config.weights import ImportWeightsConfig
 
 
 class Parameters(Config):
@@ -24,6 +25,7 @@ class Parameters(Config):
     compress: CompressConfig
     evaluation: EvaluationConfig
     report: ReportConfig
+    import_weights: ImportWeightsConfig
 
     @model_validator(mode="after")
     def _together(self) -> Self:

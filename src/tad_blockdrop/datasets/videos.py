@@ -28,7 +28,7 @@ class VideoTask:
     """
 
     fingerprint: str
-    write: Callable[[Path], None]
+    write: Callable[[Path], object]
 
 
 @dataclass(frozen=True)

@@ -230,7 +230,7 @@ def _number(value: object, where: str) -> float:
     try:
         # Text is for CSV files read as text; in JSON it is as clear.
         number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise AnnotationError(where, f"{_shown(value)} is not a number", "give seconds, as 12.5")

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
@@ -15,6 +16,10 @@ from av.video.stream import VideoStream
 from tad_blockdrop.errors import BlockDropError
 
 Pixels = npt.NDArray[np.uint8]
+
+# ffmpeg's names of the formats that hold their own frames. Others (playlists, concatenations) name
+# further files or addresses to open, and would read what is none of a video's business.
+FORMATS = "mov,matroska,webm,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,h264,hevc"
 
 
 class DecodeError(BlockDropError):
@@ -41,10 +46,14 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
         raise DecodeError(file, "the file is empty (0 bytes)")
     try:
         # Metadata in another encoding than UTF-8 must not make a video unreadable.
-        with av.open(str(file), metadata_errors="replace") as container:
+        with av.open(
+            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
+        ) as container:
             stream = container.streams.best("video")
-            if stream is None:
+            if stream is None or stream.disposition & Disposition.attached_pic:
                 raise DecodeError(file, "it holds no video stream")
+            if stream.codec_context is None:
+                raise DecodeError(file, "its video is in a format (codec) that cannot be decoded")
             # One thread: parallelism is over videos, and the order of errors stays the same.
             stream.codec_context.thread_count = 1
             yield container, stream
@@ -54,9 +63,14 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
         ) from error
 
 
+def quarter_turns(frame: VideoFrame) -> int:
+    """Counter-clockwise quarter turns (0 to 3) to show a frame as the file asks."""
+    return round(frame.rotation / 90) % 4
+
+
 def display_size(frame: VideoFrame) -> tuple[int, int]:
     """Height and width as shown: after the rotation that the file asks for."""
-    if frame.rotation % 180:
+    if quarter_turns(frame) % 2:
         return frame.width, frame.height
     return frame.height, frame.width
 
@@ -67,10 +81,10 @@ def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:
     Scaling is bicubic with a support that widens when shrinking (no aliasing).
     """
     height, width = size or display_size(frame)
-    if frame.rotation % 180:
+    turns = quarter_turns(frame)
+    if turns % 2:
         height, width = width, height
     pixels = frame.reformat(
         width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
     ).to_ndarray()
-    # The matrix's angle is counter-clockwise, as is rot90's.
-    return np.ascontiguousarray(np.rot90(pixels, k=round(frame.rotation / 90)))
+    return np.ascontiguousarray(np.rot90(pixels, k=turns))

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
+from tad_blockdrop.video.probe import timeline
 from tad_blockdrop.video.problems import (
     ANNOTATIONS,
     Problem,
@@ -22,8 +22,8 @@ from tad_blockdrop.video.problems import (
     instance_problems,
     stated_problems,
 )
-from tad_blockdrop.video.probe import timeline
 from tad_blockdrop.video.sampling import (
+    Indices,
     count_samples,
     count_samples_at,
     sampling_rate,
@@ -51,9 +51,7 @@ class Dataset:
     problems: list[Problem]
 
 
-def listed_videos(
-    annotations: Annotations, data: DataConfig
-) -> tuple[pd.DataFrame, list[Problem]]:
+def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFrame, list[Problem]]:
     """The videos of the configured subsets, without blocked ones: stated facts and ``split``.
 
     ``split`` is train or test. A ``v_`` in front makes no difference to blocked videos.
@@ -212,12 +210,12 @@ def _subset_problems(
     return problems
 
 
-def source_frames(videos: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """For each row of a videos table the source frame (n_samples,) that shows each sample.
+def source_frames(videos: pd.DataFrame) -> pd.Series:
+    """For each row of a videos table the source frame (n_samples,) of each sample, as arrays.
 
     Files of variable rate are read through for it. Raises DecodeError.
     """
-    frames = []
+    frames: list[Indices] = []
     for row in videos.to_dict("records"):
         samples = np.arange(row["n_samples"])
         if row["variable_rate"]:
@@ -225,4 +223,4 @@ def source_frames(videos: pd.DataFrame) -> list[NDArray[np.int64]]:
             frames.append(source_indices_at(samples, line.times, row["rate"], line.tick))
         else:
             frames.append(source_indices(samples, row["n_frames"], row["fps"], row["rate"]))
-    return frames
+    return pd.Series(frames, index=videos.index, dtype=object)

@@ -15,22 +15,20 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
+from tad_blockdrop.video.container import DecodeError, Pixels, open_video, upright
 from tad_blockdrop.video.probe import packets_are_frames, read_packets
 from tad_blockdrop.video.sampling import Indices
-
-Size = tuple[int, int]
 
 # In the metadata of every file that decord may read: H.264, one packet a frame, no reordering,
 # every key frame a clean start.
 PROXY_MARK = "tad_blockdrop proxy"
 
 
-def read_frames(path: str | Path, indices: npt.ArrayLike, size: Size | None = None) -> Pixels:
+def read_frames(path: str | Path, indices: npt.ArrayLike) -> Pixels:
     """Frames (n, H, W, 3) uint8 RGB, upright, in the order of ``indices`` (n,); repeats allowed.
 
-    ``size``: (height, width) to scale to. The file is closed on return, whatever happens.
-    Raises DecodeError, also for a frame beyond the end.
+    All have the size of the first. The file is closed on return, whatever happens. Raises
+    DecodeError, also for a frame beyond the end.
     """
     wanted = np.asarray(indices, dtype=np.int64)
     if wanted.ndim != 1 or wanted.size == 0 or wanted.min() < 0:
@@ -38,21 +36,20 @@ def read_frames(path: str | Path, indices: npt.ArrayLike, size: Size | None = No
     unique, positions = np.unique(wanted, return_inverse=True)
     with open_video(path) as (container, _):
         is_proxy = container.metadata.get("comment") == PROXY_MARK
-    frames = _read_decord(Path(path), unique, size) if is_proxy else None
+    frames = _read_decord(Path(path), unique) if is_proxy else None
     if frames is None:
-        frames = _read_pyav(Path(path), unique, size)
+        frames = _read_pyav(Path(path), unique)
     return frames[positions]
 
 
-def _read_decord(path: Path, indices: Indices, size: Size | None) -> Pixels | None:
+def _read_decord(path: Path, indices: Indices) -> Pixels | None:
     """Frames by decord, or None where it is not installed or fails (PyAV then says why)."""
     try:
         import decord
     except ImportError:
         return None
-    height, width = size or (-1, -1)
     try:
-        reader = decord.VideoReader(str(path), width=width, height=height, num_threads=1)
+        reader = decord.VideoReader(str(path), num_threads=1)
         if indices[-1] >= len(reader):
             return None
         return np.ascontiguousarray(reader.get_batch(indices).asnumpy())
@@ -60,16 +57,22 @@ def _read_decord(path: Path, indices: Indices, size: Size | None) -> Pixels | No
         return None
 
 
-def _read_pyav(path: Path, indices: Indices, size: Size | None) -> Pixels:
+def _read_pyav(path: Path, indices: Indices) -> Pixels:
     """Frames at ``indices`` (rising) by seeking, or from the start where seeking is not exact."""
-    pixels: list[Pixels] = []
     with open_video(path) as (container, stream):
-        for frame in _seek_frames(container, stream, indices):
-            size = size or display_size(frame)
-            pixels.append(upright(frame, size))
+        pixels = _pixels(_seek_frames(container, stream, indices))
     if len(pixels) < len(indices):
-        pixels = [upright(frame, size) for frame in frames_at(path, indices)]
+        pixels = _pixels(frames_at(path, indices))
     return np.stack(pixels)
+
+
+def _pixels(frames: Iterator[VideoFrame]) -> list[Pixels]:
+    """Upright frames; a file may change its size on the way, they do not."""
+    pixels: list[Pixels] = []
+    for frame in frames:
+        size = pixels[0].shape[:2] if pixels else None
+        pixels.append(upright(frame, size))
+    return pixels
 
 
 def frames_at(path: str | Path, indices: Indices) -> Iterator[VideoFrame]:

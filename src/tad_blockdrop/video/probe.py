@@ -12,13 +12,20 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tad_blockdrop.video.container import DecodeError, display_size, open_video
+from tad_blockdrop.video.container import (
+    DecodeError,
+    display_size,
+    open_video,
+    quarter_turns,
+)
 
 # Where every packet is one shown frame and bears its timestamp. Other codecs hide or pack frames,
 # other containers (AVI, MPEG-TS) guess timestamps: there only decoding from the start tells.
 EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 EXACT_CONTAINERS = ("mp4", "matroska")
-LOST_SHARE = 0.02  # of the frames or seconds a header promises, before a file counts as truncated
+# What may lack of the length a header promises before a file counts as truncated.
+LOST_SHARE = 0.02
+LOST_SECONDS = 0.5
 DEFAULT_RATE = 25.0  # of a single picture without any timing
 
 
@@ -64,14 +71,13 @@ class Packets:
 
     ``stamps``: the timestamps of its packets in file order (None: not given), without those that
     an edit list cuts off. ``keys``: the timestamps of key frames, increasing. ``last_length``:
-    ticks that the frame shown last stays. ``total``: all its packets. ``end``: the second at which
+    ticks that the frame shown last stays. ``end``: the second at which
     the last packet of any stream of the file ends.
     """
 
     stamps: list[int | None]
     keys: list[int]
     last_length: int
-    total: int
     end: float
 
     def ordered(self) -> list[int] | None:
@@ -86,16 +92,16 @@ def probe(path: str | Path) -> VideoFacts:
     Raises DecodeError: missing, empty, damaged, truncated, without a video stream.
     """
     with open_video(path) as (container, stream):
-        timeline, first = _timeline(Path(path), container, stream)
+        line, first = _timeline(Path(path), container, stream)
         height, width = display_size(first)
         return VideoFacts(
-            n_frames=len(timeline.times),
-            fps=timeline.fps,
-            duration=timeline.duration,
+            n_frames=len(line.times),
+            fps=line.fps,
+            duration=line.duration,
             width=width,
             height=height,
-            rotation=round(first.rotation / 90) % 4 * 90,
-            variable_rate=timeline.variable_rate,
+            rotation=quarter_turns(first) * 90,
+            variable_rate=line.variable_rate,
             codec=codec_name(stream),
         )
 
@@ -137,7 +143,7 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
     stamps: list[int | None] = []
     keys: list[int] = []
     lengths: dict[int, int] = {}
-    total, end = 0, 0.0
+    end = 0.0
     for packet in container.demux():
         if packet.size == 0:  # the demuxer's signal to flush
             continue
@@ -145,7 +151,6 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
             end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
         if packet.stream_index != stream.index:
             continue
-        total += 1
         if packet.is_discard:
             continue
         stamps.append(packet.pts)
@@ -154,27 +159,27 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
             if packet.is_keyframe:
                 keys.append(packet.pts)
     last_length = lengths[max(lengths)] if lengths else 0
-    return Packets(stamps, sorted(keys), last_length, total, end)
+    return Packets(stamps, sorted(keys), last_length, end)
 
 
 def _refuse_truncated(
     path: Path, container: InputContainer, stream: VideoStream, packets: Packets
 ) -> None:
-    promised = stream.frames
-    if packets.total < promised * (1 - LOST_SHARE) - 1:
-        raise DecodeError(
-            path, f"it is truncated: {packets.total} of the {promised} frames its header promises"
-        )
-    if packets.total == 0:
+    if not packets.stamps:
         raise DecodeError(path, "it holds no video frames")
-    # Only Matroska and WebM state the duration of the file apart from its packets.
-    if "matroska" in container.format.name and container.duration:
-        seconds = container.duration / av.time_base
-        if packets.end < seconds * (1 - LOST_SHARE) - 1:
-            raise DecodeError(
-                path,
-                f"it is truncated: {packets.end:.1f} of the {seconds:.1f} s its header promises",
-            )
+    promised = 0.0
+    if stream.duration:
+        promised = float(((stream.start_time or 0) + stream.duration) * _tick(stream))
+    elif "matroska" in container.format.name and container.duration:
+        promised = container.duration / av.time_base  # of the longest stream
+    if packets.end < promised * (1 - LOST_SHARE) - LOST_SECONDS:
+        raise DecodeError(
+            path, f"it is truncated: {packets.end:.1f} of the {promised:.1f} s its header promises"
+        )
+
+
+def _tick(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, 1000)
 
 
 def _trusted_stamps(
@@ -212,7 +217,7 @@ def build_timeline(stamps: Sequence[int | None], last_length: int, stream: Video
     Where they are missing or out of order (some AVI files) the rate is taken to be constant.
     """
     count = len(stamps)
-    tick = float(stream.time_base or Fraction(1, 1000))
+    tick = float(_tick(stream))
     rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     known = np.array([stamp for stamp in stamps if stamp is not None], dtype=np.int64)
     if len(known) != count or (count > 1 and np.diff(known).min() <= 0):

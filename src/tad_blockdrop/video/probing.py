@@ -1,4 +1,4 @@
-"""Probing all videos of a dataset: in parallel, with a time limit each, never the same one twice."""
+"""Probing all videos of a dataset: in parallel, with a time limit each, no file twice."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -85,6 +85,14 @@ def _find(
             )  # fmt: skip
             continue
         paths[video] = path
+        if (other := listing.others.get(path.stem)) is not None:
+            problems.append(
+                Problem(
+                    video, str(path), "video id", "several files",
+                    f"{other} has the same name",
+                    "the former is used; move the other away",
+                )
+            )  # fmt: skip
     return paths, problems
 
 

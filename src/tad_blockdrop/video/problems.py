@@ -55,7 +55,7 @@ def refuse_fatal(problems: pd.DataFrame, where: str) -> None:
 
     ``where`` says where the whole table can be read.
     """
-    fatal = problems[problems["fatal"].astype(bool)].fillna("")
+    fatal = problems[problems["fatal"].astype(bool)].astype(object).fillna("")
     if fatal.empty:
         return
     lines = [f"the dataset cannot be used: {len(fatal)} fatal problem(s), all listed in {where}"]
@@ -191,21 +191,22 @@ def ground_truth_problems(
 
     ``videos``: video_id, split; ``before`` and ``after``: instances as annotated and as usable.
     """
-    problems = []
     splits = videos.set_index("video_id")["split"]
-    counts = after["video_id"].map(splits).value_counts()
-    for split, key in (("train", "data.training_subset"), ("test", "data.evaluation_subset")):
-        here = {"train", "holdout"} if split == "train" else {"test"}
-        if splits.isin(here).any() and not counts.reindex(list(here)).fillna(0).sum():
-            problems.append(
-                Problem(
-                    "", ANNOTATIONS, key, "no ground truth left",
-                    f"none of the {splits.isin(here).sum()} {split} videos has a usable action",
-                    "see the other problems; check data.classes_file and the segments (seconds!)",
-                    fatal=True,
-                )
-            )  # fmt: skip
-    lost = set(before["video_id"]) & set(splits.index) - set(after["video_id"])
+    shown = set(after["video_id"])
+    problems = [
+        Problem(
+            "", ANNOTATIONS, key, "no ground truth left",
+            f"none of the {len(here)} {split} videos that can be read has a usable action",
+            "see the other problems; check data.classes_file and that segments are in seconds",
+            fatal=True,
+        )
+        for split, names, key in (
+            ("training", {"train", "holdout"}, "data.training_subset"),
+            ("evaluation", {"test"}, "data.evaluation_subset"),
+        )
+        if shown.isdisjoint(here := splits.index[splits.isin(names)])
+    ]  # fmt: skip
+    lost = set(before["video_id"]) & set(splits.index) - shown
     problems += [
         Problem(
             video, ANNOTATIONS, "annotations", "no ground truth left",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ def suggest(
         "window_seconds": round(WINDOW_OF_LONG * long, 1),
         "frames": multiple * math.ceil(frames / multiple),
         "levels": levels,
-        "ranges": [list(pair) for pair in zip(edges[:-1], edges[1:], strict=True)],
+        "ranges": [list(pair) for pair in pairwise(edges)],
     }
 
 
@@ -111,9 +112,9 @@ def warnings(
     window, total = data.window, len(instances)
     longer = int((steps > window.grid).sum())
     if window.kind == "sliding" and longer:
-        seconds = window.frames / float(videos["rate"].median())
+        span = window.frames / float(videos["rate"].median())
         found.append(
-            f"{longer} of {total} instances are longer than a window ({seconds:.1f} s) and never "
+            f"{longer} of {total} instances are longer than a window ({span:.1f} s) and never "
             "seen whole: raise data.window.frames, or sample less often (data.every, data.fps)"
         )
     share = covered_share(steps.clip(upper=window.grid).to_numpy(), detector.head)

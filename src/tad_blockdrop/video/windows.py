@@ -72,8 +72,8 @@ def records(
     ``instances`` must carry labels out of ``classes`` (a class-agnostic detector's caller renames
     them all to its one class). Instances are clipped to the video; what is then empty is left
     out. Videos that are read without a proxy have the source frame of each sample in the column
-    ``source_frames``. Only the split ``holdout`` may be empty. Raises ValueError for any other empty
-    split, a video without samples, an unknown label.
+    ``source_frames``. Only the split ``holdout`` may be empty. Raises ValueError for any other
+    empty split, a video without samples, an unknown label.
     """
     chosen = videos[videos["split"] == split].sort_values("video_id")
     if chosen.empty and split != "holdout":

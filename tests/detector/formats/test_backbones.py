@@ -138,11 +138,11 @@ def test_other_positions_are_refused(expected: DetectorConfig, public: VideoMAEM
 def test_other_precisions_become_single(
     dtype: torch.dtype, public: VideoMAEModel, expected: DetectorConfig
 ) -> None:
-    weights = {k: v.to(dtype) for k, v in release(public, "").items()}
+    weights = {k: v.to(dtype) for k, v in mmaction(public, "").items()}
     imported = to_backbone(weights, expected.backbone)
     name = "patch_embed.projection.weight"
     assert imported.weights[name].dtype == torch.float32
-    assert torch.equal(imported.weights[name], weights["patch_embed.proj.weight"].float())
+    assert torch.equal(imported.weights[name], weights[name].float())
 
 
 @pytest.mark.parametrize(

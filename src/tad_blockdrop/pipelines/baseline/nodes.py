@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,8 @@ from tad_blockdrop.config import (
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import first_lineage
+
+logger = logging.getLogger(__name__)
 
 
 class BaselineError(BlockDropError):
@@ -37,6 +40,7 @@ def make_baseline(
 
     Returns its history (no rows for a given checkpoint) and the checkpoint.
     """
+    from tad_blockdrop.detector.formats.convert import load_backbone
     from tad_blockdrop.detector.model import weights_of
     from tad_blockdrop.evaluation.validation import checkpoint_metrics, held_out_map
     from tad_blockdrop.training.baseline import new_detector, train_baseline
@@ -45,6 +49,8 @@ def make_baseline(
     if baseline.source == "checkpoint":
         return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
     model = new_detector(detector, len(classes), data, baseline, runtime.seed)
+    if baseline.backbone_weights is not None:
+        logger.info(load_backbone(model, baseline.backbone_weights).summary())
     held_out = records(videos, instances, classes, "holdout")
     training = records(videos, instances, classes, "train")
     history = train_baseline(

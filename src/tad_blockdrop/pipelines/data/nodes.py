@@ -12,7 +12,7 @@ import pandas as pd
 from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig, SyntheticConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.video.problems import Problem
+from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,6 @@ def check_dataset(
     """
     from tad_blockdrop.video.annotations import read_annotations, read_classes
     from tad_blockdrop.video.dataset import build_dataset
-    from tad_blockdrop.video.problems import problems_table
 
     classes = None
     if data.classes_file is not None:
@@ -87,11 +86,11 @@ def check_dataset(
     return found.videos, found.instances, list(found.classes), problems, found.listed
 
 
-def refuse_fatal_problems(problems: pd.DataFrame, videos: pd.DataFrame) -> pd.DataFrame:
+def refuse_fatal_problems(
+    problems: pd.DataFrame, videos: pd.DataFrame, experiment: str
+) -> pd.DataFrame:
     """Hand the videos on, unless a problem is fatal."""
-    from tad_blockdrop.video.problems import refuse_fatal
-
-    refuse_fatal(problems, "problems.csv under data/03_primary")
+    refuse_fatal(problems, f"data/03_primary/{experiment}/problems.csv")
     return videos
 
 

@@ -51,7 +51,7 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
         ),
         Node(
             nodes.refuse_fatal_problems,
-            inputs=["problems", "videos_checked"],
+            inputs=["problems", "videos_checked", "params:experiment"],
             outputs="videos_accepted",
             name="refuse_fatal_problems",
         ),

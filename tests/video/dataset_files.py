@@ -1,0 +1,33 @@
+"""Small datasets as users have them: video files, and annotations in the usual layouts."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+FPS = 10
+
+
+def write_video(path: Path, seconds: float = 2.0, fps: int = FPS) -> Path:
+    """A grey H.264 video of 32 x 24 pixels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for number in range(round(seconds * fps)):
+            pixels = np.full((24, 32, 3), 8 * number % 256, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def video(subset: str, *actions: tuple[str, float, float], **stated: Any) -> dict[str, Any]:
+    """An entry of the ActivityNet layout."""
+    annotations = [{"label": label, "segment": [start, end]} for label, start, end in actions]
+    return {"subset": subset, "annotations": annotations, **stated}
+
+
+def database(**videos: dict[str, Any]) -> dict[str, Any]:
+    """Annotations in the ActivityNet layout."""
+    return {"database": videos}

@@ -1,0 +1,157 @@
+"""Annotation files of every usual layout become the same two tables, or a sentence."""
+
+import io
+import math
+from typing import Any
+
+import pandas as pd
+import pytest
+from dataset_files import database, video
+
+from tad_blockdrop.video.annotations import (
+    AnnotationError,
+    read_annotations,
+    read_classes,
+    subset_key,
+)
+
+
+def table(text: str, **options: Any) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text), **options)
+
+
+def rows(frame: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return list(frame.itertuples(index=False, name=None))
+
+
+def test_opentad_states_duration_frames_and_rate() -> None:
+    raw = database(a=video("training", ("jump", 1, 2.5), duration=8.0, frame=240, fps=30.0))
+    found = read_annotations(raw)
+    assert rows(found.stated) == [("a", "training", 8.0, 30.0, 240.0)]
+    assert rows(found.instances) == [("a", "jump", 1.0, 2.5)]
+
+
+def test_what_the_official_file_leaves_out_is_nan() -> None:
+    entry = {
+        "duration": 82.73,
+        "subset": "testing",
+        "resolution": "1920x1080",
+        "url": "https://www.youtube.com/watch?v=abc",
+        "annotations": [],
+    }
+    raw = {"database": {"abc": entry}, "taxonomy": [{"nodeName": "Root"}], "version": "1-3"}
+    found = read_annotations(raw)
+    ((_, subset, duration, fps, frames),) = rows(found.stated)
+    assert (subset, duration) == ("testing", 82.73)
+    assert math.isnan(fps)
+    assert math.isnan(frames)
+    assert found.instances.empty
+    assert found.classes == ()
+
+
+def test_actionformer_numbers_its_classes() -> None:
+    entry = video("Validation", ("b", 0, 1), ("a", 2, 3), ("c", 4, 5), fps=30)
+    for item, number in zip(entry["annotations"], (7, 3, 9), strict=True):
+        item |= {"label_id": number, "segment(frames)": [0, 30]}
+    found = read_annotations(database(v=entry))
+    assert found.classes == ("a", "b", "c")
+    assert found.instances["start"].tolist() == [0, 2, 4]
+    assert subset_key(found.stated["subset"][0]) == subset_key("validation")
+
+
+def test_without_numbers_classes_come_as_they_appear() -> None:
+    raw = database(x=video("train", ("walk", 0, 1), ("run", 1, 2)), y=video("val", ("fly", 0, 1)))
+    assert read_annotations(raw).classes == ("walk", "run", "fly")
+
+
+@pytest.mark.parametrize("clashing", [[0, 0], [0, None]])
+def test_numbers_that_are_no_order_are_not_used(clashing: list[int | None]) -> None:
+    entry = video("train", ("z", 0, 1), ("a", 1, 2))
+    for item, number in zip(entry["annotations"], clashing, strict=True):
+        item["label_id"] = number
+    assert read_annotations(database(v=entry)).classes == ("z", "a")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("train", "Training"), ("val", "validation"), ("valid", "VAL"), ("test", "testing")],
+)
+def test_subsets_have_several_names(one: str, other: str) -> None:
+    assert subset_key(one) == subset_key(other)
+    assert subset_key("train") != subset_key("test")
+
+
+def test_csv_with_subset() -> None:
+    raw = table("video,start,end,label,subset\na,0.5,1.5,jump,train\na,2,3,run,train\nb,,,,val\n")
+    found = read_annotations(raw)
+    assert rows(found.stated[["video_id", "subset"]]) == [("a", "train"), ("b", "val")]
+    assert rows(found.instances) == [("a", "jump", 0.5, 1.5), ("a", "run", 2.0, 3.0)]
+    assert found.classes == ("jump", "run")
+
+
+def test_csv_without_subset_names_none() -> None:
+    found = read_annotations(table("video,start,end,label\na,0,1,jump\n"))
+    assert found.stated["subset"].tolist() == [""]
+
+
+def test_csv_read_as_text_keeps_numeric_ids() -> None:
+    raw = table("Video, Start, End, Label\n007,0,1,jump\n", dtype=str, skipinitialspace=True)
+    found = read_annotations(raw)
+    assert rows(found.instances) == [("007", "jump", 0.0, 1.0)]
+
+
+def test_a_byte_order_mark_does_not_hide_the_first_column() -> None:
+    assert len(read_annotations(table("\ufeffvideo,start,end,label\na,0,1,jump\n")).instances) == 1
+
+
+BAD_SEGMENT = video("training")
+BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ([], "top level: there is no 'database' (found: list)"),
+        ({"videos": {}}, "top level: there is no 'database' (found: videos)"),
+        ({"results": {}}, "this is a file of predictions, not of annotations"),
+        ({"database": {}}, "database: it lists no video; add your videos"),
+        ({"database": []}, "database: it is []; write an object"),
+        (database(a=[]), "database.a: it is []; write an object"),
+        ({"database": {"a": {"annotations": []}}}, "database.a.subset: it is missing"),
+        (database(a=video("")), "database.a.subset: it is ''"),
+        (database(a=video("train") | {"annotations": {}}), "database.a.annotations: it is not a"),
+        (
+            database(a=BAD_SEGMENT),
+            "database.a.annotations[0].segment: it is [1]; give [start, end]",
+        ),
+        (database(a=video("t", ("x", "1s", 2))), "segment[0]: '1s' is not a number"),
+        (database(a=video("t", ("x", 1, math.nan))), "segment[1]: nan is not a number"),
+        (database(a=video("t", ("x", 1, 10**400))), "is not a number; give seconds"),
+        (database(a=video("t", (None, 1, 2))), "database.a.annotations[0].label: it is missing"),
+        (database(a=video("t", duration="long")), "database.a.duration: 'long' is not a number"),
+        (table("name,start,end,label\na,0,1,x\n"), "header: the column 'video' is missing"),
+        (table("video,start,end,label\n"), "table: it has no rows"),
+        (table("video,start,end,label\na,zero,1,x\n"), "line 2, start: 'zero' is not a number"),
+        (table("video,start,end,label\na,0,,x\n"), "line 2, end: nan is not a number"),
+        (table("video,start,end,label\na,0,1,\n"), "line 2, label: it is missing"),
+        (table("video,start,end,label\n,0,1,x\n"), "line 2, video: it is missing"),
+        (
+            table("video,start,end,label,subset\na,0,1,x,train\na,1,2,x,val\n"),
+            "line 3, subset: video 'a' is in 'val' here, in 'train' above",
+        ),
+    ],
+)
+def test_what_cannot_be_understood_is_said(raw: Any, message: str) -> None:
+    with pytest.raises(AnnotationError) as error:
+        read_annotations(raw)
+    assert message in str(error.value)
+
+
+def test_class_lists_keep_their_order() -> None:
+    assert read_classes("\ufeffrun\n\n jump \nfly") == ("run", "jump", "fly")
+
+
+@pytest.mark.parametrize(("text", "message"), [("\n \n", "it is empty"), ("a\nb\na", "'a' is")])
+def test_bad_class_lists_are_refused(text: str, message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        read_classes(text)

@@ -1,0 +1,183 @@
+"""Each thing that can be wrong with a dataset is found, said, and handled as it is said."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tad_blockdrop.video.problems import (
+    COLUMNS,
+    Problem,
+    UnusableDatasetError,
+    ground_truth_problems,
+    instance_problems,
+    problems_table,
+    refuse_fatal,
+    stated_problems,
+)
+
+
+def instances(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["video_id", "label", "start", "end"])
+
+
+def problem(**changes: object) -> Problem:
+    values = {
+        "video_id": "a",
+        "file": "f",
+        "key": "k",
+        "kind": "bad",
+        "message": "m",
+        "advice": "d",
+    }
+    return Problem(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("segment", "kept", "kind", "message"),
+    [
+        ((2.0, 2.0), None, "empty segment", "[2, 2] 'x': it ends at or before its start"),
+        ((3.0, 1.0), None, "empty segment", "[3, 1] 'x': it ends at or before its start"),
+        ((10.0, 11.0), None, "segment outside the video", "outside the video, which has 10.00 s"),
+        ((-2.0, -1.0), None, "segment outside the video", "it lies outside the video"),
+        ((8.0, 12.0), (8.0, 10.0), "segment outside the video", "reaches over the end of the"),
+        ((-3.0, 4.0), (0.0, 4.0), "segment outside the video", "it reaches over the end"),
+    ],
+)
+def test_segments(
+    segment: tuple[float, float], kept: tuple[float, float] | None, kind: str, message: str
+) -> None:
+    table = instances(("v", "x", 1, 5), ("v", "x", *segment))
+    good, problems = instance_problems(table, {"v": 10.0}, ["x"])
+    assert [(p.kind, p.fatal, p.key) for p in problems] == [(kind, False, "annotations[1].segment")]
+    assert message in problems[0].message
+    expected = [(1.0, 5.0)] + ([kept] if kept else [])
+    assert list(zip(good["start"], good["end"], strict=True)) == expected
+
+
+def test_annotators_may_round_the_end() -> None:
+    good, problems = instance_problems(instances(("v", "x", 1, 10.05)), {"v": 10.0}, ["x"])
+    assert problems == []
+    assert good["end"].tolist() == [10.0]
+
+
+def test_nothing_is_outside_a_video_that_cannot_be_read() -> None:
+    good, problems = instance_problems(instances(("gone", "x", 1, 5000)), {}, ["x"])
+    assert problems == []
+    assert len(good) == 1
+
+
+def test_the_same_action_counts_once() -> None:
+    table = instances(
+        ("v", "x", 1, 2), ("v", "x", 1.0005, 2), ("v", "y", 1, 2), ("w", "x", 1, 2),
+        ("v", "x", 1, 2.1), ("v", "x", 1, 2),
+    )  # fmt: skip
+    good, problems = instance_problems(table, {"v": 9.0, "w": 9.0}, ["x", "y"])
+    assert [p.key for p in problems] == ["annotations[1].segment", "annotations[4].segment"]
+    assert {p.kind for p in problems} == {"duplicate"}
+    assert len(good) == 4
+
+
+def test_foreign_labels_are_told_once_a_video() -> None:
+    table = instances(("v", "odd", 1, 2), ("v", "x", 1, 2), ("v", "odd", 3, 4), ("w", "odd", 1, 2))
+    good, problems = instance_problems(table, {"v": 9.0, "w": 9.0}, ["x"])
+    assert [p.video_id for p in problems] == ["v", "w"]
+    assert {p.kind for p in problems} == {"unknown label"}
+    assert problems[0].message == "'odd' (2 times) is not in the class list (x)"
+    assert "data.classes_file" in problems[0].advice
+    assert good["label"].tolist() == ["x"]
+
+
+def facts(**values: float) -> pd.DataFrame:
+    row = {"video_id": "v", "path": "/v.mp4", "duration": 100.0, "fps": 30.0, "n_frames": 3000}
+    return pd.DataFrame([row | values])
+
+
+@pytest.mark.parametrize(
+    ("stated", "keys"),
+    [
+        ({"fps": 29.97, "duration": 99.0, "n_frames": 2950}, []),
+        ({"fps": 25.0}, ["fps"]),
+        ({"duration": 97.0, "n_frames": 3100}, ["duration", "frame"]),
+        ({}, []),
+    ],
+)
+def test_files_are_believed_and_differences_told(stated: dict[str, float], keys: list[str]) -> None:
+    row = {"video_id": "v", "duration": math.nan, "fps": math.nan, "n_frames": math.nan}
+    problems = stated_problems(pd.DataFrame([row | stated]), facts())
+    assert [p.key for p in problems] == keys
+    assert not any(p.fatal for p in problems)
+
+
+def test_the_difference_is_spelled_out() -> None:
+    stated = pd.DataFrame([{"video_id": "v", "duration": 100.0, "fps": 25.0, "n_frames": np.nan}])
+    (found,) = stated_problems(stated, facts())
+    assert found.kind == "fps mismatch"
+    assert found.message == "the annotations say 25 frames per second, the file has 30"
+    assert found.file == "/v.mp4"
+
+
+VIDEOS = pd.DataFrame({"video_id": ["a", "b", "c"], "split": ["train", "holdout", "test"]})
+
+
+def test_a_subset_without_ground_truth_is_fatal() -> None:
+    everywhere = instances(("a", "x", 0, 1), ("b", "x", 0, 1), ("c", "x", 0, 1))
+    assert ground_truth_problems(VIDEOS, everywhere, everywhere, ["x"]) == []
+    for left, key in ((everywhere[2:], "data.training_subset"),
+                      (everywhere[:2], "data.evaluation_subset")):  # fmt: skip
+        fatal = [p for p in ground_truth_problems(VIDEOS, left, left, []) if p.fatal]
+        assert [(p.kind, p.key) for p in fatal] == [("no ground truth left", key)]
+
+
+def test_no_video_left_is_fatal_too() -> None:
+    nothing = instances()
+    fatal = [p for p in ground_truth_problems(VIDEOS[:0], nothing, nothing, []) if p.fatal]
+    assert len(fatal) == 2
+
+
+def test_a_video_that_loses_all_its_actions_is_told() -> None:
+    before = instances(("a", "x", 0, 1), ("b", "x", 5, 4), ("c", "x", 0, 1))
+    after = before.drop(index=1)
+    (found,) = ground_truth_problems(VIDEOS, before, after, ["x"])
+    assert (found.video_id, found.kind, found.fatal) == ("b", "no ground truth left", False)
+
+
+def test_a_class_that_cannot_be_learned_is_told() -> None:
+    table = instances(("a", "x", 0, 1), ("c", "y", 0, 1))
+    (found,) = ground_truth_problems(VIDEOS, table, table, ["x", "y"])
+    assert found.kind == "class without training actions"
+    assert "'y'" in found.message
+
+
+def test_the_table_puts_fatal_problems_first() -> None:
+    table = problems_table([problem(kind="mild"), problem(kind="bad", fatal=True)])
+    assert list(table.columns) == COLUMNS
+    assert table["kind"].tolist() == ["bad", "mild"]
+    assert list(problems_table([]).columns) == COLUMNS
+
+
+def test_the_refusal_lists_the_first_ten() -> None:
+    table = problems_table([problem(video_id=f"v{i}", fatal=True) for i in range(12)])
+    with pytest.raises(UnusableDatasetError) as error:
+        refuse_fatal(table, "data/problems.csv")
+    lines = str(error.value).splitlines()
+    assert lines[0] == (
+        "the dataset cannot be used: 12 fatal problem(s), all listed in data/problems.csv"
+    )
+    assert lines[1] == "  v0 k: m; d"
+    assert lines[-1] == "  ... and 2 more"
+    assert len(lines) == 12
+
+
+def test_mild_problems_do_not_refuse() -> None:
+    refuse_fatal(problems_table([problem(), problem()]), "x")
+    refuse_fatal(problems_table([]), "x")
+
+
+def test_the_refusal_survives_a_csv_file(tmp_path: Path) -> None:
+    path = tmp_path / "problems.csv"
+    problems_table([problem(video_id="", key="data.x", fatal=True)]).to_csv(path, index=False)
+    with pytest.raises(UnusableDatasetError, match=r"\n  data.x: m; d"):
+        refuse_fatal(pd.read_csv(path), "x")
