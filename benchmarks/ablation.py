@@ -188,14 +188,14 @@ def _without_first(bench: Bench, n: int) -> Any:
     return replace(shorter, lineage=child_lineage(bench.baseline, family="progressive", step=n))
 
 
-def run_seed(seed: int, environment: str, overrides: dict[str, Any]) -> None:
-    """All arms of one seed; finished ones are skipped."""
+def run_seed(seed: int, environment: str, overrides: dict[str, Any], arms: list[str]) -> None:
+    """All arms of one seed, on one thread; finished ones are skipped."""
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
     bootstrap_project(ROOT)
     experiment = f"ablation_{environment}_{seed}"
-    runtime = {**overrides.get("runtime", {}), "seed": seed}
+    runtime = {"threads": 1, **overrides.get("runtime", {}), "seed": seed}
     parameters = {
         **overrides, "experiment": experiment, "runtime": runtime,
         "synthetic": {**overrides.get("synthetic", {}), "seed": seed},
@@ -216,6 +216,8 @@ def run_seed(seed: int, environment: str, overrides: dict[str, Any]) -> None:
         scratch=ROOT / f"data/06_models/{experiment}/scratch/ablation",
     )
     for name, arm in ARMS.items():
+        if not any(name.startswith(wanted) for wanted in arms):
+            continue
         path = RESULTS / f"{environment}_{seed}" / f"{list(ARMS).index(name):02d}.json"
         if path.is_file():
             continue
@@ -262,9 +264,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="seeds run at the same time")
     parser.add_argument("--only-seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--params", type=json.loads, default={}, help="overrides, as JSON")
+    parser.add_argument("--arms", nargs="+", default=[""], help="only arms that begin like this")
     arguments = parser.parse_args()
     if arguments.only_seed is not None:
-        run_seed(arguments.only_seed, arguments.env, arguments.params)
+        run_seed(arguments.only_seed, arguments.env, arguments.params, arguments.arms)
         return
     waiting, running = list(arguments.seeds), []
     failed = False
@@ -272,6 +275,7 @@ def main() -> None:
         while waiting and len(running) < arguments.jobs:
             command = [sys.executable, __file__, "--only-seed", str(waiting.pop(0))]
             command += ["--env", arguments.env, "--params", json.dumps(arguments.params)]
+            command += ["--arms", *arguments.arms]
             running.append(subprocess.Popen(command, cwd=ROOT))
         failed |= running.pop(0).wait() != 0
     if failed:

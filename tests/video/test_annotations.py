@@ -111,14 +111,14 @@ BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ([], "top level: there is no 'database' (found: list)"),
+        ([], "in the annotations, top level: there is no 'database' (found: list)"),
         ({"videos": {}}, "top level: there is no 'database' (found: videos)"),
         ({"results": {}}, "this is a file of predictions, not of annotations"),
         ({"database": {}}, "database: it lists no video; add your videos"),
         ({"database": []}, "database: it is []; write an object"),
         (database(a=[]), "database.a: it is []; write an object"),
         ({"database": {"a": {"annotations": []}}}, "database.a.subset: it is missing"),
-        (database(a=video("")), "database.a.subset: it is ''"),
+        (database(a=video("")), "database.a.subset: it is missing"),
         (database(a=video("train") | {"annotations": {}}), "database.a.annotations: it is not a"),
         (
             database(a=BAD_SEGMENT),

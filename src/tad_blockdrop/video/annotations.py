@@ -65,9 +65,11 @@ def read_annotations(raw: Mapping[str, Any] | pd.DataFrame) -> Annotations:
     video, start, end, label and, optionally, subset, duration, fps; one row per instance, a video
     without any has one row with these three empty. Raises AnnotationError.
     """
-    if isinstance(raw, pd.DataFrame):
-        return _read_table(raw)
-    return _read_json(raw)
+    try:
+        return _read_table(raw) if isinstance(raw, pd.DataFrame) else _read_json(raw)
+    except AnnotationError as error:
+        where = f"in the annotations, {error.where}"
+        raise AnnotationError(where, error.what, error.advice) from None
 
 
 def read_classes(text: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from tad_blockdrop.video.container import DecodeError, Pixels, open_video, upright
-from tad_blockdrop.video.probe import packets_are_frames, read_packets
+from tad_blockdrop.video.probe import packets_are_frames, read_packets, seek
 from tad_blockdrop.video.sampling import Indices
 
 # In the metadata of every file that decord may read: H.264, one packet a frame, no reordering,
@@ -60,7 +60,7 @@ def _read_decord(path: Path, indices: Indices) -> Pixels | None:
 def _read_pyav(path: Path, indices: Indices) -> Pixels:
     """Frames at ``indices`` (rising) by seeking, or from the start where seeking is not exact."""
     with open_video(path) as (container, stream):
-        pixels = _pixels(_seek_frames(container, stream, indices))
+        pixels = _pixels(_seek_frames(path, container, stream, indices))
     if len(pixels) < len(indices):
         pixels = _pixels(frames_at(path, indices))
     return np.stack(pixels)
@@ -95,13 +95,13 @@ def frames_at(path: str | Path, indices: Indices) -> Iterator[VideoFrame]:
 
 
 def _seek_frames(
-    container: InputContainer, stream: VideoStream, indices: Indices
+    path: Path, container: InputContainer, stream: VideoStream, indices: Indices
 ) -> Iterator[VideoFrame]:
     """Frames at ``indices`` (rising), each recognised by its timestamp; stops early when in doubt.
 
     Runs of indices without a whole group of pictures between them are decoded in one go.
     """
-    packets = read_packets(container, stream)
+    packets = read_packets(path, container, stream)
     stamps = packets.ordered()
     if stamps is None or indices[-1] >= len(stamps) or not packets_are_frames(container, stream):
         return
@@ -110,7 +110,8 @@ def _seek_frames(
     if group[0] < 0:
         return
     for run in np.split(np.arange(len(indices)), np.flatnonzero(np.diff(group) > 1) + 1):
-        container.seek(packets.keys[group[run[0]]], stream=stream)
+        if not seek(container, stream, packets.keys[group[run[0]]]):
+            return
         position = run[0]
         for frame in container.decode(stream):
             if frame.pts is None or frame.is_corrupt or frame.pts > wanted[position]:

@@ -1,14 +1,16 @@
 """What a video file really holds: frames, rate, size and timestamps, whatever its header claims."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -91,25 +93,40 @@ def probe(path: str | Path) -> VideoFacts:
 
     Raises DecodeError: missing, empty, damaged, truncated, without a video stream.
     """
-    with open_video(path) as (container, stream):
-        line, first = _timeline(Path(path), container, stream)
-        height, width = display_size(first)
-        return VideoFacts(
-            n_frames=len(line.times),
-            fps=line.fps,
-            duration=line.duration,
-            width=width,
-            height=height,
-            rotation=quarter_turns(first) * 90,
-            variable_rate=line.variable_rate,
-            codec=codec_name(stream),
-        )
+    line = timeline(path)
+    with open_video(path) as (_, stream):
+        codec = codec_name(stream)
+    first = _first_frame(Path(path))
+    height, width = display_size(first)
+    return VideoFacts(
+        n_frames=len(line.times),
+        fps=line.fps,
+        duration=line.duration,
+        width=width,
+        height=height,
+        rotation=quarter_turns(first) * 90,
+        variable_rate=line.variable_rate,
+        codec=codec,
+    )
 
 
 def timeline(path: str | Path) -> Timeline:
     """When each frame of a file is shown. Raises DecodeError as ``probe`` does."""
     with open_video(path) as (container, stream):
-        return _timeline(Path(path), container, stream)[0]
+        packets = read_packets(Path(path), container, stream)
+        _refuse_truncated(Path(path), container, stream, packets)
+        if _bear_out(container, stream, packets, _first_frame(Path(path))):
+            return build_timeline(packets.ordered() or [], packets.last_length, stream)
+    with open_video(path) as (container, stream):
+        return build_timeline(*_decode_stamps(container, stream), stream)
+
+
+def _first_frame(path: Path) -> VideoFrame:
+    with open_video(path) as (container, stream):
+        first = next(container.decode(stream), None)
+    if first is None:
+        raise DecodeError(path, "it is damaged: no frame can be decoded")
+    return first
 
 
 def codec_name(stream: VideoStream) -> str:
@@ -123,28 +140,13 @@ def packets_are_frames(container: InputContainer, stream: VideoStream) -> bool:
     return exact_container and codec_name(stream) in EXACT_CODECS
 
 
-def _timeline(
-    path: Path, container: InputContainer, stream: VideoStream
-) -> tuple[Timeline, VideoFrame]:
-    packets = read_packets(container, stream)
-    _refuse_truncated(path, container, stream, packets)
-    container.seek(0)
-    first = next(container.decode(stream), None)
-    if first is None:
-        raise DecodeError(path, "it is damaged: no frame can be decoded")
-    trusted = _trusted_stamps(container, stream, packets, first)
-    if trusted is not None:
-        return build_timeline(trusted, packets.last_length, stream), first
-    return build_timeline(*_decode_stamps(container, stream), stream), first
-
-
-def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
+def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
     """Demux a freshly opened file to its end, decoding nothing."""
     stamps: list[int | None] = []
     keys: list[int] = []
     lengths: dict[int, int] = {}
     end = 0.0
-    for packet in container.demux():
+    for packet in _all_packets(path, container):
         if packet.size == 0:  # the demuxer's signal to flush
             continue
         if packet.pts is not None and packet.time_base is not None:
@@ -160,6 +162,13 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Packets:
                 keys.append(packet.pts)
     last_length = lengths[max(lengths)] if lengths else 0
     return Packets(stamps, sorted(keys), last_length, end)
+
+
+def _all_packets(path: Path, container: InputContainer) -> Iterator["Packet[Any]"]:
+    try:
+        yield from container.demux()
+    except IndexError as error:  # PyAV does not know streams that begin in the middle
+        raise DecodeError(path, "it is damaged: its streams change on the way") from error
 
 
 def _refuse_truncated(
@@ -182,27 +191,34 @@ def _tick(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
-def _trusted_stamps(
+def _bear_out(
     container: InputContainer, stream: VideoStream, packets: Packets, first: VideoFrame
-) -> list[int] | None:
-    """The packets' timestamps in order, if the first and the last decoded frames bear them out."""
+) -> bool:
+    """Whether the first and the last frames, decoded, have the timestamps of the packets."""
     known = packets.ordered()
     if (
         not packets_are_frames(container, stream)
         or known is None
         or not packets.keys
         or first.pts != known[0]
+        or not seek(container, stream, packets.keys[-1])
     ):
-        return None
-    last_key = packets.keys[-1]
-    container.seek(last_key, stream=stream)
+        return False
     shown = (frame.pts for frame in container.decode(stream))
-    tail = [stamp for stamp in shown if stamp is not None and stamp >= last_key]
-    return known if tail and tail == known[-len(tail) :] else None
+    tail = [stamp for stamp in shown if stamp is not None and stamp >= packets.keys[-1]]
+    return bool(tail) and tail == known[-len(tail) :]
+
+
+def seek(container: InputContainer, stream: VideoStream, stamp: int) -> bool:
+    """Go to the key frame at or before a timestamp; False where the format cannot."""
+    try:
+        container.seek(stamp, stream=stream)
+    except av.FFmpegError:
+        return False
+    return True
 
 
 def _decode_stamps(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], int]:
-    container.seek(0)
     stamps: list[int | None] = []
     length = 0
     for frame in container.decode(stream):

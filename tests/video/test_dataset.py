@@ -1,0 +1,251 @@
+"""From annotations and probed files to the tables: who is where, who is left out, and why."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from dataset_files import database, video, write_video
+
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.video.annotations import Annotations, read_annotations
+from tad_blockdrop.video.dataset import (
+    Dataset,
+    build_dataset,
+    held_out,
+    listed_videos,
+    source_frames,
+)
+from tad_blockdrop.video.decode import read_frames
+from tad_blockdrop.video.windows import records
+
+
+def config(**changes: Any) -> DataConfig:
+    values = {"source": "files", "every": 2, "fps": None, "holdout": 0.0}
+    return DataConfig.model_validate(values | changes)
+
+
+def facts(*video_ids: str, **changes: Any) -> pd.DataFrame:
+    """Probed: 10 s at 30 frames per second."""
+    values = {
+        "duration": 10.0, "fps": 30.0, "n_frames": 300, "width": 64, "height": 48, "rotation": 0,
+        "variable_rate": False, "codec": "h264",
+    }  # fmt: skip
+    rows = [{"video_id": v, "path": f"/videos/{v}.mp4", **(values | changes)} for v in video_ids]
+    return pd.DataFrame(rows)
+
+
+def two() -> Annotations:
+    return read_annotations(
+        database(
+            a=video("training", ("run", 1, 2), ("jump", 3, 4)),
+            b=video("validation", ("jump", 1, 2)),
+        )
+    )
+
+
+def build(annotations: Annotations, *video_ids: str, **changes: Any) -> Dataset:
+    return build_dataset(annotations, facts(*video_ids), config(**changes))
+
+
+def kinds(dataset: Dataset) -> list[str]:
+    return [problem.kind for problem in dataset.problems]
+
+
+def test_tables() -> None:
+    found = build(two(), "b", "a")
+    assert found.problems == [] or kinds(found) == []
+    expected = pd.DataFrame(
+        {
+            "video_id": ["a", "b"],
+            "split": ["train", "test"],
+            "path": ["/videos/a.mp4", "/videos/b.mp4"],
+            "n_samples": [150, 150],
+            "rate": [15.0, 15.0],
+            "duration": [10.0, 10.0],
+            "n_frames": [300, 300],
+            "fps": [30.0, 30.0],
+            "width": [64, 64],
+            "height": [48, 48],
+            "variable_rate": [False, False],
+        }
+    )
+    pd.testing.assert_frame_equal(found.videos, expected, check_dtype=False)
+    assert list(found.instances.itertuples(index=False, name=None)) == [
+        ("a", "run", "run", 1.0, 2.0),
+        ("a", "jump", "jump", 3.0, 4.0),
+        ("b", "jump", "jump", 1.0, 2.0),
+    ]
+    assert found.classes == ("run", "jump")
+    assert found.listed == {"train": 1, "test": 1}
+
+
+def test_the_tables_are_what_windows_are_cut_from() -> None:
+    found = build(two(), "a", "b")
+    (record,) = records(found.videos, found.instances, found.classes, "train")
+    assert record.segments_seconds.tolist() == [[1, 2], [3, 4]]
+    assert record.labels.tolist() == [0, 1]
+
+
+def test_a_class_list_sets_order_and_membership() -> None:
+    found = build_dataset(two(), facts("a", "b"), config(), ["jump", "fly"])
+    assert found.classes == ("jump", "fly")
+    assert sorted(kinds(found)) == ["class without training actions", "unknown label"]
+    assert found.instances["label"].tolist() == ["jump", "jump"]
+
+
+def test_a_class_agnostic_detector_says_action() -> None:
+    found = build(two(), "a", "b", class_agnostic=True)
+    assert found.classes == ("action",)
+    assert set(found.instances["label"]) == {"action"}
+    assert found.instances["category"].tolist() == ["run", "jump", "jump"]
+
+
+def test_unusable_videos_are_listed_but_not_used() -> None:
+    found = build(two(), "b")
+    assert found.videos["video_id"].tolist() == ["b"]
+    assert found.instances["video_id"].tolist() == ["b"]
+    assert found.listed == {"train": 1, "test": 1}
+
+
+def test_nothing_readable_is_one_of_the_problems() -> None:
+    found = build_dataset(two(), facts("a").iloc[:0], config())
+    assert [p.key for p in found.problems if p.fatal] == [
+        "data.training_subset",
+        "data.evaluation_subset",
+    ]
+    assert found.videos.empty
+
+
+@pytest.mark.parametrize("blocked", ["b", "v_b"])
+def test_blocked_videos_are_left_out(blocked: str) -> None:
+    listed, _ = listed_videos(two(), config(blocked_videos=[blocked]))
+    assert listed["video_id"].tolist() == ["a"]
+
+
+def test_subsets_go_by_any_of_their_names() -> None:
+    raw = database(a=video("Train"), b=video("val"), c=video("test"))
+    listed, problems = listed_videos(read_annotations(raw), config())
+    assert dict(zip(listed["video_id"], listed["split"], strict=True)) == {
+        "a": "train",
+        "b": "test",
+    }
+    assert problems == []
+
+
+def test_a_subset_that_is_not_there_is_fatal_and_those_found_are_listed() -> None:
+    raw = database(a=video("training"), b=video("test"), c=video("test"))
+    _, (problem,) = listed_videos(read_annotations(raw), config())
+    assert problem.fatal
+    assert problem.key == "data.evaluation_subset"
+    assert problem.message == (
+        "no video is in the subset 'validation'; the annotations have: training (1), test (2)"
+    )
+
+
+def test_a_mistyped_subset_is_told() -> None:
+    raw = database(a=video("training"), b=video("validation"), c=video("trianing"))
+    listed, (problem,) = listed_videos(read_annotations(raw), config())
+    assert len(listed) == 2
+    assert (problem.video_id, problem.kind, problem.fatal) == ("c", "unknown subset", False)
+    assert "'trianing'" in problem.message
+
+
+def test_training_and_evaluation_must_differ() -> None:
+    _, problems = listed_videos(two(), config(evaluation_subset="train"))
+    assert [p.kind for p in problems if p.fatal] == ["unknown subset"]
+
+
+def test_one_video_under_two_ids_counts_once() -> None:
+    raw = database(v_a=video("training"), a=video("training"), b=video("validation"))
+    listed, (problem,) = listed_videos(read_annotations(raw), config())
+    assert listed["video_id"].tolist() == ["v_a", "b"]
+    assert (problem.video_id, problem.kind) == ("a", "duplicate")
+
+
+def test_without_subsets_some_videos_are_put_aside() -> None:
+    table = pd.DataFrame(
+        {"video": [f"clip{i}" for i in range(20)], "start": 0.0, "end": 1.0, "label": "x"}
+    )
+    listed, (problem,) = listed_videos(read_annotations(table), config())
+    assert listed["split"].value_counts().to_dict() == {"train": 16, "test": 4}
+    assert problem.message.startswith("no subset is named: 4 of 20 videos")
+    shuffled, _ = listed_videos(read_annotations(table[::-1]), config())
+    assert listed.set_index("video_id")["split"].to_dict() == (
+        shuffled.set_index("video_id")["split"].to_dict()
+    )
+
+
+def many(labels: dict[str, int]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    ids = [f"{label}_{i}" for label, count in labels.items() for i in range(count)]
+    instances = pd.DataFrame({"video_id": ids, "label": [i.split("_")[0] for i in ids]})
+    return pd.DataFrame({"video_id": ids}), instances
+
+
+@pytest.mark.parametrize(
+    ("videos", "share", "count"),
+    [(1, 0.5, 0), (2, 0.01, 1), (2, 0.89, 1), (20, 0.15, 3), (9, 0, 0)],
+)
+def test_held_out_counts(videos: int, share: float, count: int) -> None:
+    assert len(held_out(*many({"x": videos}), share)) == count
+
+
+def test_held_out_videos_come_from_every_class() -> None:
+    chosen = held_out(*many({"x": 40, "y": 20, "z": 10}), 0.2)
+    assert pd.Series([v[0] for v in chosen]).value_counts().to_dict() == {"x": 8, "y": 4, "z": 2}
+
+
+def test_held_out_videos_do_not_depend_on_the_order() -> None:
+    videos, instances = many({"x": 12, "y": 12})
+    assert held_out(videos, instances, 0.25) == held_out(videos[::-1], instances[::-1], 0.25)
+
+
+def test_videos_without_actions_can_be_held_out() -> None:
+    videos, instances = many({"x": 3})
+    assert len(held_out(videos, instances.iloc[:0], 0.4)) == 1
+
+
+def test_holdout_is_taken_from_training_only() -> None:
+    raw = database(
+        **{f"t{i}": video("training", ("x", 0, 1)) for i in range(10)},
+        **{f"e{i}": video("validation", ("x", 0, 1)) for i in range(10)},
+    )
+    annotations = read_annotations(raw)
+    found = build(annotations, *annotations.stated["video_id"], holdout=0.3)
+    assert found.videos["split"].value_counts().to_dict() == {"train": 7, "holdout": 3, "test": 10}
+    assert found.videos.loc[found.videos["split"] == "test", "video_id"].str.startswith("e").all()
+
+
+@pytest.mark.parametrize(
+    ("sampling", "fps", "n_frames", "expected"),
+    [
+        ({"every": 4}, 30.0, 9, [0, 4, 8]),
+        ({"every": 1}, 30.0, 3, [0, 1, 2]),
+        ({"every": None, "fps": 15}, 30.0, 7, [0, 2, 4, 6]),
+        ({"every": None, "fps": 60}, 30.0, 2, [0, 0, 1, 1]),
+    ],
+)
+def test_source_frames(
+    sampling: dict[str, Any], fps: float, n_frames: int, expected: list[int]
+) -> None:
+    probed = facts("a", "b", fps=fps, n_frames=n_frames, duration=n_frames / fps)
+    videos = build_dataset(two(), probed, config(**sampling)).videos
+    assert videos["n_samples"].tolist() == [len(expected)] * 2
+    assert [frames.tolist() for frames in source_frames(videos)] == [expected] * 2
+
+
+def test_windows_read_the_source_frames(tmp_path) -> None:
+    path = write_video(tmp_path / "a.mp4", seconds=2)
+    probed = facts("a", "b", fps=10.0, n_frames=20, duration=2.0).assign(path=str(path))
+    found = build_dataset(two(), probed, config(every=3))
+    videos = found.videos.assign(source_frames=source_frames(found.videos))
+    (record,) = records(videos, found.instances, found.classes, "train")
+    shown = read_frames(record.path, record.frames_of(np.arange(3)))
+    assert np.abs(shown.mean(axis=(1, 2, 3)) - [0, 24, 48]).max() < 4
+
+
+def test_samples_and_source_frames_must_agree() -> None:
+    found = build(two(), "a", "b")
+    videos = found.videos.assign(source_frames=source_frames(found.videos), n_samples=7)
+    with pytest.raises(ValueError, match="150 source frames for 7 samples"):
+        records(videos, found.instances, found.classes, "train")
