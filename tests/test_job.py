@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -80,7 +81,7 @@ def test_models_get_physically_shorter_and_know_their_parents(finished: Path) ->
                      "compress.step_02.checkpoint")
     ]  # fmt: skip
     assert [len(c.kept_blocks) for c in chain] == [8, 7, 6]
-    for parent, child in zip(chain[:-1], chain[1:], strict=True):
+    for parent, child in pairwise(chain):
         assert child.lineage["parent"] == weights_hash(parent.weights)
         gone = child.lineage["dropped_block"]
         assert set(parent.kept_blocks) - set(child.kept_blocks) == {gone}

@@ -49,7 +49,11 @@ def test_whole_replaces_a_folder_in_one_step(tmp_path: Path) -> None:
 
 
 def test_whole_removes_its_temporary_on_failure(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="cut"), whole(tmp_path / "file") as temporary:
-        temporary.write_text("half")
-        raise RuntimeError("cut")
+    def cut_while_writing() -> None:
+        with whole(tmp_path / "file") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        cut_while_writing()
     assert list(tmp_path.iterdir()) == []

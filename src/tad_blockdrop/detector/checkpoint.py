@@ -54,7 +54,7 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(memoryview(tensor.flatten().view(_byte_type()).numpy()))
+        digest.update(tensor.flatten().view(_byte_type()).numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -53,7 +53,7 @@ class BaselineLoss(nn.Module):
         # In a list, so that the model's parameters are not registered a second time here.
         self._model = [model]
         if dense_weight > 0:
-            model.dense = nn.Linear(model.config.backbone.width, model.n_classes)
+            model.add_module("dense", nn.Linear(model.config.backbone.width, model.n_classes))
 
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """Terms ``cls``, ``reg``, (``dense``) and their sum ``total``."""
@@ -69,12 +69,12 @@ class BaselineLoss(nn.Module):
     def detach(self) -> None:
         """Leave the model without the dense classifier."""
         if self.dense_weight > 0:
-            del self._model[0].dense
+            self._model[0].__delattr__("dense")
 
     @staticmethod
     def _dense(model: Detector, output: DetectorOutput, batch: Batch) -> Tensor:
         """Binary cross-entropy of the classes under way at each valid step of the grid."""
-        logits = model.dense(output.features.transpose(1, 2))  # (B, grid, K)
+        logits = model.get_submodule("dense")(output.features.transpose(1, 2))  # (B, grid, K)
         target = torch.zeros_like(logits)
         steps = torch.arange(logits.shape[1], device=logits.device) + 0.5
         for row, segments, labels in zip(target, batch.segments, batch.labels, strict=True):

@@ -129,7 +129,7 @@ def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> lis
         return []
     main = instances.groupby("video_id")["label"].agg(lambda labels: labels.mode().iloc[0])
     table = pd.DataFrame({"video_id": videos["video_id"].to_numpy()})
-    table["main"] = table["video_id"].map(main).fillna("").astype(str)
+    table["main"] = table["video_id"].map(main).astype(object).fillna("")
     table["order"] = table["video_id"].map(_hash)
     table = table.sort_values("order")
     within = table.groupby("main")

@@ -47,6 +47,7 @@ def build_results(
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
     from tad_blockdrop.detector.model import Detector
+    from tad_blockdrop.evaluation.average_precision import mean_ap
     from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
     from tad_blockdrop.evaluation.cost import macs, paper_macs, tokens_per_clip
     from tad_blockdrop.evaluation.measure import parameters
@@ -71,29 +72,28 @@ def build_results(
     clips = baseline.window.frames // backbone.clip_frames
     tokens = clips * tokens_per_clip(backbone, baseline.window)
     models = []
-    grouped = class_table.groupby(["family", "step", "kept_blocks"], sort=False)
-    for (family, step, kept_text), rows in grouped:
-        kept = tuple(int(block) for block in kept_text.split())
+    for name, rows in class_table.groupby("model", sort=False):
+        first = rows.iloc[0]
+        family, step = first["family"], int(first["step"])
+        kept = tuple(int(block) for block in first["kept_blocks"].split())
         cost = macs(baseline.detector, baseline.window, len(baseline.classes), kept)
         model = Detector(baseline.detector, len(baseline.classes), baseline.window, kept)
-        dropped = rows["dropped_block"].iloc[0]
-        name = name_of(family, step)
-        control = name_of("control", step)
+        against_control = family == "progressive"
         models.append(
             ModelResult(
                 family=family,
-                step=int(step),
+                step=step,
                 kept_blocks=kept,
-                mean_ap=rows.groupby("tiou")["ap"].mean().to_dict(),
-                skipped=bool(rows["skipped"].iloc[0]),
+                mean_ap=dict(mean_ap(rows).itertuples(index=False)),
+                skipped=bool(first["skipped"]),
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
                 paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
                 videos=f"{len(test)} of {len(test)} videos",
-                dropped_block=None if pd.isna(dropped) else int(dropped),
-                delta_interval=interval(name, "uncompressed"),
+                dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
+                delta_interval=interval(str(name), "uncompressed"),
                 delta_control_interval=(
-                    interval(name, control) if family == "progressive" else None
+                    interval(str(name), name_of("control", step)) if against_control else None
                 ),
             )
         )
