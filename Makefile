@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 KEDRO := $(BIN)/kedro
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test viz ablation clean check-python
+.PHONY: help compress smoke test viz ablation soak clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -26,6 +26,9 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
 	$(BIN)/python benchmarks/ablation.py
+
+soak: $(VENV)/.installed      ## kill the smoke job ten times, resume, compare the results
+	$(BIN)/python benchmarks/soak.py
 
 viz: $(VENV)/.installed-viz   ## open kedro-viz in the browser
 	$(KEDRO) viz run
@@ -47,6 +50,9 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 
 $(VENV)/.installed-ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
 	$(BIN)/python benchmarks/ablation.py
+
+soak: $(VENV)/.installed      ## kill the smoke job ten times, resume, compare the results
+	$(BIN)/python benchmarks/soak.py
 
 viz: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[viz]"

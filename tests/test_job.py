@@ -21,6 +21,7 @@ from tests.conftest import ROOT
 
 ALIGN = {"epochs": 1, "stop": 1, "warmup": 0.1}
 TINY = {
+    "runtime": {"threads": 1},
     "synthetic": {
         "classes": 3,
         "training_videos": 10,

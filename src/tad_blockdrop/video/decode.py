@@ -75,22 +75,29 @@ def _pixels(frames: Iterator[VideoFrame]) -> list[Pixels]:
     return pixels
 
 
-def frames_at(path: str | Path, indices: Indices) -> Iterator[VideoFrame]:
+def frames_at(
+    path: str | Path, indices: Indices, stamps: Indices | None = None
+) -> Iterator[VideoFrame]:
     """Frames at ``indices`` (never falling), decoded from the start in one pass, constant memory.
 
-    Raises DecodeError where the file ends before the last of them.
+    ``stamps``: the timestamps of all frames, if they are known: then a frame that is lost does not
+    shift those after it. Raises DecodeError where a frame is lost, or the file ends too early.
     """
     position = count = 0
     with open_video(path) as (container, stream):
         for frame in container.decode(stream):
-            while position < len(indices) and indices[position] == count:
+            if stamps is not None:
+                count = int(np.searchsorted(stamps, frame.pts))
+            if count > indices[position]:
+                break
+            while indices[position] == count:
                 yield frame
                 position += 1
-            if position == len(indices):
-                return
+                if position == len(indices):
+                    return
             count += 1
     raise DecodeError(
-        Path(path), f"frame {indices[position]} was asked for, but {count} can be decoded"
+        Path(path), f"frame {indices[position]} of it was asked for, but cannot be decoded"
     )
 
 

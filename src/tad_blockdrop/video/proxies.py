@@ -32,7 +32,10 @@ FINGERPRINT_BYTES = 1 << 20  # from each end of the file
 
 
 class ProxyFacts(TypedDict):
-    """A proxy as written: ``n_samples`` frames at ``rate``; ``fps``... describe the source."""
+    """A proxy: ``n_samples`` frames of ``width`` × ``height`` at ``rate``.
+
+    ``duration`` (s), ``n_frames`` and ``fps`` are those of its source.
+    """
 
     n_samples: int
     rate: float
@@ -82,7 +85,7 @@ def write_proxy(
     """
     line = timeline(source)
     indices, rate = sampled_frames(line, every, fps)
-    frames = frames_at(source, indices)
+    frames = frames_at(source, indices, line.stamps)
     height, width = _encode(frames, Path(destination), rate, config)
     return ProxyFacts(
         n_samples=len(indices),
