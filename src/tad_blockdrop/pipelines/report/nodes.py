@@ -41,6 +41,7 @@ def build_results(
     all_detections: pd.DataFrame,
     videos: pd.DataFrame,
     instances: pd.DataFrame,
+    dataset_summary: dict[str, Any],
     baseline: Checkpoint,
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
@@ -89,7 +90,7 @@ def build_results(
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
                 paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
-                videos=f"{len(test)} of {len(test)} videos",
+                videos=f"{len(test)} of {dataset_summary['listed']['test']} videos",
                 dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
                 delta_interval=interval(str(name), "uncompressed"),
                 delta_control_interval=(
