@@ -4,17 +4,19 @@ The sources are the paper's tables and the text of docs/method.md, not the YAML 
 """
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from kedro.config import OmegaConfigLoader
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.context import validate_parameters
 from tad_blockdrop.pipeline_registry import PipelineShape
 from tad_blockdrop.settings import CONFIG_LOADER_ARGS
+
+pytestmark = pytest.mark.filterwarnings(r"ignore:\s*register_new_resolver")
 
 CONF = Path(__file__).parents[1] / "conf"
 PAPER = ("thumos14_s", "thumos14_l", "activitynet_s")
@@ -25,6 +27,7 @@ def loader(environment: str, conf: Path = CONF) -> OmegaConfigLoader:
     return OmegaConfigLoader(conf_source=str(conf), env=environment, **CONFIG_LOADER_ARGS)
 
 
+@cache
 def parameters(environment: str, conf: Path = CONF) -> Parameters:
     return validate_parameters(loader(environment, conf)["parameters"])
 
@@ -216,27 +219,6 @@ def test_class_lists_are_the_field_s() -> None:
 def test_experiment_and_environment_have_one_name(environment: str) -> None:
     names = {"base": "synthetic", "my_dataset_template": "my_dataset"}
     assert parameters(environment).experiment == names.get(environment, environment)
-
-
-@pytest.mark.parametrize("environment", [name for name in ALL if name != "base"])
-def test_only_differences_are_written(environment: str) -> None:
-    """A value that base has already would only look like a decision."""
-    own = yaml.safe_load((CONF / environment / "parameters.yml").read_text())
-    assert not list(repeated(own, loader("base")["parameters"]))
-
-
-def repeated(tree: dict[str, Any], base: dict[str, Any], prefix: str = "") -> list[str]:
-    found = []
-    for key, item in tree.items():
-        if isinstance(item, dict) and isinstance(base[key], dict):
-            found += repeated(item, base[key], f"{prefix}{key}.")
-        elif item == base[key] and f"{prefix}{key}" not in DELIBERATE:
-            found.append(f"{prefix}{key}")
-    return found
-
-
-# Stated although base says the same today: they are the paper's, base's may change.
-DELIBERATE = {"data.every", "data.on_missing"}
 
 
 @pytest.mark.parametrize("environment", PAPER)

@@ -21,9 +21,11 @@ def test_each_kind_of_no_video_has_its_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video at all" * 100)
     with av.open(str(tmp_path / "sound.mp4"), "w") as container:
-        sound = container.add_stream("aac", rate=16000)
+        sound = container.add_stream("aac", rate=16000, layout="mono")
         for start in range(0, 8192, 1024):
-            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp")
+            frame = av.AudioFrame.from_ndarray(
+                np.zeros((1, 1024), np.float32), format="fltp", layout="mono"
+            )
             frame.sample_rate, frame.pts = 16000, start
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))

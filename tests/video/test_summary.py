@@ -94,7 +94,7 @@ def test_the_suggestion_fits_what_it_was_made_for() -> None:
 
 
 def test_the_suggestion_for_a_well_known_dataset_is_close_to_what_is_used() -> None:
-    """THUMOS14: 5 % of 0.8 s and less, 1 % of 17.3 s and more; used are 768, every 4th, 6 levels."""
+    """THUMOS14, where 768 samples, each 4th frame and 6 levels are used."""
     quantiles = np.interp(np.linspace(0, 1, 1000), [0, 0.05, 0.5, 0.95, 0.99, 1],
                           [0.2, 0.8, 3, 10.7, 17.3, 118])  # fmt: skip
     videos, _ = tables([1.0])
