@@ -17,6 +17,8 @@ class PipelineShape:
     n_drops: int
     control: bool
     synthetic: bool
+    predict_folder: bool
+    export_folder: bool
 
     @classmethod
     def of(cls, parameters: Parameters) -> PipelineShape:
@@ -25,6 +27,8 @@ class PipelineShape:
             n_drops=parameters.compress.n_drops,
             control=parameters.report.control,
             synthetic=parameters.data.source == "synthetic",
+            predict_folder=parameters.predict.checkpoint is not None,
+            export_folder=parameters.export.checkpoint is not None,
         )
 
 
@@ -54,8 +58,10 @@ def _shape_from_base() -> PipelineShape:
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines; ``compress`` does the whole job and is the default."""
     from tad_blockdrop.pipelines import baseline, compress, data, evaluate, report
+    from tad_blockdrop.pipelines.export import pipeline as export
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
+    from tad_blockdrop.pipelines.predict import pipeline as predict
 
     shape = _shape or _shape_from_base()
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
@@ -66,9 +72,11 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
-    weights = {
+    uses = {
+        "predict": predict.create_pipeline(shape.predict_folder),
+        "export": export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),
     }
     checks = {"validate": data.create_validation_pipeline(shape.synthetic)}
-    return stages | checks | weights | {"compress": whole_job, "__default__": whole_job}
+    return stages | checks | uses | {"compress": whole_job, "__default__": whole_job}

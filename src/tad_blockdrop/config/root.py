@@ -9,6 +9,7 @@ from tad_blockdrop.config.compress import CompressConfig
 from tad_blockdrop.config.data import DataConfig, SyntheticConfig
 from tad_blockdrop.config.detector import DetectorConfig
 from tad_blockdrop.config.evaluation import EvaluationConfig, ReportConfig
+from tad_blockdrop.config.predict import ExportConfig, PredictConfig
 from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
 from tad_blockdrop.config.weights import ImportWeightsConfig
 
@@ -26,6 +27,8 @@ class Parameters(Config):
     evaluation: EvaluationConfig
     report: ReportConfig
     import_weights: ImportWeightsConfig
+    predict: PredictConfig
+    export: ExportConfig
 
     @model_validator(mode="after")
     def _together(self) -> Self:
