@@ -1,7 +1,5 @@
 """A tiny detector with strong opinions and its export, which takes seconds and is made once."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 
@@ -55,13 +53,6 @@ def checkpoint() -> Checkpoint:
         lineage={"provenance": "made up"},
         metrics={"operating_point": {"run": 0.3, "jump": None, "swim": 0.4}},
     )
-
-
-@pytest.fixture(scope="session")
-def uncompressed(checkpoint: Checkpoint) -> Checkpoint:
-    """All three blocks."""
-    model = Detector(DETECTOR, 3, WINDOW)
-    return replace(checkpoint, weights=weights_of(model), kept_blocks=(0, 1, 2))
 
 
 @pytest.fixture(scope="session")

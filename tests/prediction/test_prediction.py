@@ -37,9 +37,7 @@ def evaluated(checkpoint, record):
 @pytest.mark.parametrize("window", ["sliding", "resize"])
 def test_detections_are_exactly_those_of_evaluation(kind, window, checkpoint, write_video):
     path = write_video(**KINDS[kind])
-    checkpoint = replace(
-        checkpoint, window=checkpoint.window.model_copy(update={"kind": window})
-    )
+    checkpoint = replace(checkpoint, window=checkpoint.window.model_copy(update={"kind": window}))
     expected = evaluated(checkpoint, evaluation_record(path, 1, None))
     assert len(expected) > 0
     pd.testing.assert_frame_equal(make_predictor(checkpoint).detect(path, 0), expected)
@@ -133,7 +131,9 @@ def test_what_is_not_a_video_is_said(checkpoint, tmp_path):
 def test_gradients_are_not_recorded(checkpoint, write_video, monkeypatch):
     predictor = make_predictor(checkpoint)
     modes = []
-    predictor.model.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
+    predictor.model.register_forward_hook(
+        lambda *_: modes.append(torch.is_inference_mode_enabled())
+    )
     predictor.detect(write_video())
     assert modes
     assert all(modes)

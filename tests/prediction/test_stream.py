@@ -65,8 +65,9 @@ def test_one_window_of_frames_is_alive_at_most(overlap, write_video, monkeypatch
 def test_short_videos_are_padded_windows(length, write_video):
     stream = open_stream(write_video(length=length), "video", 1, None)
     found = list(stream_windows(stream, SLIDING))
-    assert [f.window.start for f in found] == sorted({0, *range(0, max(0, length - 16), 8),
-                                                      max(0, length - 16)})
+    assert [f.window.start for f in found] == sorted(
+        {0, *range(0, max(0, length - 16), 8), max(0, length - 16)}
+    )
     first = found[0]
     assert first.frames.shape == (16, 16, 16, 3)
     assert int(first.mask.sum()) == min(8, -(-length // 2))

@@ -242,10 +242,3 @@ def test_windows_read_the_source_frames(tmp_path) -> None:
     (record,) = records(videos, found.instances, found.classes, "train")
     shown = read_frames(record.path, record.frames_of(np.arange(3)))
     assert np.abs(shown.mean(axis=(1, 2, 3)) - [0, 24, 48]).max() < 4
-
-
-def test_samples_and_source_frames_must_agree() -> None:
-    found = build(two(), "a", "b")
-    videos = found.videos.assign(source_frames=source_frames(found.videos), n_samples=7)
-    with pytest.raises(ValueError, match="150 source frames for 7 samples"):
-        records(videos, found.instances, found.classes, "train")

@@ -2,14 +2,18 @@
 
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import av
 import numpy as np
 import pytest
-from numbered import write_numbered
+from av.video.stream import VideoStream
+from numbered import numbers, write_numbered
 
 from tad_blockdrop.video.container import DecodeError
-from tad_blockdrop.video.probe import probe, timeline
+from tad_blockdrop.video.decode import read_frames
+from tad_blockdrop.video.probe import build_timeline, probe, timeline
 
 NTSC = Fraction(30000, 1001)
 
@@ -85,6 +89,40 @@ def test_a_dropped_frame_makes_the_rate_variable(tmp_path: Path) -> None:
     facts = probe(write_numbered(tmp_path / "gap.mp4", 19, milliseconds=shown))
     assert facts.variable_rate
     assert facts.duration == pytest.approx(0.8, abs=0.005)
+
+
+def test_a_dropped_frame_shows_on_a_coarse_clock_too() -> None:
+    """As in AVI, whose clock ticks once a frame: one tick is no rounding there."""
+    clock = SimpleNamespace(
+        time_base=Fraction(1, 25), average_rate=Fraction(25), guessed_rate=Fraction(25)
+    )
+    line = build_timeline([0, 1, 2, 4, 5], 1, cast(VideoStream, clock))
+    assert line.variable_rate
+    assert line.times.tolist() == [0.0, 0.04, 0.08, 0.16, 0.2]
+    assert line.duration == pytest.approx(0.24)
+
+
+def test_timestamps_out_of_order_leave_only_the_order() -> None:
+    clock = SimpleNamespace(time_base=Fraction(1, 25), average_rate=Fraction(25), guessed_rate=None)
+    for stamps in ([1, 2, 4, 3, 5], [0, None, 2, 3, 4]):
+        line = build_timeline(stamps, 1, cast(VideoStream, clock))
+        assert (line.stamps, line.variable_rate, line.fps) == (None, False, 25.0)
+        assert line.times.tolist() == [0.0, 0.04, 0.08, 0.12, 0.16]
+
+
+def test_frames_that_cannot_be_decoded_do_not_count(tmp_path: Path) -> None:
+    """A recording that begins between two key frames shows nothing before the second."""
+    options = {"bf": "0", "x264-params": "keyint=12:min-keyint=12:scenecut=0"}
+    whole = write_numbered(tmp_path / "whole.mkv", 40, 25, options=options)
+    late = tmp_path / "late.mkv"
+    with av.open(str(whole)) as source, av.open(str(late), "w") as target:
+        copy = target.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.size and number >= 5:
+                packet.stream = copy
+                target.mux(packet)
+    facts = probe(late)
+    assert numbers(read_frames(late, range(facts.n_frames))) == list(range(12, 40))
 
 
 def test_rounded_timestamps_are_a_constant_rate(tmp_path: Path) -> None:

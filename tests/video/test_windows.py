@@ -224,15 +224,21 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_records_are_sorted_and_clip_instances_to_the_video() -> None:
-    videos, instances = tables()
-    source = np.arange(50) * 4
-    first, second = records(videos, instances, ("jump", "run"), "train", {"a": source})
+    first, second = records(*tables(), ("jump", "run"), "train")
     assert (first.video_id, second.video_id) == ("a", "b")
     assert first.segments_seconds.shape == (0, 2)
-    assert first.frames_of(np.array([0, 3])).tolist() == [0, 12]
-    assert second.frames_of(np.array([0, 3])).tolist() == [0, 3]
+    assert first.frames_of(np.array([0, 3])).tolist() == [0, 3]
     assert second.segments_seconds.tolist() == [[1, 2], [9, 10]]
     assert second.labels.tolist() == [1, 0]
+
+
+def test_videos_without_a_proxy_have_a_frame_for_each_sample() -> None:
+    videos, instances = tables()
+    videos = videos.assign(source_frames=[np.arange(n) * 4 for n in videos["n_samples"]])
+    first, _ = records(videos, instances, ("jump", "run"), "train")
+    assert first.frames_of(np.array([0, 3])).tolist() == [0, 12]
+    with pytest.raises(ValueError, match="video 'a': 50 source frames for 51 samples"):
+        records(videos.replace({"n_samples": 50}, 51), instances, ("jump", "run"), "train")
 
 
 def test_nothing_need_be_held_out() -> None:

@@ -4,6 +4,7 @@
 adapted model starts as the same function (LoRA, arXiv 2106.09685, §4.1).
 """
 
+import re
 from typing import Any
 
 import torch
@@ -12,11 +13,9 @@ from torch import nn
 from tad_blockdrop.config import LoraSettings
 from tad_blockdrop.detector.model import Detector
 
-TARGETS = r"backbone\.blocks\.\d+\.attn\.(qkv|proj)"
-
 
 def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
-    """Give ``qkv`` and ``proj`` of every kept block a LoRA, in place.
+    """Give the ``settings.targets`` of every kept block a LoRA, in place.
 
     The rank defaults to a quarter of the backbone's width. ``seed`` fixes A whatever random
     numbers were drawn before. Every other parameter is left frozen: ``freeze_for`` decides what
@@ -27,8 +26,9 @@ def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
     if _adapted(model):
         raise ValueError("the model has LoRA already: merge_lora it before adding another")
     rank = settings.rank or model.config.backbone.width // 4
+    targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, settings.targets))})"
     config = LoraConfig(
-        r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=TARGETS
+        r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=targets
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)

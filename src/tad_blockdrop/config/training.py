@@ -23,6 +23,9 @@ class LoraSettings(Config):
 
     rank: int | None = Field(None, ge=1, description="none: a quarter of the width")
     scaling: float = Field(1.0, gt=0, description="alpha / rank")
+    targets: tuple[Literal["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"], ...] = Field(
+        ("attn.qkv", "attn.proj"), min_length=1, description="layers of a block that get a LoRA"
+    )
 
 
 class TrainConfig(Config):

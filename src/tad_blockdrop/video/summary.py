@@ -15,7 +15,8 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SPLITS = ("train", "holdout", "test")
 STEPS_OF_SHORT = 4  # grid steps that a short action (5 % are shorter) should span
 WINDOW_OF_LONG = 4  # windows should be that many times as long as a long action (1 % are longer)
-PLACES = 16  # positions against the grid at which an instance is tried
+PLACES = 64  # positions against the grid at which an instance is tried
+GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples are spread evenly over every stride at once
 
 
 def summarise(
@@ -147,7 +148,7 @@ def covered_share(lengths: Floats, head: HeadConfig) -> Floats:
     """
     half = np.asarray(lengths, dtype=float)[:, None, None] / 2
     coarsest = 2 ** (len(head.ranges) - 1)
-    centres = (np.arange(PLACES) + 0.5) / PLACES * coarsest
+    centres = np.arange(PLACES) * GOLDEN % 1 * coarsest
     positive = np.zeros((len(half), PLACES), dtype=bool)
     reach = math.ceil(head.centre_radius) + 1
     for level, (low, high) in enumerate(head.ranges):

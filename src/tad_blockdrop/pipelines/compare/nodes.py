@@ -1,0 +1,88 @@
+"""Thin nodes over ``reporting.compare``. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tad_blockdrop.config.compare import CompareConfig
+from tad_blockdrop.errors import BlockDropError
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+else:  # Kedro resolves these hints at start-up, when plotly must not be loaded yet
+    Figure = Any
+
+
+class CompareError(BlockDropError):
+    """The two experiments are not named, or are not there."""
+
+
+def choose_experiments(
+    experiments: dict[str, dict[str, Any]], compare: CompareConfig
+) -> tuple[str, str]:
+    """The names of the two experiments, which must have been run.
+
+    Raises:
+        CompareError: with the experiments that there are.
+    """
+    there = ", ".join(experiments) or "none"
+    if compare.first is None or compare.second is None:
+        raise CompareError(
+            "two experiments must be named: --params compare.first=<one>,compare.second=<another>; "
+            f"there are: {there}"
+        )
+    for name in (compare.first, compare.second):
+        if name not in experiments:
+            raise CompareError(f"there is no experiment '{name}' to compare; there are: {there}")
+    return compare.first, compare.second
+
+
+def compare_parameters(
+    experiments: dict[str, dict[str, Any]], compared: tuple[str, str]
+) -> pd.DataFrame:
+    """The parameters that differ, of those that results depend on."""
+    from tad_blockdrop.reporting.compare import parameter_differences
+
+    first, second = (experiments[name]["parameters"] for name in compared)
+    return parameter_differences(first, second)
+
+
+def compare_results(
+    compared: tuple[str, str],
+    first_results: pd.DataFrame,
+    first_costs: pd.DataFrame,
+    second_results: pd.DataFrame,
+    second_costs: pd.DataFrame,
+) -> pd.DataFrame:
+    """The models of both, side by side; ``compared`` has their names checked before they load."""
+    from tad_blockdrop.reporting.compare import compare_results as side_by_side
+
+    return side_by_side((first_results, first_costs), (second_results, second_costs))
+
+
+def plot_comparison(comparison: pd.DataFrame, compared: tuple[str, str]) -> Figure:
+    """Average mAP against cost, of both."""
+    from tad_blockdrop.reporting.compare import compare_plot
+
+    return compare_plot(comparison, compared)
+
+
+def write_comparison(
+    comparison: pd.DataFrame,
+    differences: pd.DataFrame,
+    plot: Figure,
+    first_training: Figure,
+    second_training: Figure,
+    compared: tuple[str, str],
+) -> str:
+    """One self-contained HTML page; the table is also printed."""
+    from tad_blockdrop.reporting.compare import format_comparison
+    from tad_blockdrop.reporting.compare_page import comparison_page
+
+    print(format_comparison(comparison, compared))
+    print(f"table, parameters, plot and page: data/08_reporting/{'+'.join(compared)}")
+    return comparison_page(
+        comparison, differences, plot, (first_training, second_training), compared
+    )

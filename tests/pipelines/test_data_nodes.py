@@ -1,0 +1,143 @@
+"""The data nodes as functions, from files on disk to the tables; Kedro is not involved."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig
+from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset
+from tad_blockdrop.pipelines.data import nodes
+from tad_blockdrop.video.annotations import AnnotationError
+from tad_blockdrop.video.decode import read_frames
+from tad_blockdrop.video.problems import UnusableDatasetError
+from tests.video.dataset_files import database, video, write_video
+
+RUNTIME = RuntimeConfig(workers=1, decode_timeout=30)
+
+
+def config(**changes: Any) -> DataConfig:
+    values = {"source": "files", "name": "mine", "every": 2, "fps": None}
+    return DataConfig.model_validate(values | changes)
+
+
+ANNOTATIONS = database(
+    a=video("training", ("run", 0.2, 1.0), duration=2.0),
+    b=video("training", ("jump", 0.0, 0.5)),
+    c=video("validation", ("run", 1.0, 1.8)),
+    unused=video("testing"),
+)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoFolder:
+    folder = tmp_path_factory.mktemp("videos")
+    for name in ("a", "b", "c"):
+        write_video(folder / f"{name}.mp4")
+    return VideoFolder(folder)
+
+
+def check(
+    raw: Any, folder: VideoFolder, data: DataConfig, cache: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
+    facts, unreadable = nodes.probe_videos(raw, folder, cache, data, RUNTIME)
+    return nodes.check_dataset(raw, facts, unreadable, data)
+
+
+def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
+    checked, instances, classes, problems, listed = check(ANNOTATIONS, videos, config(), tmp_path)
+    assert problems.empty
+    assert checked["split"].tolist() == ["train", "train", "test"]
+    assert checked["n_samples"].tolist() == [10, 10, 10]
+    assert classes == ["run", "jump"]
+    assert listed == {"train": 2, "test": 1}
+    assert len(instances) == 3
+    assert nodes.refuse_fatal_problems(problems, checked, "x") is checked
+
+
+def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) -> None:
+    data = config(proxy={"short_side": 16})
+    checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
+    dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
+    dataset.save(nodes.extract_frames(checked, data, RUNTIME))
+    table = nodes.index_frames(checked, dataset.load(), data)
+    assert [Path(p).parent.name for p in table["path"]] == ["proxies"] * 3
+    for path, count in zip(table["path"], table["n_samples"], strict=True):
+        assert read_frames(path, [0, count - 1]).shape == (2, 16, 22, 3)
+    assert "source_frames" not in table
+
+
+def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Path) -> None:
+    data = config(proxy=None)
+    checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
+    assert nodes.extract_frames(checked, data, RUNTIME).tasks == {}
+    table = nodes.index_frames(checked, VideoFolder(tmp_path), data)
+    assert table["path"].tolist() == checked["path"].tolist()
+    assert [list(frames) for frames in table["source_frames"]] == [list(range(0, 20, 2))] * 3
+    path = tmp_path / "videos.parquet"
+    table.to_parquet(path)
+    assert [list(f) for f in pd.read_parquet(path)["source_frames"]] == [list(range(0, 20, 2))] * 3
+
+
+def test_missing_videos_refuse_the_run_or_are_skipped(videos: VideoFolder, tmp_path: Path) -> None:
+    raw = database(**ANNOTATIONS["database"], gone=video("training", ("run", 0, 1)))
+    checked, _, _, problems, _ = check(raw, videos, config(), tmp_path)
+    with pytest.raises(UnusableDatasetError) as error:
+        nodes.refuse_fatal_problems(problems, checked, "my_try")
+    assert "data/03_primary/my_try/problems.csv" in str(error.value)
+    assert "gone video id: there is no video of this name in" in str(error.value)
+    checked, _, _, problems, listed = check(raw, videos, config(on_missing="skip"), tmp_path)
+    assert nodes.refuse_fatal_problems(problems, checked, "x") is checked
+    assert (len(checked), listed) == (3, {"train": 3, "test": 1})
+
+
+def test_a_csv_file_of_own_videos(videos: VideoFolder, tmp_path: Path) -> None:
+    raw = pd.DataFrame(
+        [("a", "0.2", "1.0", "run"), ("b", "0", "0.5", "run"), ("c.mp4", "1", "1.8", "run")],
+        columns=["video", "start", "end", "label"],
+    )
+    checked, _, _, problems, _ = check(raw, videos, config(every=None, fps=5), tmp_path)
+    assert sorted(checked["split"]) == ["test", "train", "train"]
+    assert problems["kind"].tolist() == ["no subsets"]
+    assert checked["n_samples"].tolist() == [10, 10, 10]
+
+
+def test_class_lists(videos: VideoFolder, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    data = config(classes_file=str(path))
+    with pytest.raises(nodes.DataFileError, match=r"data.classes_file: .* cannot be read as text"):
+        check(ANNOTATIONS, videos, data, tmp_path)
+    path.write_text("jump\nrun\n")
+    assert check(ANNOTATIONS, videos, data, tmp_path)[2] == ["jump", "run"]
+    path.write_text("")
+    with pytest.raises(AnnotationError, match="the class list: it is empty"):
+        check(ANNOTATIONS, videos, data, tmp_path)
+
+
+def test_annotations_without_sense_stop_before_anything_is_probed(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match="there is no 'database'"):
+        nodes.probe_videos({}, VideoFolder(tmp_path), tmp_path, config(), RUNTIME)
+
+
+def test_summary_warnings_are_logged(
+    videos: VideoFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = config(window={"frames": 16, "grid": 16}, every=None, fps=20)
+    checked, instances, _, _, listed = check(ANNOTATIONS, videos, data, tmp_path)
+    summary = nodes.summarise_dataset(checked, instances, listed, data, DetectorConfig())
+    assert summary["used"] == {"train": 2, "holdout": 0, "test": 1}
+    assert summary["warnings"] == []
+    long = instances.assign(start=0.0, end=1.9)
+    nodes.summarise_dataset(checked, long, listed, data, DetectorConfig())
+    assert "3 of 3 instances are longer than a window" in caplog.text
+
+
+def test_the_benchmark_is_planned(tmp_path: Path) -> None:
+    from tad_blockdrop.config import SyntheticConfig
+
+    size = SyntheticConfig(classes=2, training_videos=2, validation_videos=1, mean_frames=32)
+    tasks, raw = nodes.generate_benchmark(size, RUNTIME)
+    assert set(tasks.tasks) == set(raw["database"])
+    assert all(isinstance(task.write, partial) for task in tasks.tasks.values())
