@@ -166,6 +166,7 @@ def test_recipes(environment: str, recipe: str) -> None:
     assert found.betas == (0.9, 0.999)
     assert found.accumulate == 1
     assert (found.tuning, found.lora.rank, found.lora.scaling) == ("lora", None, 1.0)
+    assert found.lora.targets == ("attn.qkv", "attn.proj")
 
 
 @pytest.mark.parametrize(("environment", "rank"), zip(PAPER, (96, 256, 96), strict=True))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.video.dataset_files import database, video, write_video
 
 from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset
@@ -13,7 +14,6 @@ from tad_blockdrop.pipelines.data import nodes
 from tad_blockdrop.video.annotations import AnnotationError
 from tad_blockdrop.video.decode import read_frames
 from tad_blockdrop.video.problems import UnusableDatasetError
-from tests.video.dataset_files import database, video, write_video
 
 RUNTIME = RuntimeConfig(workers=1, decode_timeout=30)
 
