@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -16,60 +15,15 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
-from kedro.pipeline.node import Node
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.files import whole
+from tad_blockdrop.experiment import STAGE_OF, ExperimentError, refuse_mixing
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENTS = Path("data/06_models")
-# Speed and presentation: these may differ between the runs of one experiment.
-FREE_KEYS = (
-    "experiment",
-    "predict",
-    "export",
-    "import_weights",
-    "runtime.device",
-    "runtime.threads",
-    "runtime.workers",
-    "data.cache",
-    "runtime.decode_timeout",
-    "evaluation.latency_repeats",
-    "report.timelines",
-)
-# Top-level namespaces of the nodes that write an experiment.
-STAGES = {"data", "baseline", "compress", "control", "evaluate", "report"}
-
-
-class ExperimentError(ClickException):
-    """A run that would spoil an experiment; shown without a traceback."""
-
-
-def _stage(node: Node) -> str:
-    """The top-level namespace of a node."""
-    return (node.namespace or "").split(".")[0]
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = value
-    return flat
-
-
-def result_parameters(raw: dict[str, Any]) -> dict[str, Any]:
-    """The flat parameters that results depend on."""
-    return {
-        key: value
-        for key, value in flatten(raw).items()
-        if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-    }
+# Checking a dataset alone settles nothing yet: parameters may change until frames are extracted.
+SETTLES_DATA = "data.extract_frames"
 
 
 class ExperimentHooks:
@@ -94,19 +48,19 @@ class ExperimentHooks:
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
         """Take the experiment's lock and compare parameters with those it began with."""
         context = self._context
-        if context is None or not any(_stage(node) in STAGES for node in pipeline.nodes):
+        spaces = {(node.namespace or "").split(".")[0] for node in pipeline.nodes}
+        if context is None or not spaces & STAGE_OF.keys():
             return
+        running = {STAGE_OF[space] for space in spaces & STAGE_OF.keys()}
+        checking = SETTLES_DATA not in {node.name for node in pipeline.nodes}
+        settled = running - {"data"} if checking else running
         parameters = context.config_loader["parameters"]
         experiment = parameters["experiment"]
         folder = context.project_path / EXPERIMENTS / experiment
         folder.mkdir(parents=True, exist_ok=True)
         self._take_lock(folder, experiment)
         try:
-            _refuse_mixing(
-                folder / "experiment.json",
-                experiment,
-                result_parameters(parameters),
-            )
+            refuse_mixing(folder / "experiment.json", experiment, parameters, running, settled)
         except BaseException:
             self._release_lock()
             raise
@@ -149,33 +103,6 @@ class ExperimentHooks:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-
-def _refuse_mixing(record: Path, experiment: str, parameters: dict[str, Any]) -> None:
-    """Compare with the record of the experiment, or begin one."""
-    parameters = json.loads(json.dumps(parameters))
-    if record.is_file():
-        known = json.loads(record.read_text(encoding="utf-8"))["parameters"]
-        keys = sorted(known.keys() | parameters.keys())
-        absent = "(not set)"
-        differing = [
-            f"  {key}: {known.get(key, absent)} -> {parameters.get(key, absent)}"
-            for key in keys
-            if known.get(key, absent) != parameters.get(key, absent)
-        ]
-        if differing:
-            raise ExperimentError(
-                f"experiment '{experiment}' was begun with other parameters:\n"
-                + "\n".join(differing)
-                + "\nIts results would be mixed with new ones. Give the new run a name of its own "
-                "(--params experiment=<name>), or delete the old one with "
-                f"`kedro versions --experiment {experiment} --delete`."
-            )
-        return
-    with whole(record) as temporary:
-        begun = datetime.now(UTC).isoformat(timespec="seconds")
-        text = json.dumps({"begun": begun, "parameters": parameters}, indent=1)
-        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 class ReadableErrorHooks:

@@ -8,9 +8,9 @@ from tad_blockdrop.pipelines.compare import nodes
 def create_pipeline(first: str, second: str) -> Pipeline:
     """``first`` and ``second``: the names of the experiments, which are parts of entries' names.
 
-    So every experiment's tables are catalog entries: ``experiments.<name>.result_table``.
+    So every experiment's tables are catalog entries: ``<name>/result_table``.
     """
-    one, other, pair = f"experiments.{first}", f"experiments.{second}", f"{first}+{second}"
+    pair = f"{first}+{second}"
     return Pipeline(
         [
             Node(
@@ -22,32 +22,32 @@ def create_pipeline(first: str, second: str) -> Pipeline:
             Node(
                 nodes.compare_parameters,
                 inputs=["experiments", "compared"],
-                outputs=f"{pair}.parameters",
+                outputs=f"{pair}/parameter_differences",
                 name="compare_parameters",
             ),
             Node(
                 nodes.compare_results,
                 inputs=[
                     "compared",
-                    f"{one}.result_table", f"{one}.cost_table",
-                    f"{other}.result_table", f"{other}.cost_table",
+                    f"{first}/result_table", f"{first}/cost_table",
+                    f"{second}/result_table", f"{second}/cost_table",
                 ],
-                outputs=f"{pair}.results",
+                outputs=f"{pair}/comparison_table",
                 name="compare_results",
             ),
             Node(
                 nodes.plot_comparison,
-                inputs=[f"{pair}.results", "compared"],
-                outputs=f"{pair}.plot",
+                inputs=[f"{pair}/comparison_table", "compared"],
+                outputs=f"{pair}/comparison_plot",
                 name="plot_comparison",
             ),
             Node(
                 nodes.write_comparison,
                 inputs=[
-                    f"{pair}.results", f"{pair}.parameters", f"{pair}.plot",
-                    f"{one}.training_plot", f"{other}.training_plot", "compared",
+                    f"{pair}/comparison_table", f"{pair}/parameter_differences", f"{pair}/comparison_plot",
+                    f"{first}/training_plot", f"{second}/training_plot", "compared",
                 ],
-                outputs=f"{pair}.page",
+                outputs=f"{pair}/comparison_page",
                 name="write_comparison",
             ),
         ],
