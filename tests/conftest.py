@@ -1,4 +1,4 @@
-"""What the tests of pipelines and command line share: a project folder of their own."""
+"""What the tests of pipelines and command line share: project folders, one of them finished."""
 
 import os
 import shutil
@@ -8,36 +8,87 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 
 Kedro = Callable[..., subprocess.CompletedProcess[str]]
 
+ALIGN = {"epochs": 1, "stop": 1, "warmup": 0.1}
+TINY = {
+    "runtime": {"threads": 1},
+    "synthetic": {
+        "classes": 3,
+        "training_videos": 10,
+        "validation_videos": 4,
+        "mean_frames": 160,
+    },
+    "compress": {"n_drops": 2, "first": ALIGN, "later": ALIGN},
+    "baseline": {"train": {"epochs": 2, "stop": 2, "warmup": 0.1}},
+    "evaluation": {"bootstrap": 50, "latency_repeats": 2},
+}
+
+
+def environment() -> dict[str, str]:
+    """For commands of the tests: wide lines, one thread."""
+    return os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+
+
+def run_kedro(
+    folder: Path, *arguments: str, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """``kedro ...`` in ``folder``, as a user runs it; returns the finished process."""
+    return subprocess.run(
+        [sys.executable, "-m", "kedro", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environment(),
+    )
+
+
+def copy_project(folder: Path) -> Path:
+    """A copy of the project without data: configuration and metadata; the package is installed."""
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    (folder / "src").mkdir()
+    for name in ("pyproject.toml", ".telemetry"):
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def tiny_project(folder: Path) -> Path:
+    """A copy of the project whose smoke environment is made even smaller."""
+    copy_project(folder)
+    (folder / "conf" / "smoke" / "parameters.yml").write_text(yaml.safe_dump(TINY))
+    return folder
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of the project without data: configuration and metadata; the package is installed."""
-    shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
-    (tmp_path / "conf" / "local").mkdir()
-    (tmp_path / "src").mkdir()  # the package itself is installed
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
+    """A copy of the project without data."""
+    return copy_project(tmp_path)
 
 
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
-    """Runs ``kedro ...`` in ``project`` as a user does; returns the finished process."""
+    """Runs ``kedro ...`` in ``project``."""
+    return lambda *arguments, timeout=300: run_kedro(project, *arguments, timeout=timeout)
 
-    def run(*arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "kedro", *arguments],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"},
-        )
 
-    return run
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny project in which the whole job has run, as experiment ``smoke``; only to be read."""
+    folder = tiny_project(tmp_path_factory.mktemp("finished"))
+    done = run_kedro(folder, "run", "--pipeline", "compress", "--env", "smoke")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "step_02" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def finished_copy(finished_project: Path, tmp_path: Path) -> Path:
+    """A copy of the finished project, to be written to."""
+    return shutil.copytree(finished_project, tmp_path / "project")

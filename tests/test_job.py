@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,57 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
-import pytest
-import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
-from tests.conftest import ROOT
+from tests.conftest import environment, run_kedro, tiny_project
 
-ALIGN = {"epochs": 1, "stop": 1, "warmup": 0.1}
-TINY = {
-    "runtime": {"threads": 1},
-    "synthetic": {
-        "classes": 3,
-        "training_videos": 10,
-        "validation_videos": 4,
-        "mean_frames": 160,
-    },
-    "compress": {"n_drops": 2, "first": ALIGN, "later": ALIGN},
-    "baseline": {"train": {"epochs": 2, "stop": 2, "warmup": 0.1}},
-    "evaluation": {"bootstrap": 50, "latency_repeats": 2},
-}
-COMMAND = [sys.executable, "-m", "kedro", "run", "--pipeline", "compress", "--env", "smoke"]
-
-
-def make_project(folder: Path) -> Path:
-    """A project folder whose smoke environment is made even smaller."""
-    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    (folder / "conf" / "local").mkdir()
-    (folder / "conf" / "smoke" / "parameters.yml").write_text(yaml.safe_dump(TINY))
-    (folder / "src").mkdir()
-    for name in ("pyproject.toml", ".telemetry"):
-        shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, env=environment,
-        timeout=600, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the whole job has run."""
-    folder = make_project(tmp_path_factory.mktemp("finished"))
-    done = run(folder)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "step_02" in done.stdout
-    return folder
+JOB = ["run", "--pipeline", "compress", "--env", "smoke"]
 
 
 def load(folder: Path, name: str):
@@ -75,9 +30,9 @@ def results(folder: Path) -> dict[str, pd.DataFrame]:
     return {name: load(folder, name) for name in ("result_table", "score_table", "class_table")}
 
 
-def test_models_get_physically_shorter_and_know_their_parents(finished: Path) -> None:
+def test_models_get_physically_shorter_and_know_their_parents(finished_project: Path) -> None:
     chain: list[Checkpoint] = [
-        load(finished, name)
+        load(finished_project, name)
         for name in ("baseline_checkpoint", "compress.step_01.checkpoint",
                      "compress.step_02.checkpoint")
     ]  # fmt: skip
@@ -88,11 +43,11 @@ def test_models_get_physically_shorter_and_know_their_parents(finished: Path) ->
         assert set(parent.kept_blocks) - set(child.kept_blocks) == {gone}
         assert not [name for name in child.weights if f"blocks.{gone}." in name]
         assert "generated" in child.lineage["provenance"]
-    assert load(finished, "final_checkpoint").kept_blocks == chain[-1].kept_blocks
+    assert load(finished_project, "final_checkpoint").kept_blocks == chain[-1].kept_blocks
 
 
-def test_the_result_table_has_every_model(finished: Path) -> None:
-    table = load(finished, "result_table")
+def test_the_result_table_has_every_model(finished_project: Path) -> None:
+    table = load(finished_project, "result_table")
     assert list(table["model"]) == [
         "uncompressed", "step_01", "step_02", "control_01", "control_02",
         "one_shot_01", "one_shot_02",
@@ -103,45 +58,45 @@ def test_the_result_table_has_every_model(finished: Path) -> None:
     assert steps["control_02"] == steps["uncompressed"]
 
 
-def test_the_report_is_there_and_self_contained(finished: Path) -> None:
-    page = load(finished, "html_report")
+def test_the_report_is_there_and_self_contained(finished_project: Path) -> None:
+    page = load(finished_project, "html_report")
     assert "step 2" in page
     assert "<script src=" not in page
 
 
-def test_a_finished_run_is_not_done_again(finished: Path) -> None:
+def test_a_finished_run_is_not_done_again(finished_project: Path) -> None:
     begin = time.monotonic()
-    again = run(finished, "--only-missing-outputs")
+    again = run_kedro(finished_project, *JOB, "--only-missing-outputs")
     assert again.returncode == 0
     assert "make_baseline" not in again.stdout.replace("report", "").split("Running node")[-1]
     assert time.monotonic() - begin < 60
-    versions = list((finished / "data/06_models/smoke/baseline_checkpoint").glob("????-*"))
+    versions = list((finished_project / "data/06_models/smoke/baseline_checkpoint").glob("????-*"))
     assert len(versions) == 1
 
 
-def test_other_parameters_are_not_mixed_in(finished: Path) -> None:
-    refused = run(finished, "--params", "compress.criterion=block_mse")
+def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
+    refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1
     assert "compress.criterion: train_map -> block_mse" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_a_killed_run_goes_on_to_the_same_results(finished: Path, tmp_path: Path) -> None:
-    folder = make_project(tmp_path / "killed")
+def test_a_killed_run_goes_on_to_the_same_results(finished_project: Path, tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "killed")
     moments = random.Random(0)
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for _ in range(3):
         process = subprocess.Popen(
-            [*COMMAND, "--only-missing-outputs"], cwd=folder, env=environment,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+            [sys.executable, "-m", "kedro", *JOB, "--only-missing-outputs"], cwd=folder,
+            env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )  # fmt: skip
         try:
             process.wait(timeout=moments.uniform(4, 20))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    done = run(folder, "--only-missing-outputs")
+    done = run_kedro(folder, *JOB, "--only-missing-outputs")
     assert done.returncode == 0, done.stderr[-3000:]
-    expected, found = results(finished), results(folder)
+    expected, found = results(finished_project), results(folder)
     for name, table in expected.items():
         pd.testing.assert_frame_equal(found[name], table, check_exact=True, obj=name)

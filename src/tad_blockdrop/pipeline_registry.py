@@ -57,7 +57,7 @@ def _shape_from_base() -> PipelineShape:
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines; ``compress`` does the whole job and is the default."""
-    from tad_blockdrop.pipelines import baseline, compress, data, evaluate, report
+    from tad_blockdrop.pipelines import baseline, compress, data, evaluate, preflight, report
     from tad_blockdrop.pipelines.export import pipeline as export
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
@@ -78,5 +78,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),
     }
-    checks = {"validate": data.create_validation_pipeline(shape.synthetic)}
+    checks = {
+        "validate": data.create_validation_pipeline(shape.synthetic),
+        "preflight": preflight.create_pipeline(shape.synthetic),
+    }
     return stages | checks | uses | {"compress": whole_job, "__default__": whole_job}

@@ -78,7 +78,7 @@ def test_short_videos_are_padded_windows(length, write_video):
 def test_a_file_cut_short_is_refused(write_video):
     path = write_video("cut.mkv", codec="mpeg4", length=100)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DecodeError, match="truncated|damaged"):
+    with pytest.raises(DecodeError, match=r"truncated|damaged"):
         list(stream_windows(open_stream(path, "cut", 1, None), SLIDING))
 
 

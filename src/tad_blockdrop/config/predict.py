@@ -8,7 +8,9 @@ from tad_blockdrop.config.base import Config
 class PredictConfig(Config):
     """Which videos to run, with what, and what to keep of the detections."""
 
-    videos: str | None = Field(None, description="a video, or a folder of them")
+    videos: str | None = Field(
+        None, coerce_numbers_to_str=True, description="a video, or a folder of them"
+    )
     checkpoint: str | None = Field(
         None, description="folder of a checkpoint; none: final_checkpoint of the experiment"
     )

@@ -153,12 +153,12 @@ def _growth(job: dict[str, Any]) -> int:
     _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1)
     config = DetectorConfig.model_validate(job["config"])
     window = WindowConfig.model_validate(job["window"])
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     _run_once(Detector(config, job["n_classes"], window, job["kept_blocks"]), job["batch"])
-    return max(0, _resident("VmHWM") - before)
+    return max(0, resident("VmHWM") - before)
 
 
-def _resident(field: str) -> int:
+def resident(field: str) -> int:
     """Bytes of memory this process holds (VmRSS) or has held at most (VmHWM).
 
     Where only the latter is known (macOS), that is given for both.

@@ -54,7 +54,8 @@ _PAGE = """<!doctype html>
 <td></td>
 {% for title in ("average mAP, %", "to uncompressed", "to control", "blocks", "dropped", "GMACs",
  "latency, ms") %}
-<th scope="colgroup" colspan="{{ 3 if loop.first else 2 }}" class="group"><span>{{ title }}</span></th>
+<th scope="colgroup" colspan="{{ 3 if loop.first else 2 }}" class="group">
+<span>{{ title }}</span></th>
 {% endfor %}
 </tr>
 <tr>
@@ -84,9 +85,9 @@ _PAGE = """<!doctype html>
 {% endfor %}
 </table>
 </div>
-<p class="note">Change: {{ names[1] }} minus {{ names[0] }}, without an interval. It means most where
-both used the same test videos. The other differences are within each experiment; its report has
-their intervals.</p>
+<p class="note">Change: {{ names[1] }} minus {{ names[0] }}, without an interval; it means most
+where both used the same test videos. The other differences are within each experiment, whose
+report has their intervals.</p>
 </section>
 
 <section>
@@ -187,8 +188,8 @@ def _blank_missing(row: dict[Any, Any]) -> dict[str, Any]:
     return {str(key): None if pd.isna(value) else value for key, value in row.items()}
 
 
-def _whole(value: int | None) -> str:
-    return BLANK if value is None else str(value)
+def _whole(value: float | None) -> str:
+    return BLANK if value is None else str(int(value))
 
 
 def _two_digits(value: float | None) -> str:

@@ -86,7 +86,7 @@ def frames_at(
     position = count = 0
     with open_video(path) as (container, stream):
         for frame in container.decode(stream):
-            if stamps is not None:
+            if stamps is not None and frame.pts is not None:
                 count = int(np.searchsorted(stamps, frame.pts))
             if count > indices[position]:
                 break

@@ -44,7 +44,8 @@ def create_pipeline(first: str, second: str) -> Pipeline:
             Node(
                 nodes.write_comparison,
                 inputs=[
-                    f"{pair}/comparison_table", f"{pair}/parameter_differences", f"{pair}/comparison_plot",
+                    f"{pair}/comparison_table", f"{pair}/parameter_differences",
+                    f"{pair}/comparison_plot",
                     f"{first}/training_plot", f"{second}/training_plot", "compared",
                 ],
                 outputs=f"{pair}/comparison_page",

@@ -115,12 +115,14 @@ def _sum_up(videos: pd.DataFrame) -> None:
         )
 
 
-def write_results(predictions: pd.DataFrame, predicted_videos: pd.DataFrame) -> dict[str, Any]:
-    """The detections as ActivityNet's JSON."""
+def write_results(
+    predictions: pd.DataFrame, predicted_videos: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The detections for other programs: a table to be saved as CSV, and ActivityNet's JSON."""
     from tad_blockdrop.prediction.tables import activitynet_results
 
     read = predicted_videos[predicted_videos["problem"].isna()]
-    return activitynet_results(predictions, read["video_id"])
+    return predictions.round(4), activitynet_results(predictions, read["video_id"])
 
 
 def plot_timelines(

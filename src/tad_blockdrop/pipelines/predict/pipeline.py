@@ -28,7 +28,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         Node(
             nodes.write_results,
             inputs=results,
-            outputs="predictions_activitynet",
+            outputs=["predictions_csv", "predictions_json"],
             name="write_results",
         ),
         Node(
