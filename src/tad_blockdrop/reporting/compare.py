@@ -90,7 +90,8 @@ def compare_plot(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
                 line_dash=DASHES[family],
                 marker={"size": 9, "symbol": "circle" if side == "first" else "diamond"},
                 text=[
-                    f"<b>{escaped(name)}, {row['model']}</b>, {row[f'n_blocks_{side}']} blocks: "
+                    f"<b>{escaped(name)}, {row['model']}</b>, "
+                    f"{int(row[f'n_blocks_{side}'])} blocks: "
                     f"{number(row[f'average_{side}'])} %<br>"
                     f"{signed(row[f'delta_{side}'])} points to its uncompressed model"
                     for row in rows.to_dict("records")

@@ -174,7 +174,7 @@ def summary(table: pd.DataFrame, differences: pd.DataFrame, names: tuple[str, st
         last = steps.dropna(subset=[f"average_{side}"]).tail(1)
         for row in last.to_dict("records"):
             parts.append(
-                f"{name} ends with {row[f'n_blocks_{side}']} blocks at "
+                f"{name} ends with {int(row[f'n_blocks_{side}'])} blocks at "
                 f"{number(row[f'average_{side}'])}{PERCENT} average mAP, "
                 f"{signed(row[f'delta_{side}'])} points to its uncompressed model "
                 f"({row[f'videos_{side}']})."
