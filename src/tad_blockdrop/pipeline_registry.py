@@ -17,6 +17,7 @@ class PipelineShape:
     n_drops: int
     control: bool
     synthetic: bool
+    compared: tuple[str, str]
     predict_folder: bool
     export_folder: bool
 
@@ -27,6 +28,7 @@ class PipelineShape:
             n_drops=parameters.compress.n_drops,
             control=parameters.report.control,
             synthetic=parameters.data.source == "synthetic",
+            compared=(parameters.compare.first or "first", parameters.compare.second or "second"),
             predict_folder=parameters.predict.checkpoint is not None,
             export_folder=parameters.export.checkpoint is not None,
         )
@@ -57,7 +59,15 @@ def _shape_from_base() -> PipelineShape:
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines; ``compress`` does the whole job and is the default."""
-    from tad_blockdrop.pipelines import baseline, compress, data, evaluate, preflight, report
+    from tad_blockdrop.pipelines import (
+        baseline,
+        compare,
+        compress,
+        data,
+        evaluate,
+        preflight,
+        report,
+    )
     from tad_blockdrop.pipelines.export import pipeline as export
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
@@ -73,6 +83,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
     uses = {
+        "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder),
         "export": export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),

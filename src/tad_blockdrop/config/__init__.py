@@ -4,6 +4,7 @@ Nothing here imports torch, so that the command line starts fast. ``Parameters``
 tree; every class refuses unknown keys and bad values with advice.
 """
 
+from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
 from tad_blockdrop.config.data import (
     AugmentConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "AugmentConfig",
     "BackboneConfig",
     "BaselineConfig",
+    "CompareConfig",
     "CompressConfig",
     "DataConfig",
     "DetectorConfig",

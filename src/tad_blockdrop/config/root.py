@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import CompressConfig
 from tad_blockdrop.config.data import DataConfig, SyntheticConfig
 from tad_blockdrop.config.detector import DetectorConfig
@@ -27,6 +28,7 @@ class Parameters(Config):
     evaluation: EvaluationConfig
     report: ReportConfig
     import_weights: ImportWeightsConfig
+    compare: CompareConfig
     predict: PredictConfig
     export: ExportConfig
 

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from tad_blockdrop.video.container import DecodeError, Pixels, open_video, upright
+from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
 from tad_blockdrop.video.probe import packets_are_frames, read_packets, seek
 from tad_blockdrop.video.sampling import Indices
 
@@ -39,7 +39,8 @@ def read_frames(path: str | Path, indices: npt.ArrayLike) -> Pixels:
     frames = _read_decord(Path(path), unique) if is_proxy else None
     if frames is None:
         frames = _read_pyav(Path(path), unique)
-    return frames[positions]
+    # The usual window asks in order: no need for another copy of all its pixels.
+    return frames if np.array_equal(unique, wanted) else frames[positions]
 
 
 def _read_decord(path: Path, indices: Indices) -> Pixels | None:
@@ -60,19 +61,23 @@ def _read_decord(path: Path, indices: Indices) -> Pixels | None:
 def _read_pyav(path: Path, indices: Indices) -> Pixels:
     """Frames at ``indices`` (rising) by seeking, or from the start where seeking is not exact."""
     with open_video(path) as (container, stream):
-        pixels = _pixels(_seek_frames(path, container, stream, indices))
+        pixels = _pixels(_seek_frames(path, container, stream, indices), len(indices))
     if len(pixels) < len(indices):
-        pixels = _pixels(frames_at(path, indices))
-    return np.stack(pixels)
-
-
-def _pixels(frames: Iterator[VideoFrame]) -> list[Pixels]:
-    """Upright frames; a file may change its size on the way, they do not."""
-    pixels: list[Pixels] = []
-    for frame in frames:
-        size = pixels[0].shape[:2] if pixels else None
-        pixels.append(upright(frame, size))
+        pixels = _pixels(frames_at(path, indices), len(indices))
     return pixels
+
+
+def _pixels(frames: Iterator[VideoFrame], count: int) -> Pixels:
+    """Up to ``count`` frames, upright, in one array; a file may change its size, they do not."""
+    pixels = np.empty((0, 0, 0, 3), np.uint8)
+    done = 0
+    for frame in frames:
+        if done == 0:
+            pixels = np.empty((count, *display_size(frame), 3), np.uint8)
+        height, width = pixels.shape[1:3]
+        pixels[done] = upright(frame, (height, width))
+        done += 1
+    return pixels[:done]
 
 
 def frames_at(
