@@ -1,5 +1,6 @@
 """Small datasets as users have them: video files, and annotations in the usual layouts."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,19 @@ import numpy as np
 FPS = 10
 
 
-def write_video(path: Path, seconds: float = 2.0, fps: int = FPS) -> Path:
-    """A grey H.264 video of 32 x 24 pixels."""
+def write_video(
+    path: Path,
+    seconds: float = 2.0,
+    fps: int | Fraction = FPS,
+    size: tuple[int, int] = (32, 24),
+) -> Path:
+    """A grey H.264 video of ``size`` (width, height) that gets brighter from frame to frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         for number in range(round(seconds * fps)):
-            pixels = np.full((24, 32, 3), 8 * number % 256, dtype=np.uint8)
+            pixels = np.full((*size[::-1], 3), 8 * number % 256, dtype=np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     return path

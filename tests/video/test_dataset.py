@@ -99,6 +99,10 @@ def test_a_class_agnostic_detector_says_action() -> None:
     assert found.classes == ("action",)
     assert set(found.instances["label"]) == {"action"}
     assert found.instances["category"].tolist() == ["run", "jump", "jump"]
+    rare = build_dataset(
+        two(), facts("a", "b"), config(class_agnostic=True), ["run", "jump", "fly"]
+    )
+    assert rare.problems == []
 
 
 def test_unusable_videos_are_listed_but_not_used() -> None:

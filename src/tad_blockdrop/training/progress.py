@@ -49,6 +49,7 @@ class TrainingProgress:
         """Epoch ``number`` (1-based) is done; ``row`` is its line of the history."""
         self._metric = row.get("metric")
         if self._bar is not None:
+            self._bar.refresh()
             return
         spent = time.monotonic() - self._start
         left = spent / (number - self._done) * (self._epochs - number)

@@ -106,7 +106,8 @@ def build_dataset(
     held = held_out(videos[videos["split"] == "train"], after, data.holdout)
     videos = videos.assign(split=videos["split"].mask(videos["video_id"].isin(held), "holdout"))
     problems += stated_problems(listed, facts)
-    problems += ground_truth_problems(videos, before, after, categories)
+    learned = () if data.class_agnostic else categories
+    problems += ground_truth_problems(videos, before, after, learned)
     instances = after.rename(columns={"label": "category"}).assign(
         label=AGNOSTIC if data.class_agnostic else after["label"]
     )

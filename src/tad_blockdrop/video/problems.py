@@ -189,7 +189,8 @@ def ground_truth_problems(
 ) -> list[Problem]:
     """Splits, videos and classes that have no ground truth left.
 
-    ``videos``: video_id, split; ``before`` and ``after``: instances as annotated and as usable.
+    ``videos``: video_id, split; ``before`` and ``after``: instances as annotated and as usable;
+    ``classes``: those that the detector is to learn.
     """
     splits = videos.set_index("video_id")["split"]
     shown = set(after["video_id"])

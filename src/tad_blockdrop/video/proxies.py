@@ -113,7 +113,8 @@ def _encode(
         "crf": str(config.crf),
         "preset": "veryfast",
         "bf": "0",
-        "x264-params": f"keyint={config.gop}:min-keyint={config.gop}:scenecut=0:threads=1",
+        "x264-params": f"keyint={config.gop}:min-keyint={config.gop}:scenecut=0:threads=1:"
+        "cpu-independent=1",
     }
     first = next(frames)
     size = proxy_size(display_size(first), config.short_side)

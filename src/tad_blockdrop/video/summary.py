@@ -122,10 +122,13 @@ def warnings(
     uncovered = share < 0.5
     if uncovered.any():
         lost = steps[uncovered]
+        more = "raise data.window.grid"
+        if window.kind == "sliding":
+            more = "sample more often (data.every, data.fps)"
         found.append(
             f"{uncovered.sum()} of {total} instances (of {lost.min():.2g} to {lost.max():.2g} "
             "grid steps) are not learned by any level at most positions: change "
-            "detector.head.ranges, or for short ones sample more often (data.every, data.fps)"
+            f"detector.head.ranges, or for short ones {more}"
         )
     learned = set(videos.loc[videos["split"] == "train", "video_id"])
     seconds = instances["end"] - instances["start"]

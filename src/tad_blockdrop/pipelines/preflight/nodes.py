@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
 from pathlib import Path
@@ -24,7 +23,6 @@ def run_preflight(
 
     ``videos`` are the checked ones, whose paths are those of the sources.
     """
-    from tad_blockdrop.evaluation.classifier import read_classifier
     from tad_blockdrop.training import preflight
     from tad_blockdrop.training.forecast import count_work
     from tad_blockdrop.video.dataset import source_frames
@@ -36,14 +34,7 @@ def run_preflight(
     )
     if settings.evaluation.postprocess.classifier is not None:
         path = Path(settings.evaluation.postprocess.classifier)
-        if not path.is_file():
-            raise preflight.PreflightError(
-                f"evaluation.postprocess.classifier: there is no file {path}; put it there, or "
-                "set it to null to evaluate without names of actions"
-            )
-        read_classifier(
-            json.loads(path.read_text(encoding="utf-8")), [video.video_id for video in test]
-        )
+        preflight.check_classifier(path, [video.video_id for video in test])
     model = preflight.given_model(settings, len(classes))
     chosen = preflight.choose_record(train, settings.data).video_id
     mine = videos[videos["video_id"] == chosen]
