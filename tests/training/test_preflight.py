@@ -117,7 +117,7 @@ def test_the_classifier_s_file_is_checked(tmp_path: Path) -> None:
     with pytest.raises(PreflightError, match="there is no file"):
         check_classifier(path, ["a"])
     path.write_text("{")
-    with pytest.raises(PreflightError, match="scores.json"):
+    with pytest.raises(PreflightError, match=r"scores\.json: "):
         check_classifier(path, ["a"])
     path.write_text('{"class": ["x"], "results": {"a": [1.0]}}')
     check_classifier(path, ["a"])

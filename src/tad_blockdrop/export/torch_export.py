@@ -46,6 +46,7 @@ def trace(detector: Detector) -> ExportedProgram:
         dynamic_shapes={"frames": {0: batch}, "mask": {0: batch}},
         strict=True,  # follows len(tensor), which non-strict tracing fixes to a number
     )
+    program.example_inputs = None  # they would be saved with it, larger than a small model
     for node in program.graph.nodes:  # paths of this machine have no place in a shipped file
         node.meta.pop("stack_trace", None)
     return program

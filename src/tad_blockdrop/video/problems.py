@@ -221,7 +221,7 @@ def ground_truth_problems(
             "", ANNOTATIONS, str(name), "class without training actions",
             f"no training video shows '{name}'", "it cannot be learned; its precision will be 0",
         )
-        for name in classes
+        for name in (classes if learned else ())
         if name not in learned
     ]  # fmt: skip
     return problems

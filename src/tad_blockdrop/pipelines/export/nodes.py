@@ -82,8 +82,12 @@ def time_exports(
     uncompressed: Checkpoint,
     export: ExportConfig,
     runtime: RuntimeConfig,
-) -> dict[str, Any]:
-    """Milliseconds of a window in ONNX Runtime, both models in turns in this process."""
+) -> pd.DataFrame:
+    """Milliseconds of a window in ONNX Runtime, both models in turns in this process.
+
+    Columns model, blocks, median, low, high (ms, with the quartiles), ratio (to the uncompressed
+    model's median).
+    """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.export.check import time_exports as measure
     from tad_blockdrop.export.onnx import ExportError, open_session
@@ -99,19 +103,16 @@ def time_exports(
         "exported": open_session(exported.onnx, runtime.threads),
     }
     table = measure(sessions, from_checkpoint(checkpoint), export.latency_repeats)
-    times = (1000 * table.set_index("model")).round(3)
-    before, after = times["median"]["uncompressed"], times["median"]["exported"]
-    blocks = {
-        "uncompressed": len(uncompressed.kept_blocks), "exported": len(checkpoint.kept_blocks)
-    }  # fmt: skip
-    logger.info(
-        "ONNX Runtime, one window: %.1f ms with %d blocks, %.1f ms with %d (%+.0f %%)",
-        before, blocks["uncompressed"], after, blocks["exported"], 100 * (after / before - 1),
-    )  # fmt: skip
-    return {
-        "threads": runtime.threads,
-        "repeats": export.latency_repeats,
-        "blocks": blocks,
-        "milliseconds": times.to_dict("index"),
-        "ratio": round(float(after / before), 4),
-    }
+    numbers = ["median", "low", "high"]
+    table[numbers] = (1000 * table[numbers]).round(3)
+    kept = {"uncompressed": uncompressed.kept_blocks, "exported": checkpoint.kept_blocks}
+    table["blocks"] = [len(kept[name]) for name in table["model"]]
+    before = table.set_index("model")["median"]["uncompressed"]
+    table["ratio"] = (table["median"] / before).round(4)
+    for row in table.itertuples():
+        logger.info(
+            "ONNX Runtime, one window, %s (%d blocks): %.1f ms, half of them %.1f to %.1f; "
+            "%.2f of the uncompressed model",
+            row.model, row.blocks, row.median, row.low, row.high, row.ratio,
+        )  # fmt: skip
+    return table[["model", "blocks", *numbers, "ratio"]]
