@@ -28,7 +28,6 @@ _PAGE = """<!doctype html>
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); }
 .pair { gap: 1.5rem; }
 .pair > * { min-width: 0; }
-.settings thead th { color: var(--ink); }
 </style>
 </head>
 <body>
@@ -99,15 +98,19 @@ report has their intervals.</p>
 <section>
 <h2>What differs in their parameters</h2>
 {% if differences %}
-<table class="settings">
+<div class="wide" tabindex="0" role="region" aria-label="Parameters that differ">
+<table class="numbers narrow">
 <thead><tr><th scope="col">parameter</th>
-<th scope="col">{{ names[0] }}</th><th scope="col">{{ names[1] }}</th></tr></thead>
+<th scope="col" class="left">{{ names[0] }}</th>
+<th scope="col" class="left">{{ names[1] }}</th></tr></thead>
 <tbody>
 {% for row in differences %}
-<tr><th scope="row">{{ row.parameter }}</th><td>{{ row.first }}</td><td>{{ row.second }}</td></tr>
+<tr><th scope="row">{{ row.parameter }}</th>
+<td class="left">{{ row.first }}</td><td class="left">{{ row.second }}</td></tr>
 {% endfor %}
 </tbody>
 </table>
+</div>
 {% else %}
 <p>Nothing that results depend on.</p>
 {% endif %}
@@ -117,7 +120,10 @@ report has their intervals.</p>
 <h2>Training</h2>
 <div class="pair">
 {% for name, training in trainings %}
-{{ plot(training, name) }}
+<div>
+<p><b>{{ name }}</b></p>
+{{ plot(training, "Loss terms and held-out accuracy by epoch. Controls are dashed.") }}
+</div>
 {% endfor %}
 </div>
 </section>
