@@ -48,13 +48,7 @@ $(VENV)/.installed: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e .
 	@touch $@
 
-$(VENV)/.installed-ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
-	$(BIN)/python benchmarks/ablation.py
-
-soak: $(VENV)/.installed      ## kill the smoke job ten times, resume, compare the results
-	$(BIN)/python benchmarks/soak.py
-
-viz: $(VENV)/.created pyproject.toml
+$(VENV)/.installed-viz: $(VENV)/.created pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[viz]"
 	@touch $@ $(VENV)/.installed
 
