@@ -11,13 +11,13 @@ from kedro.io import DatasetError, Version
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.config.predict import ExportConfig
+from tad_blockdrop.datasets.export import ExportDataset
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
 from tad_blockdrop.pipelines.export import create_pipeline
-from tad_blockdrop.pipelines.export.dataset import ExportDataset
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
 from tad_blockdrop.video.loading import Batch
 from tad_blockdrop.video.windows import VideoRecord, grid_mask

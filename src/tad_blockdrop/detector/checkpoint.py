@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.errors import BlockDropError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,7 @@ WEIGHTS_FILE = "weights.safetensors"
 CONFIG_FILE = "config.json"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(BlockDropError, ValueError):
     """A checkpoint cannot be read: missing, damaged, or of another format."""
 
 

@@ -1,0 +1,31 @@
+"""What catalog entries that are folders of files have in common."""
+
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, TypeVar
+
+from kedro.io import AbstractVersionedDataset, Version
+
+T = TypeVar("T")
+
+
+class VersionedFolder(AbstractVersionedDataset[T, T]):
+    """``<filepath>/<version>/<name>/``, a folder that exists if its ``MARKER`` file is there."""
+
+    MARKER: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        """Kedro fills ``version`` in for entries with ``versioned: true``."""
+        super().__init__(PurePosixPath(filepath), version)
+        self.metadata = metadata
+
+    def _exists(self) -> bool:
+        return (Path(self._get_load_path()) / self.MARKER).is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "version": self._version}
