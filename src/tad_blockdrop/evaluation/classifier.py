@@ -9,6 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tad_blockdrop.errors import BlockDropError
+
+
+class ClassifierError(BlockDropError, ValueError):
+    """The external classifier's file cannot be used."""
+
 
 @dataclass(frozen=True, eq=False)
 class VideoClasses:
@@ -22,20 +28,20 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     """Scores of ``video_ids``, in their order, from a classifier's JSON.
 
     The layout is ``{"class": [name, …], "results": {video_id: [score, …]}}``, as published for
-    ActivityNet; ``classes`` is accepted for ``class``. Raises ValueError for another layout, a
+    ActivityNet; ``classes`` is accepted for ``class``. Raises ClassifierError for another layout, a
     video without scores, or scores that are not one non-negative number per class.
     """
     names = raw.get("class", raw.get("classes"))
     results = raw.get("results")
     if not isinstance(names, list) or not isinstance(results, dict):
-        raise ValueError(
+        raise ClassifierError(
             "the video classifier's file (evaluation.postprocess.classifier) must be "
             '{"class": [name, …], "results": {video_id: [score, …]}}; its top-level keys are '
             f"{', '.join(map(str, raw)) or 'none'}"
         )
     missing = [video for video in video_ids if video not in results]
     if missing:
-        raise ValueError(
+        raise ClassifierError(
             f"the video classifier's file (evaluation.postprocess.classifier) has no scores for "
             f"{len(missing)} of {len(video_ids)} videos, the first is '{missing[0]}'; add them, "
             "or leave these videos out of the evaluation"
@@ -45,9 +51,9 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
         try:
             row[:] = np.asarray(results[video], np.float64).reshape(len(names))
         except (TypeError, ValueError) as error:
-            raise ValueError(_bad_scores(video, len(names))) from error
+            raise ClassifierError(_bad_scores(video, len(names))) from error
         if not (np.isfinite(row) & (row >= 0)).all():
-            raise ValueError(_bad_scores(video, len(names)))
+            raise ClassifierError(_bad_scores(video, len(names)))
     return VideoClasses(tuple(map(str, names)), rows)
 
 

@@ -55,6 +55,7 @@ def build_results(
     from tad_blockdrop.evaluation.validation import truth_of
     from tad_blockdrop.reporting.tables import ModelResult, build_result_table
     from tad_blockdrop.reporting.tables import model_name as name_of
+    from tad_blockdrop.video.summary import coverage
 
     test = sorted(videos.loc[videos["split"] == "test", "video_id"])
     truth = truth_of(instances, evaluation)
@@ -90,7 +91,7 @@ def build_results(
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
                 paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
-                videos=f"{len(test)} of {dataset_summary['listed']['test']} videos",
+                videos=coverage(dataset_summary),
                 dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
                 delta_interval=interval(str(name), "uncompressed"),
                 delta_control_interval=(
