@@ -68,6 +68,8 @@ def score_blocks(
         return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank"]), 0.0
     begin = time.perf_counter()
     set_threads(runtime.threads)
+    if step == compress.n_drops:  # no further drop to look ahead to
+        compress = compress.model_copy(update={"look_ahead": 1})
     training = records(videos, instances, classes, "train")[: compress.score_videos]
     loader = make_loader(
         TestWindows(training, data, data.window.overlap), evaluation.batch, runtime.workers
