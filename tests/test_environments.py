@@ -117,7 +117,6 @@ SAME = {
     "data.window.crop": 160,
     "data.window.short_side": 160,
     "data.window.overlap": 0.5,
-    "data.window.loss_overlap": 0.25,
     "data.window.min_inside": 0.75,
     "data.window.short_video_crop": (0.9, 1.0),
     "data.window.per_video": 1,

@@ -138,6 +138,6 @@ def test_the_benchmark_is_planned(tmp_path: Path) -> None:
     from tad_blockdrop.config import SyntheticConfig
 
     size = SyntheticConfig(classes=2, training_videos=2, validation_videos=1, mean_frames=32)
-    tasks, raw = nodes.generate_benchmark(size, RUNTIME)
+    tasks, raw = nodes.generate_benchmark(size)
     assert set(tasks.tasks) == set(raw["database"])
     assert all(isinstance(task.write, partial) for task in tasks.tasks.values())

@@ -52,7 +52,6 @@ class WindowConfig(Config):
     crop: int = Field(160, ge=16, description="side of the square input, pixels")
     short_side: int = Field(160, ge=16, description="test-time short side before the centre crop")
     overlap: Share = Field(0.5, ge=0, lt=1, description="of test windows")
-    loss_overlap: Share = Field(0.25, ge=0, lt=1, description="of windows for validation loss")
     min_inside: Share = Field(0.75, gt=0, le=1, description="share of an action a window must hold")
     short_video_crop: tuple[Share, Share] = (0.9, 1.0)
     min_instance_share: Share = Field(

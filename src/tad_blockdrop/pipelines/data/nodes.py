@@ -22,7 +22,7 @@ class DataFileError(BlockDropError):
 
 
 def generate_benchmark(
-    synthetic: SyntheticConfig, runtime: RuntimeConfig
+    synthetic: SyntheticConfig,
 ) -> tuple[VideoTasks, dict[str, Any]]:
     """Plan the embedded benchmark: videos to write, and their annotations."""
     from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video

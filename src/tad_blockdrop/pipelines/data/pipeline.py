@@ -28,7 +28,7 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
     """The first half: every problem and a summary, before any real work."""
     generate = Node(
         nodes.generate_benchmark,
-        inputs=["params:synthetic", "params:runtime"],
+        inputs="params:synthetic",
         outputs=["raw_videos", "raw_annotations"],
         name="generate_benchmark",
     )
