@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -65,13 +64,17 @@ def test_the_report_is_there_and_self_contained(finished_project: Path) -> None:
 
 
 def test_a_finished_run_is_not_done_again(finished_project: Path) -> None:
-    begin = time.monotonic()
+    models = finished_project / "data/06_models/smoke"
+
+    def versions() -> list[Path]:
+        return sorted(models.glob("**/????-??-??T*Z"))
+
+    before = versions()
+    assert len(before) >= 5
     again = run_kedro(finished_project, *JOB, "--only-missing-outputs")
     assert again.returncode == 0
-    assert "make_baseline" not in again.stdout.replace("report", "").split("Running node")[-1]
-    assert time.monotonic() - begin < 60
-    versions = list((finished_project / "data/06_models/smoke/baseline_checkpoint").glob("????-*"))
-    assert len(versions) == 1
+    assert "step_02" in again.stdout, "the results are shown again"
+    assert versions() == before
 
 
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
