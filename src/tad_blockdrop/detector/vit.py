@@ -52,8 +52,8 @@ class PatchEmbedding(nn.Module):
     """Cuts clips into tubelets and projects each to ``width`` channels.
 
     The weights are those of a Conv3d whose kernel equals its stride. On pixels in channels-last
-    memory that convolution is a matrix product, which is computed as such: it is faster, and
-    the cutting moves bytes instead of floats.
+    memory that convolution is a matrix product, which is computed as such; the cutting then moves
+    whole rows of a patch. Dividing by the standard deviation is left to the weights.
     """
 
     pixel_mean: Tensor
@@ -65,21 +65,21 @@ class PatchEmbedding(nn.Module):
         kernel = (config.tubelet, config.patch, config.patch)
         self.projection = nn.Conv3d(3, config.width, kernel, stride=kernel)
         for name, values in (("pixel_mean", PIXEL_MEAN), ("pixel_std", PIXEL_STD)):
-            self.register_buffer(name, torch.tensor(values).view(3, 1, 1, 1), persistent=False)
+            self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def forward(self, clips: Tensor) -> Tensor:
         """(n, clip_frames, H, W, 3) pixels 0..255 -> tokens (n, n_tokens, width)."""
         t, p = self.config.tubelet, self.config.patch
         n, frames, height, width, _ = clips.shape
-        tubelets = clips.view(n, frames // t, t, height // p, p, width // p, p, 3)
-        tubelets = tubelets.permute(0, 1, 3, 5, 7, 2, 4, 6).contiguous()
-        pixels = (tubelets.float() - self.pixel_mean) / self.pixel_std
+        rows = clips.reshape(n, frames, height, width * 3).float()
         if self.config.remove_clip_mean:
-            pixels = pixels - pixels.mean(dim=(1, 5), keepdim=True)
-        weight = self.projection.weight.flatten(1)
-        return functional.linear(
-            pixels.reshape(n, -1, weight.shape[1]), weight, self.projection.bias
-        )
+            rows = rows - rows.mean(dim=1, keepdim=True)
+        else:
+            rows = rows - self.pixel_mean.repeat(width)
+        tubelets = rows.view(n, frames // t, t, height // p, p, width // p, p * 3)
+        tubelets = tubelets.permute(0, 1, 3, 5, 2, 4, 6).reshape(n, -1, t * p * p * 3)
+        weight = self.projection.weight.permute(0, 2, 3, 4, 1) / self.pixel_std
+        return functional.linear(tubelets, weight.flatten(1), self.projection.bias)
 
 
 class VisionTransformer(nn.Module):
