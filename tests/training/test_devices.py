@@ -1,6 +1,8 @@
 """Device choice, seeds."""
 
+import platform
 import random
+import resource
 
 import numpy as np
 import pytest
@@ -64,3 +66,18 @@ def test_threads() -> None:
     assert torch.get_num_threads() == before
     set_threads(2)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_freed_memory_serves_the_next_step() -> None:
+    set_threads(None)
+    faults = [_page_faults() for _ in range(5)]
+    assert faults[-1] < 2**24 // resource.getpagesize()  # not even one tensor is mapped anew
+
+
+def _page_faults() -> int:
+    """How many pages the kernel has to give for ten tensors of 2^24 bytes, held together."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [torch.ones(2**22) for _ in range(10)]
+    del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
