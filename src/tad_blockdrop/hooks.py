@@ -1,4 +1,4 @@
-"""Kedro hooks: one run at a time per experiment, no mixed parameters, readable errors."""
+"""Kedro hooks: one run at a time per experiment, no mixed parameters, readable errors, pages named."""
 
 from __future__ import annotations
 
@@ -119,3 +119,24 @@ class ReadableErrorHooks:
             cause = cause.__cause__
         if isinstance(error, DatasetError):
             raise ClickException(str(error)) from error
+
+
+class PageHooks:
+    """Says where the pages are that a run has written for people."""
+
+    def __init__(self) -> None:
+        self._catalog: Any = None
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any) -> None:
+        """Remember the catalog, to know an entry's file."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Name the file of a page, which its version makes hard to guess."""
+        from tad_blockdrop.datasets.tables import TextFile
+
+        entry = self._catalog.get(dataset_name)
+        if isinstance(entry, TextFile):
+            logger.info("to be opened in a browser: %s", entry.written)

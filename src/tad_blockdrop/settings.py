@@ -3,14 +3,14 @@
 import warnings
 
 from tad_blockdrop.context import BlockDropContext
-from tad_blockdrop.hooks import ExperimentHooks, ReadableErrorHooks
+from tad_blockdrop.hooks import ExperimentHooks, PageHooks, ReadableErrorHooks
 
 # Kedro 1.7 calls a name that omegaconf 2.4 deprecates, several times a run.
 warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\) is deprecated")
 
 CONTEXT_CLASS = BlockDropContext
 
-HOOKS = (ExperimentHooks(), ReadableErrorHooks())
+HOOKS = (ExperimentHooks(), PageHooks(), ReadableErrorHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

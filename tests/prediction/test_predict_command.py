@@ -37,7 +37,9 @@ def test_any_path_works_through_a_configuration_file(
     assert set(table["video_id"]) == set(results) == {"0001"}
     assert len(results["0001"]) == len(table) > 0
     assert (output / "drawn_videos" / "0001.mp4").stat().st_size > 1000
-    page = only(project / "data/08_reporting/mine", "predictions.html/*/*.html").read_text()
+    page_file = only(project / "data/08_reporting/mine", "predictions.html/*/*.html")
+    assert str(page_file) in done.stdout.replace("\n", "").replace(" ", "")
+    page = page_file.read_text()
     assert "Timeline of 0001" in page
     assert "0002" in page
 

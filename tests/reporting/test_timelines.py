@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tad_blockdrop.reporting.style import PALETTE
 from tad_blockdrop.reporting.timelines import timelines
 
 VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [10.0, 20.0]})
@@ -115,3 +116,14 @@ def test_an_unknown_video():
 def test_no_videos_and_no_detections():
     assert bars(timelines({"true": TRUE}, VIDEOS, [])) == []
     assert bars(timelines({"found": FOUND.head(0)}, VIDEOS, ["a"])) == []
+
+
+def test_figures_of_the_same_classes_have_the_same_colours():
+    classes = ("swim", "run", "jump")
+
+    def colours(video):
+        figure = timelines({"true": TRUE}, VIDEOS, [video], classes)
+        return {trace.name: trace.marker.color for trace in figure.data if trace.name}
+
+    assert colours("a") == {"jump": PALETTE[2]}
+    assert colours("b") == {"run": PALETTE[1]}

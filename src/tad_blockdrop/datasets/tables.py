@@ -19,6 +19,7 @@ from tad_blockdrop.files import whole
 class WholeFile:
     """Mixin before a kedro-datasets class whose ``save`` writes to ``_get_save_path()``."""
 
+    written: Path | None = None  # the file of the last save
     _writing_to: Path | None = None
 
     def _get_save_path(self) -> PurePosixPath:
@@ -29,13 +30,15 @@ class WholeFile:
 
     def save(self, data: Any) -> None:
         """Save through the original class, to a temporary sibling first."""
-        with whole(Path(self._get_save_path())) as temporary:
+        path = Path(self._get_save_path())
+        with whole(path) as temporary:
             self._writing_to = temporary
             try:
                 # Kedro wraps every save; the outer wrapper (ours) is the one that must act.
                 inspect.unwrap(super().save.__func__)(self, data)  # type: ignore[misc]
             finally:
                 self._writing_to = None
+        self.written = path
 
 
 class ParquetTable(WholeFile, ParquetDataset):

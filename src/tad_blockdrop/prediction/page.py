@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -32,12 +33,15 @@ _PAGE = """<!doctype html>
 <h1>{{ title }}</h1>
 {% for video in shown %}
 <section>
+<h2>{{ video.video_id }}</h2>
 <p class="note">{{ video.duration | number }} s, {{ video.found }}
 {{ "detection" if video.found == 1 else "detections" }}, {{ video.speed | number }} × real time
 {%- if not video.found and video.strongest > 0 %}; the strongest, score
 {{ video.strongest | number(3) }}, is below the threshold: see predict.min_score{% endif %}</p>
+{% if video.found %}
 <figure><div class="plot" role="img" aria-label="Timeline of {{ video.video_id }}">
 <script type="application/json">{{ video.figure | tojson }}</script></div></figure>
+{% endif %}
 </section>
 {% endfor %}
 {% if skipped %}
@@ -60,12 +64,15 @@ _PAGE = """<!doctype html>
 """
 
 
-def timeline_page(detections: pd.DataFrame, videos: pd.DataFrame, subtitle: str) -> str:
+def timeline_page(
+    detections: pd.DataFrame, videos: pd.DataFrame, classes: Sequence[str], subtitle: str
+) -> str:
     """The page as text: a timeline of each video, then what was skipped and why.
 
     ``detections``: video_id, start, end (s), label, score. ``videos``: video_id, duration (s),
     speed (× real time), strongest (score) and problem, which is None for videos that could be
-    read. ``subtitle`` stands above the headline.
+    read. ``classes``: all that the model knows, each with its colour. ``subtitle`` stands above the
+    headline.
     """
     readable = videos[videos["problem"].isna()]
     count = len(detections)
@@ -78,15 +85,18 @@ def timeline_page(detections: pd.DataFrame, videos: pd.DataFrame, subtitle: str)
     return environment.from_string(_PAGE).render(
         title=f"{count} {'action' if count == 1 else 'actions'} found in {_videos(len(readable))}",
         subtitle=subtitle,
-        shown=[_shown(row, detections, readable) for row in readable.to_dict("records")],
+        shown=[_shown(row, detections, readable, classes) for row in readable.to_dict("records")],
         skipped=videos[videos["problem"].notna()].to_dict("records"),
         plotly=get_plotlyjs(),
     )
 
 
-def _shown(row: dict[Any, Any], detections: pd.DataFrame, videos: pd.DataFrame) -> dict[str, Any]:
+def _shown(
+    row: dict[Any, Any], detections: pd.DataFrame, videos: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, Any]:
     own = detections[detections["video_id"] == row["video_id"]]
-    figure = timelines({"detections": own}, videos, [row["video_id"]])
+    figure = timelines({"detections": own}, videos, [row["video_id"]], classes)
+    figure.layout.annotations = ()  # the heading of the section is the title
     return row | {"found": len(own), "figure": json.loads(str(figure.to_json()))}
 
 

@@ -25,21 +25,27 @@ PIXELS_BETWEEN = 64
 
 
 def timelines(
-    rows: Mapping[str, pd.DataFrame], videos: pd.DataFrame, video_ids: Sequence[str]
+    rows: Mapping[str, pd.DataFrame],
+    videos: pd.DataFrame,
+    video_ids: Sequence[str],
+    classes: Sequence[str] = (),
 ) -> go.Figure:
     """One panel per video, one row per source of segments, one bar per segment.
 
     ``rows`` maps what a row is called ("true actions", "uncompressed", ...) to its table:
     video_id, start, end (s), label and, for detections, score. Stronger detections are more
     opaque, relative to the strongest of their row in all videos shown. ``videos`` has video_id and
-    duration (s). Raises ``ValueError`` for an id that ``videos`` does not list.
+    duration (s). Colours follow ``classes``, so that figures which share them agree; labels that are
+    not among them take what comes next. Raises ``ValueError`` for an id that ``videos`` does not list.
     """
     durations = dict(zip(videos["video_id"], videos["duration"], strict=True))
     unknown = [video for video in video_ids if video not in durations]
     if unknown:
         raise ValueError(f"no such videos in the table of videos: {unknown}")
     shown = {name: _shown(table, video_ids) for name, table in rows.items()}
-    labels = sorted({label for table in shown.values() for label in table["label"]})
+    present = {label for table in shown.values() for label in table["label"]}
+    order = [*classes, *sorted(present.difference(classes))]
+    kinds = {label: kind for kind, label in enumerate(order) if label in present}
     panels = max(1, len(video_ids))
     height = panels * (PIXELS_PER_ROW * len(rows) + PIXELS_BETWEEN) + 60
     figure = make_subplots(
@@ -49,10 +55,10 @@ def timelines(
     )
     for row, video in enumerate(video_ids, start=1):
         bars = _placed(shown, video)
-        for kind, label in enumerate(labels):
+        for label, kind in kinds.items():
             _add_bars(figure, row, bars[bars["label"] == label], label, kind)
         figure.update_xaxes(range=[0, durations[video]], ticksuffix=" s", row=row)
-    _legend(figure, labels)
+    _legend(figure, kinds)
     dressed(figure, height)
     figure.update_yaxes(
         tickvals=list(range(len(rows))),
@@ -147,9 +153,9 @@ def _hover(bar: Mapping[Any, Any]) -> str:
     return f"{text}<br>{escaped(bar['source'])}{score}"
 
 
-def _legend(figure: go.Figure, labels: Sequence[str]) -> None:
+def _legend(figure: go.Figure, kinds: Mapping[str, int]) -> None:
     """Legend entries of their own, as opaque as true actions."""
-    for kind, label in enumerate(labels):
+    for label, kind in kinds.items():
         figure.add_bar(
             x=[None],
             y=[None],

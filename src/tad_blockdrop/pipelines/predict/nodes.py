@@ -133,7 +133,7 @@ def plot_timelines(
 
     name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
     subtitle = f"{name} · {model_name(checkpoint)} · {blocks} blocks"
-    return timeline_page(predictions, predicted_videos, subtitle)
+    return timeline_page(predictions, predicted_videos, checkpoint.classes, subtitle)
 
 
 def draw_videos(
