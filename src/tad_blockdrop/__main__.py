@@ -1,4 +1,4 @@
-"""``python -m tad_blockdrop``: ``kedro run`` of the installed package, in a folder with its conf."""
+"""``python -m tad_blockdrop``: ``kedro run`` of the installed package, where its conf lies."""
 
 from kedro.framework.cli.project import run
 from kedro.framework.project import configure_project

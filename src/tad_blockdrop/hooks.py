@@ -1,4 +1,4 @@
-"""Kedro hooks: one run at a time per experiment, no mixed parameters, readable errors, pages named."""
+"""Kedro hooks: one run at a time per experiment, parameters unmixed, pages named, errors readable."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ def timelines(
     ``rows`` maps what a row is called ("true actions", "uncompressed", ...) to its table:
     video_id, start, end (s), label and, for detections, score. Stronger detections are more
     opaque, relative to the strongest of their row in all videos shown. ``videos`` has video_id and
-    duration (s). Colours follow ``classes``, so that figures which share them agree; labels that are
-    not among them take what comes next. Raises ``ValueError`` for an id that ``videos`` does not list.
+    duration (s). Colours follow ``classes``, so that figures which share them agree; labels not
+    among them take what comes next. Raises ``ValueError`` for an id that ``videos`` does not list.
     """
     durations = dict(zip(videos["video_id"], videos["duration"], strict=True))
     unknown = [video for video in video_ids if video not in durations]
