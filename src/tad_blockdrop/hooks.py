@@ -1,4 +1,4 @@
-"""Kedro hooks: one run at a time per experiment, parameters unmixed, pages named, errors readable."""
+"""Kedro hooks: one run at a time per experiment, no mixed parameters, pages named, plain errors."""
 
 from __future__ import annotations
 
