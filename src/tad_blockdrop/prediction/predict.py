@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
     ``detections``: video_id, start, end (s), label, score; by falling score. ``strongest``: the
-    highest score found, also where none was high enough; 0 where there is none.
+    highest score found, also where none was high enough.
     """
 
     detections: pd.DataFrame
@@ -78,8 +79,8 @@ class Predictor:
     def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
         """Detections in the video at ``path``: video_id, start, end (s), label, score.
 
-        ``min_score``: the lowest score to keep (0: all that post-processing leaves), instead of
-        the checkpoint's operating point of each class. Raises DecodeError if the video cannot be
+        ``min_score``: the lowest score to keep (0: what evaluation keeps), instead of the
+        checkpoint's operating point of each class. Raises DecodeError if the video cannot be
         read.
         """
         return self.predict(Path(path), Path(path).stem, min_score).detections
@@ -91,28 +92,45 @@ class Predictor:
         begin = time.perf_counter()
         window = self.model.window
         stream = open_stream(path, video_id, self.every, self.fps)
-        pool = VideoPool([stream.record], self.classes, window, self.postprocess)
+        limits = {
+            label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
+            for label in self.classes
+        }
+        suppression = self._suppression(min(limits.values()))
+        pool = VideoPool([stream.record], self.classes, window, suppression)
         device = next(self.model.parameters()).device
         steps = -(-len(windows_of(stream, window)) // batch)
         batches = _batches(stream_windows(stream, window), batch)
+        strongest = 0.0
         with torch.inference_mode():
             for part in progress(batches, f"detecting in {video_id}", total=steps):
                 on_device = part.to(device)
-                pool.add(part.windows, self.model(on_device.frames, on_device.mask))
+                output = self.model(on_device.frames, on_device.mask)
+                strongest = max(strongest, float(output.logits[output.mask].max().sigmoid()))
+                pool.add(part.windows, output)
         found = pool.detections()
+        enough = found["score"] >= found["label"].map(limits).astype(float)
         return Prediction(
-            detections=found[found["score"] >= self._limits(found, min_score)].reset_index(
-                drop=True
-            ),
+            detections=found[enough].reset_index(drop=True),
             duration=stream.record.duration,
             seconds=time.perf_counter() - begin,
-            strongest=float(found["score"].max()) if len(found) else 0.0,
+            strongest=strongest,
         )
 
-    def _limits(self, found: pd.DataFrame, min_score: float | None) -> pd.Series[float] | float:
-        if min_score is not None:
-            return min_score
-        return found["label"].map(dict(self.thresholds)).astype(float).fillna(DEFAULT_SCORE)
+    def _suppression(self, lowest: float) -> PostprocessConfig:
+        """Post-processing that gives all detections of at least the score ``lowest``.
+
+        The most that evaluation keeps of a video would cut long ones short, and what a threshold
+        limits needs no other limit. Soft-NMS goes from the best down and only lowers scores:
+        what starts below ``lowest`` changes nothing above it, except in voting.
+        """
+        config = self.postprocess
+        if lowest <= config.min_score:
+            return config
+        changes: dict[str, float] = {"max_detections": sys.maxsize}
+        if config.voting_tiou is None:
+            changes["min_score"] = 0.99 * lowest  # a score at the threshold survives rounding
+        return config.model_copy(update=changes)
 
 
 def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Predictor:
