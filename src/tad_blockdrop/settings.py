@@ -7,6 +7,8 @@ from tad_blockdrop.hooks import ExperimentHooks, PageHooks, ReadableErrorHooks
 
 # Kedro 1.7 calls a name that omegaconf 2.4 deprecates, several times a run.
 warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\) is deprecated")
+# Our documents say --pipeline, which people know; --pipelines works as well.
+warnings.filterwarnings("ignore", message=r"Option '--pipeline' is\s+deprecated")
 
 CONTEXT_CLASS = BlockDropContext
 
