@@ -145,7 +145,7 @@ def test_models_are_timed_in_turns(exported, checkpoint, caplog):
     uncompressed = replace(checkpoint, kept_blocks=(0, 1, 2))
     with caplog.at_level(logging.INFO, "tad_blockdrop"):
         found = time_exports(
-            exported, exported, checkpoint, uncompressed, ExportConfig(latency_repeats=3), RUNTIME
+            exported, exported, checkpoint, uncompressed, ExportConfig(latency_repeats=3)
         )
     found = found.set_index("model")
     assert found["blocks"].to_dict() == {"uncompressed": 3, "exported": 2}
@@ -160,7 +160,7 @@ def test_models_are_timed_in_turns(exported, checkpoint, caplog):
 def test_models_of_other_windows_are_not_compared(exported, checkpoint):
     other = replace(checkpoint, window=checkpoint.window.model_copy(update={"frames": 64}))
     with pytest.raises(BlockDropError, match="speeds cannot be compared"):
-        time_exports(exported, exported, checkpoint, other, ExportConfig(), RUNTIME)
+        time_exports(exported, exported, checkpoint, other, ExportConfig())
 
 
 def test_the_dataset_keeps_the_three_files_of_each_version(exported, tmp_path):

@@ -29,4 +29,4 @@ class ExportConfig(Config):
     )
     check_videos: int = Field(8, ge=1, description="test videos that must come out the same")
     max_difference: float = Field(1e-3, gt=0, description="of logits, PyTorch against the export")
-    latency_repeats: int = Field(30, ge=1, description="timed passes of each model")
+    latency_repeats: int = Field(100, ge=1, description="timed passes of each model")

@@ -48,12 +48,15 @@ def latency(models: Mapping[str, Detector], repeats: int, batch: int = 1) -> pd.
 
 
 def interleaved(
-    calls: Mapping[str, Callable[[], object]], repeats: int, device: torch.device | str = "cpu"
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device | str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
 ) -> pd.DataFrame:
     """Time ``calls`` in turns, so that what disturbs the machine disturbs all of them alike.
 
     Each is called once to warm up and then ``repeats`` times; in every turn another one starts.
-    Columns model, median, low, high: seconds, with the quartiles.
+    Columns model, median, low, high: seconds of ``clock``, with the quartiles.
     """
     names = list(calls)
     for name in names:
@@ -63,10 +66,10 @@ def interleaved(
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             _synchronise(device)
-            start = time.perf_counter()
+            start = clock()
             calls[name]()
             _synchronise(device)
-            seconds[name].append(time.perf_counter() - start)
+            seconds[name].append(clock() - start)
     rows = [(name, *np.percentile(seconds[name], [50, 25, 75])) for name in names]
     return pd.DataFrame(rows, columns=["model", "median", "low", "high"])
 

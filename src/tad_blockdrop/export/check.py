@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.evaluation.measure import interleaved
 from tad_blockdrop.evaluation.predict import VideoPool
-from tad_blockdrop.export.onnx import ExportError
+from tad_blockdrop.export.onnx import ExportError, open_session
 from tad_blockdrop.export.onnx import Run as RunOnnx
 from tad_blockdrop.export.torch_export import Run as RunTorch
 from tad_blockdrop.progress import progress
@@ -109,10 +110,12 @@ def refuse_difference(parity: Parity, limit: float) -> None:
         )
 
 
-def time_exports(sessions: Mapping[str, RunOnnx], model: Detector, repeats: int) -> pd.DataFrame:
+def time_exports(files: Mapping[str, bytes], model: Detector, repeats: int) -> pd.DataFrame:
     """Seconds of one window in ONNX Runtime, in turns; all must take the windows of ``model``.
 
-    Columns model, median, low, high, as ``measure.interleaved`` has them.
+    On one thread, in seconds that this thread computed: while another process has the core, time
+    does not count, so that the ratio of two models is the same on a busy machine. Columns model,
+    median, low, high, as ``measure.interleaved`` has them.
     """
     window = model.window
     shape = (1, window.frames, window.crop, window.crop, 3)
@@ -122,7 +125,8 @@ def time_exports(sessions: Mapping[str, RunOnnx], model: Detector, repeats: int)
     def call(run: RunOnnx) -> Callable[[], object]:
         return lambda: run(frames, mask)
 
-    return interleaved({name: call(run) for name, run in sessions.items()}, repeats)
+    calls = {name: call(open_session(onnx, threads=1)) for name, onnx in files.items()}
+    return interleaved(calls, repeats, clock=time.thread_time)
 
 
 def _largest(a: Tensor, b: Tensor) -> float:

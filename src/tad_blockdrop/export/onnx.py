@@ -90,7 +90,7 @@ def _tidy(proto: Any) -> None:
 def _missing(error: ImportError) -> str:
     return (
         f"the package '{error.name}' is not installed: exports need the extra packages of "
-        "`pip install 'tad-blockdrop[export]'`"
+        "`pip install -e '.[export]'` in the project's folder"
     )
 
 

@@ -81,16 +81,15 @@ def time_exports(
     checkpoint: Checkpoint,
     uncompressed: Checkpoint,
     export: ExportConfig,
-    runtime: RuntimeConfig,
 ) -> pd.DataFrame:
-    """Milliseconds of a window in ONNX Runtime, both models in turns in this process.
+    """Milliseconds of a window in ONNX Runtime on one thread, both models in turns.
 
     Columns model, blocks, median, low, high (ms, with the quartiles), ratio (to the uncompressed
     model's median).
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.export.check import time_exports as measure
-    from tad_blockdrop.export.onnx import ExportError, open_session
+    from tad_blockdrop.export.onnx import ExportError
 
     if checkpoint.window != uncompressed.window:
         raise ExportError(
@@ -98,11 +97,8 @@ def time_exports(
             "experiment, so their speeds cannot be compared: run the export in its experiment "
             "(--params experiment=<name>)"
         )
-    sessions = {
-        "uncompressed": open_session(exported_uncompressed.onnx, runtime.threads),
-        "exported": open_session(exported.onnx, runtime.threads),
-    }
-    table = measure(sessions, from_checkpoint(checkpoint), export.latency_repeats)
+    files = {"uncompressed": exported_uncompressed.onnx, "exported": exported.onnx}
+    table = measure(files, from_checkpoint(checkpoint), export.latency_repeats)
     numbers = ["median", "low", "high"]
     table[numbers] = (1000 * table[numbers]).round(3)
     kept = {"uncompressed": uncompressed.kept_blocks, "exported": checkpoint.kept_blocks}
@@ -111,8 +107,8 @@ def time_exports(
     table["ratio"] = (table["median"] / before).round(4)
     for row in table.itertuples():
         logger.info(
-            "ONNX Runtime, one window, %s (%d blocks): %.1f ms, half of them %.1f to %.1f; "
-            "%.2f of the uncompressed model",
+            "ONNX Runtime, one window, one thread, %s (%d blocks): %.1f ms, half of them %.1f to "
+            "%.1f; %.2f of the uncompressed model",
             row.model, row.blocks, row.median, row.low, row.high, row.ratio,
         )  # fmt: skip
     return table[["model", "blocks", *numbers, "ratio"]]

@@ -35,7 +35,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
             nodes.time_exports,
             inputs=[
                 "exported_model", "exported_uncompressed", model, "baseline_checkpoint",
-                "params:export", "params:runtime",
+                "params:export",
             ],
             outputs="export_latency",
             name="time_exports",
