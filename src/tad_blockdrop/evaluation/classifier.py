@@ -28,8 +28,9 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     """Scores of ``video_ids``, in their order, from a classifier's JSON.
 
     The layout is ``{"class": [name, …], "results": {video_id: [score, …]}}``, as published for
-    ActivityNet; ``classes`` is accepted for ``class``. Raises ClassifierError for another layout, a
-    video without scores, or scores that are not one non-negative number per class.
+    ActivityNet; ``classes`` is accepted for ``class``, and ids may have a ``v_`` more or less.
+    Raises ClassifierError for another layout, a video without scores, or scores that are not one
+    non-negative number per class.
     """
     names = raw.get("class", raw.get("classes"))
     results = raw.get("results")
@@ -39,7 +40,10 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
             '{"class": [name, …], "results": {video_id: [score, …]}}; its top-level keys are '
             f"{', '.join(map(str, raw)) or 'none'}"
         )
-    missing = [video for video in video_ids if video not in results]
+    # Annotations, video files and this file come from three places; each may have the prefix.
+    plain = {str(video).removeprefix("v_"): video for video in results}
+    keys = {v: v if v in results else plain.get(v.removeprefix("v_")) for v in video_ids}
+    missing = [video for video, key in keys.items() if key is None]
     if missing:
         raise ClassifierError(
             f"the video classifier's file (evaluation.postprocess.classifier) has no scores for "
@@ -49,7 +53,7 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     rows = np.empty((len(video_ids), len(names)))
     for row, video in zip(rows, video_ids, strict=True):
         try:
-            row[:] = np.asarray(results[video], np.float64).reshape(len(names))
+            row[:] = np.asarray(results[keys[video]], np.float64).reshape(len(names))
         except (TypeError, ValueError) as error:
             raise ClassifierError(_bad_scores(video, len(names))) from error
         if not (np.isfinite(row) & (row >= 0)).all():
