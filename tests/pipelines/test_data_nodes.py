@@ -6,14 +6,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.video.dataset_files import database, video, write_video
+from kedro.io import DatasetError
+from tests.video.dataset_files import damage, database, video, write_video
 
 from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig
-from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset
+from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset, VideoFolderError
 from tad_blockdrop.pipelines.data import nodes
 from tad_blockdrop.video.annotations import AnnotationError
 from tad_blockdrop.video.decode import read_frames
 from tad_blockdrop.video.problems import UnusableDatasetError
+from tad_blockdrop.video.summary import coverage
 
 RUNTIME = RuntimeConfig(workers=1, decode_timeout=30)
 
@@ -62,7 +64,8 @@ def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) ->
     checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
     dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
     dataset.save(nodes.extract_frames(checked, data, RUNTIME))
-    table = nodes.index_frames(checked, dataset.load(), data)
+    table, problems = nodes.index_frames(checked, dataset.load(), data)
+    assert problems.empty
     assert [Path(p).parent.name for p in table["path"]] == ["proxies"] * 3
     for path, count in zip(table["path"], table["n_samples"], strict=True):
         assert read_frames(path, [0, count - 1]).shape == (2, 16, 22, 3)
@@ -73,7 +76,7 @@ def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Pat
     data = config(proxy=None)
     checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
     assert nodes.extract_frames(checked, data, RUNTIME).tasks == {}
-    table = nodes.index_frames(checked, VideoFolder(tmp_path), data)
+    table, _ = nodes.index_frames(checked, VideoFolder(tmp_path), data)
     assert table["path"].tolist() == checked["path"].tolist()
     assert [list(frames) for frames in table["source_frames"]] == [list(range(0, 20, 2))] * 3
     path = tmp_path / "videos.parquet"
@@ -91,6 +94,42 @@ def test_missing_videos_refuse_the_run_or_are_skipped(videos: VideoFolder, tmp_p
     checked, _, _, problems, listed = check(raw, videos, config(on_missing="skip"), tmp_path)
     assert nodes.refuse_fatal_problems(problems, checked, "x") is checked
     assert (len(checked), listed) == (3, {"train": 3, "test": 1})
+
+
+def test_a_video_damaged_in_the_middle_is_told_or_skipped(tmp_path: Path) -> None:
+    """Probing looks at both ends; what lies between shows when frames are extracted."""
+    names = {"a": "training", "b": "training", "c": "validation"}
+    for name in names:
+        write_video(tmp_path / "videos" / f"{name}.mp4", seconds=60)
+    damage(tmp_path / "videos" / "b.mp4", 300)
+    raw = database(**{name: video(subset, ("run", 1, 2)) for name, subset in names.items()})
+    proxies = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
+
+    strict = config()
+    checked, _, _, problems, _ = check(raw, VideoFolder(tmp_path / "videos"), strict, tmp_path)
+    assert problems.empty
+    with pytest.raises(DatasetError) as error:
+        proxies.save(nodes.extract_frames(checked, strict, RUNTIME))
+    assert isinstance(error.value.__cause__, VideoFolderError)
+    lines = str(error.value.__cause__).splitlines()
+    assert lines[0] == "1 video(s) cannot be used:"
+    assert lines[1].startswith("  b: ")
+    assert "b.mp4: it is damaged" in lines[1]
+    assert "data.on_missing: skip" in lines[2]
+    assert not proxies.exists()
+    # the sound ones are made, and nothing half-made is left
+    made = {path.name for path in (tmp_path / "proxies").iterdir()}
+    assert made == {"a.mp4", "a.made.json", "c.mp4", "c.made.json"}
+
+    proxies.save(nodes.extract_frames(checked, config(on_missing="skip"), RUNTIME))
+    table, problems = nodes.index_frames(checked, proxies.load(), strict)
+    assert table["video_id"].tolist() == ["a", "c"]
+    assert problems[["video_id", "kind"]].to_numpy().tolist() == [["b", "unreadable frames"]]
+    assert coverage(table, ["a"]) == "1 of 2 videos"
+
+    everything = VideoFolder(tmp_path, dict.fromkeys(names, "it is damaged"))
+    with pytest.raises(UnusableDatasetError, match=r"no video is left to train on: .*\n  a: it is"):
+        nodes.index_frames(checked, everything, strict)
 
 
 def test_a_csv_file_of_own_videos(videos: VideoFolder, tmp_path: Path) -> None:

@@ -28,6 +28,17 @@ def write_video(
     return path
 
 
+def damage(path: Path, frame: int) -> None:
+    """Blank the data of one frame of a video in its file."""
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        position, size = packets[frame].pos, packets[frame].size
+    assert position is not None
+    content = bytearray(path.read_bytes())
+    content[position : position + size] = bytes(size)
+    path.write_bytes(content)
+
+
 def video(subset: str, *actions: tuple[str, float, float], **stated: Any) -> dict[str, Any]:
     """An entry of the ActivityNet layout."""
     annotations = [{"label": label, "segment": [start, end]} for label, start, end in actions]

@@ -126,7 +126,7 @@ def test_a_decoder_that_hangs_or_dies_costs_one_video(
         ("slow", "given up", True),
         ("crash", "given up", True),
     ]
-    assert "after 5 s" in problems[0].message
+    assert "nothing happened for 5 s" in problems[0].message
     assert "exit code 3" in problems[1].message
     assert "runtime.decode_timeout" in problems[0].advice
 

@@ -55,9 +55,9 @@ def test_counts() -> None:
 
 
 def test_coverage_is_a_phrase() -> None:
-    found = summary([2.0] * 8)
-    assert coverage(found) == "2 of 5 videos"
-    assert coverage(found, "train") == "6 of 10 videos"
+    videos = pd.DataFrame({"video_id": ["a", "b", "c"], "listed": [10, 10, 5]})
+    assert coverage(videos, ["a", "b"]) == "2 of 10 videos"
+    assert coverage(videos, {"c"}) == "1 of 5 videos"
 
 
 def test_lengths() -> None:

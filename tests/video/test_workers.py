@@ -27,7 +27,7 @@ def test_each_item_has_its_outcome() -> None:
     assert {item: o.result for item, o in outcomes.items() if o.error is None} == {1: 1, 2: 4, 3: 9}
     assert repr(outcomes[13].error) == "ValueError('thirteen')"
     assert isinstance(outcomes[7].error, GivenUpError)
-    assert "no end after 3 s" in str(outcomes[7].error)
+    assert "nothing happened for 3 s" in str(outcomes[7].error)
     assert "exit code 9" in str(outcomes[4].error)
     assert set(outcomes) == {7, 1, 13, 2, 4, 3}
 

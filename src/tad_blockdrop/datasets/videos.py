@@ -4,38 +4,47 @@ import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
+from contextlib import closing
+from dataclasses import dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.files import whole
 from tad_blockdrop.progress import progress
+from tad_blockdrop.video.workers import run_guarded
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+SHOWN = 10  # failures that an error message lists
+
+
+class VideoFolderError(BlockDropError):
+    """Videos of a folder could not be made."""
 
 
 @dataclass(frozen=True)
 class VideoTask:
     """How to make one video: ``write(path)`` makes the file, ``fingerprint`` says from what.
 
-    ``write`` must be picklable; a file whose fingerprint is known already is not made again.
+    ``write`` must be picklable; the facts that it returns (plain values, or None) are kept in the
+    manifest. A file whose fingerprint is known already is not made again.
     """
 
     fingerprint: str
-    write: Callable[[Path], object]
+    write: Callable[[Path], Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True)
 class VideoFolder:
-    """A folder of videos on disk."""
+    """A folder of videos on disk. ``failed``: why some of its videos could not be made, by id."""
 
     path: Path
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -43,15 +52,32 @@ class VideoFolder:
 
 @dataclass(frozen=True)
 class VideoTasks:
-    """What to write into a folder of videos: a task per video id, on at most ``workers`` processes
-    (by default one per core)."""
+    """What to write into a folder of videos: a task per video id.
+
+    On at most ``workers`` processes (by default one per core). A video is given up after
+    ``timeout`` seconds without progress. With ``skip_failed`` one that is given up or cannot be
+    read is left out; otherwise it is an error, told when all others are made.
+    """
 
     tasks: Mapping[str, VideoTask]
     workers: int | None = None
+    timeout: float = 600.0
+    skip_failed: bool = False
+
+
+@dataclass(frozen=True)
+class _Job:
+    video_id: str
+    task: VideoTask
+    path: Path
 
 
 class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
-    """Saving runs the tasks in parallel, resumes where it was cut, and writes a manifest last."""
+    """Saving runs the tasks in parallel, resumes where it was cut, and writes a manifest last.
+
+    The manifest has what each video was made from, with the facts that its task returned, and why
+    others are not there.
+    """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """``filepath``: the folder."""
@@ -65,36 +91,44 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
                 f"there is no folder of videos at {self._folder}: put the videos there, or set "
                 "the folder in this environment's globals.yml"
             )
-        return VideoFolder(self._folder.resolve())
+        failed = {}
+        if self._exists():
+            failed = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))["failed"]
+        return VideoFolder(self._folder.resolve(), failed)
 
     def save(self, data: VideoTasks) -> None:
         """Make every video whose file or fingerprint is missing, each one whole."""
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / MANIFEST).unlink(missing_ok=True)
-        to_do = {i: t for i, t in data.tasks.items() if not self._is_made(i, t.fingerprint)}
-        if len(to_do) < len(data.tasks):
-            logger.info("%d of %d videos exist", len(data.tasks) - len(to_do), len(data.tasks))
-        # Fresh processes: forking one that has run torch or a decoder can hang.
-        with ProcessPoolExecutor(
-            data.workers or os.cpu_count(), mp_context=get_context("forkserver")
-        ) as pool:
-            jobs = {
-                pool.submit(_make, task, self._folder / f"{video_id}.mp4"): video_id
-                for video_id, task in to_do.items()
-            }
-            try:
-                for job in progress(as_completed(jobs), f"writing {self._folder.name}", len(jobs)):
-                    job.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+        jobs = [_Job(i, task, self._folder / f"{i}.mp4") for i, task in data.tasks.items()]
+        to_do = [job for job in jobs if _facts_of(job) is None]
+        if len(to_do) < len(jobs):
+            logger.info("%d of %d videos exist", len(jobs) - len(to_do), len(jobs))
+        failed = self._make_all(to_do, data)
+        if failed and not data.skip_failed:
+            raise VideoFolderError(_listed(failed))
+        made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
         with whole(self._folder / MANIFEST) as temporary:
-            names = {i: t.fingerprint for i, t in sorted(data.tasks.items())}
-            temporary.write_text(json.dumps(names, indent=1), encoding="utf-8")
+            manifest = {"videos": dict(sorted(made.items())), "failed": failed}
+            temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
-    def _is_made(self, video_id: str, fingerprint: str) -> bool:
-        stamp = _stamp_path(self._folder / f"{video_id}.mp4")
-        return stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint
+    def _make_all(self, jobs: list[_Job], data: VideoTasks) -> dict[str, str]:
+        """Why some could not be made, by id. Other errors than a video's own are raised."""
+        failed: dict[str, str] = {}
+        workers = data.workers or os.cpu_count() or 1
+        with closing(run_guarded(_make, jobs, workers, data.timeout)) as outcomes:
+            for outcome in progress(outcomes, f"writing {self._folder.name}", len(jobs)):
+                if isinstance(outcome.error, BlockDropError):
+                    failed[outcome.item.video_id] = str(outcome.error)
+                    self._sweep(outcome.item)
+                elif outcome.error is not None:
+                    raise outcome.error
+        return dict(sorted(failed.items()))
+
+    def _sweep(self, job: _Job) -> None:
+        """Remove what a process that was killed was writing."""
+        for rest in self._folder.glob(f".{escape(job.path.stem)}.????????.tmp.mp4"):
+            rest.unlink()
 
     def _exists(self) -> bool:
         return (self._folder / MANIFEST).is_file()
@@ -103,14 +137,34 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
         return {"filepath": str(self._folder)}
 
 
+def _listed(failed: Mapping[str, str]) -> str:
+    lines = [f"{len(failed)} video(s) cannot be used:"]
+    lines += [f"  {video}: {reason}" for video, reason in list(failed.items())[:SHOWN]]
+    if len(failed) > SHOWN:
+        lines.append(f"  ... and {len(failed) - SHOWN} more")
+    advice = "get these files again; with data.on_missing: skip a dataset does without them"
+    return "\n".join([*lines, advice])
+
+
 def _stamp_path(video: Path) -> Path:
-    return video.with_suffix(".fingerprint")
+    return video.with_suffix(".made.json")
 
 
-def _make(task: VideoTask, path: Path) -> None:
+def _facts_of(job: _Job) -> dict[str, Any] | None:
+    """The stamp of a video that has been made from what the task says; else None."""
+    stamp = _stamp_path(job.path)
+    if not stamp.is_file() or not job.path.is_file():
+        return None
+    facts: dict[str, Any] = json.loads(stamp.read_text(encoding="utf-8"))
+    return facts if facts["made_from"] == job.task.fingerprint else None
+
+
+def _make(job: _Job) -> None:
     """Write the video, then its stamp: a stamp without its whole video cannot exist."""
-    _stamp_path(path).unlink(missing_ok=True)
-    with whole(path) as temporary:
-        task.write(temporary)
-    with whole(_stamp_path(path)) as temporary:
-        temporary.write_text(task.fingerprint, encoding="utf-8")
+    stamp = _stamp_path(job.path)
+    stamp.unlink(missing_ok=True)
+    with whole(job.path) as temporary:
+        facts = job.task.write(temporary)
+    with whole(stamp) as temporary:
+        text = json.dumps({"made_from": job.task.fingerprint, **(facts or {})})
+        temporary.write_text(text, encoding="utf-8")

@@ -24,6 +24,7 @@ from tad_blockdrop.video.probe import Timeline, timeline
 from tad_blockdrop.video.proxies import sampled_frames
 from tad_blockdrop.video.sampling import Indices
 from tad_blockdrop.video.windows import VideoRecord, Window, grid_mask, test_windows
+from tad_blockdrop.video.workers import alive
 
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
 
@@ -81,6 +82,7 @@ def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFram
     """Every frame that can be decoded, with its number in the timeline of its file."""
     with open_video(path) as (container, stream):
         for count, frame in enumerate(container.decode(stream)):
+            alive()
             number = count
             if line.stamps is not None and frame.pts is not None:
                 # a frame that is lost must not shift those after it

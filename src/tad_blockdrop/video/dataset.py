@@ -1,8 +1,9 @@
 """From annotations and probed files to the tables that everything else reads.
 
 ``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
-duration (s), n_frames, fps, width, height, variable_rate. ``instances``: video_id, label (what the
-detector says), category (the annotated class), start, end (s).
+duration (s), n_frames, fps, width, height, variable_rate, listed (how many videos of its subset the
+annotations list, usable or not). ``instances``: video_id, label (what the detector says), category
+(the annotated class), start, end (s).
 """
 
 import hashlib
@@ -17,7 +18,9 @@ from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.probe import timeline
 from tad_blockdrop.video.problems import (
     ANNOTATIONS,
+    SHOWN,
     Problem,
+    UnusableDatasetError,
     ground_truth_problems,
     instance_problems,
     stated_problems,
@@ -36,7 +39,7 @@ TEST_SHARE = 0.2  # of the videos, where the annotations name no subsets
 USUAL = {"training", "validation", "testing"}
 VIDEO_COLUMNS = [
     "video_id", "split", "path", "n_samples", "rate", "duration", "n_frames", "fps",
-    "width", "height", "variable_rate",
+    "width", "height", "variable_rate", "listed",
 ]  # fmt: skip
 
 
@@ -104,7 +107,11 @@ def build_dataset(
     videos = _sampled(videos, data)
     after = after[after["video_id"].isin(videos["video_id"])].reset_index(drop=True)
     held = held_out(videos[videos["split"] == "train"], after, data.holdout)
-    videos = videos.assign(split=videos["split"].mask(videos["video_id"].isin(held), "holdout"))
+    counts = {name: int((listed["split"] == name).sum()) for name in ("train", "test")}
+    videos = videos.assign(
+        listed=videos["split"].map(counts).astype(int),
+        split=videos["split"].mask(videos["video_id"].isin(held), "holdout"),
+    )
     problems += stated_problems(listed, facts)
     learned = () if data.class_agnostic else categories
     problems += ground_truth_problems(videos, before, after, learned)
@@ -115,7 +122,7 @@ def build_dataset(
         videos[VIDEO_COLUMNS].sort_values("video_id", ignore_index=True),
         instances[["video_id", "label", "category", "start", "end"]],
         (AGNOSTIC,) if data.class_agnostic else categories,
-        {name: int((listed["split"] == name).sum()) for name in ("train", "test")},
+        counts,
         problems,
     )
 
@@ -209,6 +216,33 @@ def _subset_problems(
         for video, subset in zip(odd["video_id"], odd["subset"], strict=True)
     ]  # fmt: skip
     return problems
+
+
+def without_failed(
+    videos: pd.DataFrame, failed: Mapping[str, str]
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The videos whose frames could be extracted, and what was wrong with the others.
+
+    ``failed``: the reasons, by video id. Raises UnusableDatasetError if no video is left to train
+    on or to evaluate on.
+    """
+    lost = videos["video_id"].isin(list(failed))
+    problems = [
+        Problem(
+            video, path, "", "unreadable frames", failed[video].removeprefix(f"{path}: "),
+            "left out; get the file again",
+        )
+        for video, path in zip(videos.loc[lost, "video_id"], videos.loc[lost, "path"], strict=True)
+    ]  # fmt: skip
+    left = videos[~lost].reset_index(drop=True)
+    for split, name in (("train", "train on"), ("test", "evaluate on")):
+        if split not in set(left["split"]):
+            reasons = "\n  ".join(f"{p.video_id}: {p.message}" for p in problems[:SHOWN])
+            raise UnusableDatasetError(
+                f"no video is left to {name}: the frames of {len(problems)} could not be "
+                f"extracted; get these files again:\n  {reasons}"
+            )
+    return left, problems
 
 
 def source_frames(videos: pd.DataFrame) -> pd.Series:

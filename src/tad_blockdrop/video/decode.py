@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
 from tad_blockdrop.video.probe import packets_are_frames, read_packets, seek
 from tad_blockdrop.video.sampling import Indices
+from tad_blockdrop.video.workers import alive
 
 # In the metadata of every file that decord may read: H.264, one packet a frame, no reordering,
 # every key frame a clean start.
@@ -91,6 +92,7 @@ def frames_at(
     position = count = 0
     with open_video(path) as (container, stream):
         for frame in container.decode(stream):
+            alive()
             if stamps is not None and frame.pts is not None:
                 count = int(np.searchsorted(stamps, frame.pts))
             if count > indices[position]:

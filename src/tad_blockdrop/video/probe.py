@@ -20,6 +20,7 @@ from tad_blockdrop.video.container import (
     open_video,
     quarter_turns,
 )
+from tad_blockdrop.video.workers import alive
 
 # Where every packet is one shown frame and bears its timestamp. Other codecs hide or pack frames,
 # other containers (AVI, MPEG-TS) guess timestamps: there only decoding from the start tells.
@@ -147,6 +148,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     lengths: dict[int, int] = {}
     end = 0.0
     for packet in _all_packets(path, container):
+        alive()
         if packet.size == 0:  # the demuxer's signal to flush
             continue
         if packet.pts is not None and packet.time_base is not None:
@@ -222,6 +224,7 @@ def _decode_stamps(container: InputContainer, stream: VideoStream) -> tuple[list
     stamps: list[int | None] = []
     length = 0
     for frame in container.decode(stream):
+        alive()
         stamps.append(frame.pts)
         length = frame.duration or length
     return stamps, length

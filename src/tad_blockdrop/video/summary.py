@@ -1,7 +1,7 @@
 """A dataset in numbers: what is there, which window and levels it suggests, what is not covered."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -55,10 +55,13 @@ def summarise(
     }
 
 
-def coverage(summary: Mapping[str, Any], split: str = "test") -> str:
-    """How much of a split counts, as result tables say it: ``205 of 211 videos``."""
-    used = summary["used"][split] + (summary["used"]["holdout"] if split == "train" else 0)
-    return f"{used} of {summary['listed'][split]} videos"
+def coverage(videos: pd.DataFrame, used: Collection[str]) -> str:
+    """How much of a subset counts, as tables of metrics say it: ``205 of 211 videos``.
+
+    ``used``: the ids of those that do, of one subset; ``videos``: the table of ``dataset``.
+    """
+    listed = videos.loc[videos["video_id"].isin(used), "listed"]
+    return f"{len(listed)} of {listed.iloc[0]} videos"
 
 
 def grid_lengths(videos: pd.DataFrame, instances: pd.DataFrame, data: DataConfig) -> pd.Series:

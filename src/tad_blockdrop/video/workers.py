@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 STARTING = 120.0  # seconds a new process may take to import what the work needs
+SIGNS = 0.5  # seconds between two signs of life
 
 
 class GivenUpError(BlockDropError):
@@ -32,11 +33,12 @@ class Outcome(Generic[Item, Result]):
 
 def run_guarded(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, timeout: float
-) -> Iterator[Outcome[Item, Result]]:
+) -> Generator[Outcome[Item, Result], None, None]:
     """Apply ``function`` to each item on ``workers`` processes; outcomes come as they are ready.
 
     What the function raises is the outcome's error; so is a GivenUpError after ``timeout`` seconds
-    (the process is killed) or when the process dies. ``function`` and items must be picklable.
+    without an end or a sign of life (see ``alive``; the process is killed), or when the process
+    dies. ``function`` and items must be picklable.
     """
     queue = iter(items)
     idle: list[_Worker] = []
@@ -66,12 +68,32 @@ def run_guarded(
             worker.kill()
 
 
+def alive() -> None:
+    """Say that the work goes on, to the process that guards this one; elsewhere nothing happens.
+
+    Long work, such as decoding hours of video, is told from a hang by this.
+    """
+    now = time.monotonic()
+    if _guard.connection is not None and now - _guard.told > SIGNS:
+        _guard.told = now
+        _guard.connection.send(_ALIVE)
+
+
+@dataclass
+class _Guard:
+    """The way to the process that guards this one, if any does, and when it was last used."""
+
+    connection: Connection | None = None
+    told: float = 0.0
+
+
 class _End:
     """Marks the end of the items."""
 
 
+_guard = _Guard()
 _END = _End()
-_READY = (None, None)  # the first message of a process: it has imported what it needs
+_ALIVE = None  # a sign of life; the first one says that all that the work needs is imported
 
 
 class _Worker:
@@ -85,12 +107,12 @@ class _Worker:
         )
         self.process.start()
         theirs.close()  # so that the death of the process ends the pipe
-        self.starting = True
+        self.patience = STARTING
         self.timeout = self.deadline = 0.0
 
     def begin(self, item: object, timeout: float) -> None:
         self.timeout = timeout
-        self.deadline = time.monotonic() + (STARTING if self.starting else timeout)
+        self.deadline = time.monotonic() + max(self.patience, timeout)
         self.connection.send(item)
 
     def answer(self, is_there: bool) -> tuple[Any, Exception | None] | None:
@@ -98,18 +120,19 @@ class _Worker:
         if not is_there:
             if time.monotonic() < self.deadline:
                 return None
-            return None, GivenUpError(f"given up: no end after {self.timeout:g} s")
+            return None, GivenUpError(f"given up: nothing happened for {self.timeout:g} s")
         try:
-            result, error = self.connection.recv()
+            message = self.connection.recv()
         except (EOFError, ConnectionResetError):
             self.process.join()
             return None, GivenUpError(
                 f"given up: its process died (exit code {self.process.exitcode})"
             )
-        if self.starting:
-            self.starting = False
+        if message is _ALIVE:
+            self.patience = 0.0
             self.deadline = time.monotonic() + self.timeout
             return None
+        result, error = message
         return result, error
 
     def kill(self) -> None:
@@ -119,7 +142,8 @@ class _Worker:
 
 
 def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
-    connection.send(_READY)
+    _guard.connection = connection
+    connection.send(_ALIVE)
     while True:
         try:
             item = connection.recv()

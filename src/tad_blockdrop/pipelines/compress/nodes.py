@@ -52,20 +52,21 @@ def score_blocks(
 ) -> tuple[pd.DataFrame, float]:
     """Rank the remaining blocks on the training videos (docs/method.md §4.1).
 
-    Returns a table (step, block, criterion, value, rank; no rows once the loop has stopped) and
-    the seconds spent.
+    Returns a table (step, block, criterion, value, rank, videos; no rows once the loop has
+    stopped) and the seconds spent. ``videos`` says how many were used.
     """
     from tad_blockdrop.compression.scoring import score_blocks as score
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.training.devices import pick_device, set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
+    from tad_blockdrop.video.summary import coverage
     from tad_blockdrop.video.windows import records
 
     step = int(student.lineage["step"]) + 1
     reason = stop_reason(student, uncompressed, compress)
     if reason is not None:
         logger.info("step %d is skipped: %s", step, reason)
-        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank"]), 0.0
+        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"]), 0.0
     begin = time.perf_counter()
     set_threads(runtime.threads)
     if step == compress.n_drops:  # no further drop to look ahead to
@@ -82,7 +83,8 @@ def score_blocks(
         compress,
         evaluation,
     )
-    return table.assign(step=step), time.perf_counter() - begin
+    used = coverage(videos, [video.video_id for video in training])
+    return table.assign(step=step, videos=used), time.perf_counter() - begin
 
 
 def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
@@ -207,11 +209,13 @@ def evaluate_step(
 ) -> tuple[pd.DataFrame, pd.DataFrame, float]:
     """Detections on the test videos, their average precision (percent) and the seconds spent.
 
-    Both tables carry ``model``; a skipped step has no detections and NaN for precision.
+    Both tables carry ``model``, that of precision also ``videos``, how many were used; a skipped
+    step has no detections and NaN for precision.
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.evaluation.validation import evaluate_test
     from tad_blockdrop.training.devices import pick_device, set_threads
+    from tad_blockdrop.video.summary import coverage
 
     described = {
         "model": model_name(checkpoint),
@@ -220,6 +224,7 @@ def evaluate_step(
         "dropped_block": checkpoint.lineage["dropped_block"],
         "kept_blocks": " ".join(map(str, checkpoint.kept_blocks)),
         "skipped": bool(checkpoint.lineage["skipped"]),
+        "videos": coverage(videos, set(videos.loc[videos["split"] == "test", "video_id"])),
     }
     if described["skipped"]:
         unknown = pd.DataFrame({"label": "", "tiou": evaluation.tious, "ap": float("nan")})

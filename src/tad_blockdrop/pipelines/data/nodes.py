@@ -108,18 +108,27 @@ def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfi
         )
         for video_id, path in zip(videos["video_id"], videos["path"], strict=True)
     }
-    return VideoTasks(tasks)
+    return VideoTasks(tasks, timeout=runtime.decode_timeout, skip_failed=data.on_missing == "skip")
 
 
-def index_frames(videos: pd.DataFrame, proxies: VideoFolder, data: DataConfig) -> pd.DataFrame:
-    """Say where the samples of each video are: in its proxy, or as ``source_frames`` of itself."""
-    from tad_blockdrop.video.dataset import source_frames
+def index_frames(
+    videos: pd.DataFrame, proxies: VideoFolder, data: DataConfig
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Say where the samples of each video are: in its proxy, or as ``source_frames`` of itself.
 
+    Returns the videos, without those whose frames could not be extracted, and the problems table
+    of these.
+    """
+    from tad_blockdrop.video.dataset import source_frames, without_failed
+
+    videos, problems = without_failed(videos, proxies.failed)
+    for problem in problems:
+        logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
     if data.proxy is None:
         videos = videos.assign(source_frames=source_frames(videos))
     else:
         videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in videos["video_id"]])
-    return videos.drop(columns="variable_rate")
+    return videos.drop(columns="variable_rate"), problems_table(problems)
 
 
 def summarise_dataset(

@@ -17,7 +17,7 @@ def create_pipeline(synthetic: bool) -> Pipeline:
         Node(
             nodes.index_frames,
             inputs=["videos_accepted", "proxies", "params:data"],
-            outputs="videos",
+            outputs=["videos", "frame_problems"],
             name="index_frames",
         ),
     ]

@@ -27,7 +27,7 @@ def join_detections(*tables: pd.DataFrame) -> pd.DataFrame:
 
 
 def join_metrics(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Average precision (percent) of all models: model, family, step, ..., label, tiou, ap."""
+    """Average precision (percent) of all models: model, family, ..., label, tiou, ap, videos."""
     return join_tables(*tables)
 
 
@@ -41,7 +41,6 @@ def build_results(
     all_detections: pd.DataFrame,
     videos: pd.DataFrame,
     instances: pd.DataFrame,
-    dataset_summary: dict[str, Any],
     baseline: Checkpoint,
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
@@ -55,7 +54,6 @@ def build_results(
     from tad_blockdrop.evaluation.validation import truth_of
     from tad_blockdrop.reporting.tables import ModelResult, build_result_table
     from tad_blockdrop.reporting.tables import model_name as name_of
-    from tad_blockdrop.video.summary import coverage
 
     test = sorted(videos.loc[videos["split"] == "test", "video_id"])
     truth = truth_of(instances, evaluation)
@@ -91,7 +89,7 @@ def build_results(
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
                 paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
-                videos=coverage(dataset_summary),
+                videos=first["videos"],
                 dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
                 delta_interval=interval(str(name), "uncompressed"),
                 delta_control_interval=(

@@ -31,7 +31,7 @@ def create_pipeline(control: bool) -> Pipeline:
                 nodes.build_results,
                 inputs=[
                     "class_table", "all_detections", "videos", "instances",
-                    "dataset_summary", "baseline_checkpoint", "params:evaluation", "params:runtime",
+                    "baseline_checkpoint", "params:evaluation", "params:runtime",
                 ],
                 outputs="result_table",
                 name="build_results",

@@ -1,0 +1,97 @@
+"""A folder of videos: made in parallel, resumed, and no worse for one that hangs."""
+
+import json
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.io import DatasetError
+
+from tad_blockdrop.datasets.videos import (
+    MANIFEST,
+    VideoFolderDataset,
+    VideoFolderError,
+    VideoTask,
+    VideoTasks,
+)
+from tad_blockdrop.video.workers import alive
+
+
+def write(text: str, path: Path) -> dict[str, Any]:
+    path.write_text(text)
+    return {"length": len(text)}
+
+
+def begin_and_hang(path: Path) -> None:
+    path.write_text("half")
+    time.sleep(600)
+
+
+def take_long_but_move(path: Path) -> None:
+    for _ in range(8):
+        alive()
+        time.sleep(0.6)
+    path.write_text("slow")
+
+
+def fill_the_disk(path: Path) -> None:
+    path.write_text("half")
+    raise OSError(28, "No space left on device")
+
+
+def task(text: str) -> VideoTask:
+    return VideoTask(f"from {text}", partial(write, text))
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    folder.save(VideoTasks({"a": task("one"), "b.c": task("two")}, workers=1))
+    manifest = json.loads((tmp_path / MANIFEST).read_text())
+    assert manifest == {
+        "videos": {
+            "a": {"made_from": "from one", "length": 3},
+            "b.c": {"made_from": "from two", "length": 3},
+        },
+        "failed": {},
+    }
+    (tmp_path / "a.mp4").write_text("kept")
+    folder.save(VideoTasks({"a": task("one"), "b.c": task("three")}, workers=1))
+    assert (tmp_path / "a.mp4").read_text() == "kept"
+    assert (tmp_path / "b.c.mp4").read_text() == "three"
+    (tmp_path / "a.mp4").unlink()
+    folder.save(VideoTasks({"a": task("one"), "b.c": task("three")}, workers=1))
+    assert (tmp_path / "a.mp4").read_text() == "one"
+
+
+def test_one_that_hangs_is_given_up(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    tasks = {
+        "a": VideoTask("x", begin_and_hang),
+        "b": task("fine"),
+        "c": VideoTask("y", take_long_but_move),
+    }
+    with pytest.raises(DatasetError) as error:
+        folder.save(VideoTasks(tasks, workers=2, timeout=3.0))
+    assert isinstance(error.value.__cause__, VideoFolderError)
+    assert "\n  a: given up: nothing happened for 3 s\n" in str(error.value.__cause__)
+    assert files(tmp_path) == {"b.mp4", "b.made.json", "c.mp4", "c.made.json"}
+    assert not folder.exists()
+
+    folder.save(VideoTasks(tasks, workers=1, timeout=1.0, skip_failed=True))
+    assert folder.load().failed == {"a": "given up: nothing happened for 1 s"}
+    assert (tmp_path / "c.mp4").read_text() == "slow"
+
+
+def test_other_errors_are_not_skipped(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    tasks = {"a": VideoTask("x", fill_the_disk), "b": task("fine")}
+    with pytest.raises(DatasetError, match="No space left on device"):
+        folder.save(VideoTasks(tasks, workers=1, skip_failed=True))
+    assert not folder.exists()
+    assert not {name for name in files(tmp_path) if "tmp" in name}
