@@ -1,14 +1,26 @@
-"""The template environment with a user's own videos, from the command line, sound and unsound."""
+"""The template environment with a user's own videos, from the command line, sound and unsound.
 
+``MALFORMED`` and ``UNREADABLE`` list everything that is told about a dataset, with its message.
+"""
+
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
+import av
 import pandas as pd
 import pytest
+import yaml
 
-from tests.video.dataset_files import write_video
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.config.training import RuntimeConfig
+from tad_blockdrop.datasets.videos import VideoFolder
+from tad_blockdrop.pipelines.data import nodes
+from tad_blockdrop.video.annotations import AnnotationError
+from tests.video.dataset_files import database, video, write_video
 
 Kedro = Callable[..., CompletedProcess[str]]
 
@@ -36,7 +48,7 @@ def own(project: Path) -> Path:
 def outputs(project: Path) -> set[str]:
     files = (path for path in (project / "data").rglob("*") if path.is_file())
     made = (path.relative_to(project / "data") for path in files)
-    return {path.as_posix() for path in made if path.parts[0] != "01_raw"}
+    return {path.as_posix() for path in made if path.parts[0] != "01_raw" and path.suffix != ".log"}
 
 
 def test_a_refused_dataset_and_the_same_put_right(own: Path, kedro: Kedro) -> None:
@@ -67,13 +79,146 @@ def test_a_refused_dataset_and_the_same_put_right(own: Path, kedro: Kedro) -> No
     assert pd.read_csv(own / "data/03_primary/my_dataset/problems.csv").empty
 
 
+FATAL, TOLD = True, False
+RUN, JUMP = ("run", 0.2, 1.0), ("jump", 1.2, 1.8)
+# Each problem of a dataset: its video (or none), kind, whether it stops the run, and its message.
+MALFORMED = [
+    ("gone", "missing file", FATAL, "there is no video of this name in "),
+    ("../up", "unsafe video", FATAL, "the video id '../up' cannot be a file name; rename it"),
+    ("empty", "unreadable video", FATAL, "the file is empty (0 bytes)"),
+    ("text", "unreadable video", FATAL, "it is damaged or not a video ("),
+    ("cut", "unreadable video", FATAL, "it is truncated: "),
+    ("sound", "unreadable video", FATAL, "it holds no video stream"),
+    ("two", "several files", TOLD, "two.mkv has the same name"),
+    ("v_a", "duplicate", TOLD, "the video is listed with and without 'v_'"),
+    ("odd", "unknown subset", TOLD, "'trian' is neither data.training_subset nor "
+     "data.evaluation_subset; the annotations have: training (11), trian (1), validation (1)"),
+    ("label", "unknown label", TOLD, "'jog' (2 times) is not in the class list (run, jump, rest)"),
+    ("label", "no ground truth left", TOLD, "none of its actions can be used"),
+    ("segments", "empty segment", TOLD, "[1, 0.5] 'run': it ends at or before its start"),
+    ("segments", "segment outside the video", TOLD,
+     "[7, 8] 'run': it lies outside the video, which has 2.00 s"),
+    ("segments", "segment outside the video", TOLD,
+     "[1.5, 3] 'run': it reaches over the end of the video, which has 2.00 s"),
+    ("segments", "duplicate", TOLD, "[0.2, 1] 'run': the same segment and label are there twice"),
+    ("stated", "fps mismatch", TOLD, "the annotations say 25 frames per second, the file has 10"),
+    ("stated", "length mismatch", TOLD, "the annotations say 4 seconds, the file has 2"),
+    ("stated", "length mismatch", TOLD, "the annotations say 100 frames, the file has 20"),
+    ("", "class without training actions", TOLD, "no training video shows 'rest'"),
+]  # fmt: skip
+
+
+def write_malformed(raw: Path) -> None:
+    """Videos and annotations with every problem of ``MALFORMED`` and a sound rest."""
+    videos = raw / "videos"
+    for name in ("a", "two", "odd", "label", "segments", "stated", "test"):
+        write_video(videos / f"{name}.mp4")
+    write_video(videos / "two.mkv", seconds=1)
+    (videos / "empty.mp4").touch()
+    (videos / "text.mp4").write_text("this is no video")
+    whole = write_video(videos / "cut.mkv", seconds=20).read_bytes()
+    (videos / "cut.mkv").write_bytes(whole[: len(whole) // 2])
+    with av.open(str(videos / "sound.mkv"), "w") as container:
+        stream = container.add_stream("pcm_s16le", rate=8000)
+        silence = av.AudioFrame(format="s16", layout="mono", samples=8000)
+        silence.sample_rate = 8000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+    unreadable = ("gone", "../up", "empty", "text", "cut", "sound")
+    own: dict[str, dict[str, Any]] = {
+        "odd": video("trian", RUN),
+        "label": video("training", ("jog", 0.2, 1.0), ("jog", 1.0, 1.5)),
+        "segments": video(
+            "training", RUN, ("run", 1.0, 0.5), ("run", 7, 8), ("run", 1.5, 3), ("run", 0.2, 1.0)
+        ),
+        "stated": video("training", RUN, fps=25, duration=4, frame=100),
+        "test": video("validation", RUN),
+    }
+    sound = dict.fromkeys(("a", "v_a", "two", *unreadable), video("training", RUN, JUMP))
+    (raw / "annotations.json").write_text(json.dumps(database(**sound, **own)))
+    (raw / "classes.txt").write_text("run\njump\nrest\n")
+
+
+def test_everything_that_can_be_wrong_with_a_dataset(own: Path, kedro: Kedro) -> None:
+    raw = own / "data/01_raw/my_dataset"
+    shutil.rmtree(raw)
+    write_malformed(raw)
+    (own / "conf/own/catalog.yml").unlink()  # the annotations are JSON, as its comment says
+    settings = yaml.safe_load((own / "conf/own/globals.yml").read_text())
+    settings["annotations"] = "data/01_raw/my_dataset/annotations.json"
+    (own / "conf/own/globals.yml").write_text(yaml.safe_dump(settings))
+    classes = "data.classes_file=data/01_raw/my_dataset/classes.txt"
+    done = kedro("run", "--env", "own", "--pipeline", "validate", "--params", classes)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "Traceback" not in said
+    assert "the dataset cannot be used: 6 fatal problem(s), all listed in data/03_primary" in said
+    table = pd.read_csv(own / "data/03_primary/my_dataset/problems.csv", keep_default_na=False)
+    found = set(zip(table["video_id"], table["kind"], table["fatal"], strict=True))
+    assert found == {(video, kind, fatal) for video, kind, fatal, _ in MALFORMED}
+    assert len(table) == len(MALFORMED)
+    for name, kind, _, message in MALFORMED:
+        rows = table[(table["video_id"] == name) & (table["kind"] == kind)]
+        assert rows["message"].str.contains(message, regex=False).sum() == 1, (name, kind)
+    assert (table["advice"] != "").all()
+    assert (table["file"] != "").all()
+    for row in table[table["fatal"]].to_dict("records"):
+        assert row["message"] in said
+    assert outputs(own) == KEPT_AFTER_REFUSAL
+
+
+# What a refused run leaves: the problems, the facts of sound files, and the lock.
+KEPT_AFTER_REFUSAL = {
+    "03_primary/my_dataset/problems.csv",
+    "02_intermediate/my_dataset/video_facts.parquet",
+    "02_intermediate/my_dataset/scratch/probe/facts.jsonl",
+    "06_models/my_dataset/.lock",
+    "06_models/my_dataset/.running",
+}
+ACTION = {"segment": [0, 1], "label": "run"}
+# Annotations that cannot be understood at all: nothing is even probed.
+UNREADABLE = [
+    ([], "in the annotations, top level: there is no 'database' (found: list)"),
+    ({"results": {}}, "this is a file of predictions, not of annotations"),
+    ({"database": {}}, "database: it lists no video"),
+    ({"database": {"a": []}}, "database.a: it is []"),
+    ({"database": {"a": {}}}, "database.a.subset: it is missing; name it, as 'training'"),
+    (database(a={"subset": "x", "annotations": {}}), "database.a.annotations: it is not a list"),
+    (database(a={"subset": "x", "annotations": [{"label": "run"}]}),
+     "database.a.annotations[0].segment: it is missing; give [start, end] in seconds"),
+    (database(a={"subset": "x", "annotations": [ACTION, ACTION | {"segment": [0, "x"]}]}),
+     "database.a.annotations[1].segment[1]: 'x' is not a number"),
+    (database(a={"subset": "x", "annotations": [ACTION | {"label": ""}]}),
+     "database.a.annotations[0].label: it is missing; name the action"),
+    (database(a={"subset": "x", "fps": "fast"}), "database.a.fps: 'fast' is not a number"),
+    (pd.DataFrame({"video": ["a"], "start": [0], "end": [1]}),
+     "header: the column 'label' is missing (found: video, start, end)"),
+    (pd.DataFrame({"video": [], "start": [], "end": [], "label": []}), "table: it has no rows"),
+    (pd.DataFrame({"video": ["a"], "start": ["x"], "end": [1], "label": ["run"]}),
+     "line 2, start: 'x' is not a number"),
+    (pd.DataFrame({"video": ["a", "a"], "start": [0, 1], "end": [1, 2], "label": ["run", "run"],
+                   "subset": ["training", "validation"]}),
+     "line 3, subset: video 'a' is in 'validation' here, in 'training' above"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("raw", "message"), UNREADABLE, ids=range(len(UNREADABLE)))
+def test_annotations_that_cannot_be_understood(tmp_path: Path, raw: Any, message: str) -> None:
+    data = DataConfig(source="files", fps=10)
+    with pytest.raises(AnnotationError) as error:
+        nodes.probe_videos(raw, VideoFolder(tmp_path), tmp_path / "cache", data, RuntimeConfig())
+    assert message in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
         ("video,start,end,label\na,zero,1,run\n", "annotations, line 2, start: 'zero' is not a"),
-        (ROWS.replace("validation", "training"), "no video is in the subset 'validation'"),
+        (ROWS.replace("validation", "training"), "no video is in the subset 'validation'; the "
+         "annotations have: training (3)"),
     ],
-)
+)  # fmt: skip
 def test_annotations_that_cannot_be_used(own: Path, kedro: Kedro, rows: str, message: str) -> None:
     (own / "data/01_raw/my_dataset/annotations.csv").write_text(rows)
     done = kedro("run", "--env", "own", "--pipeline", "validate")
@@ -81,4 +226,4 @@ def test_annotations_that_cannot_be_used(own: Path, kedro: Kedro, rows: str, mes
     assert done.returncode != 0
     assert "Traceback" not in said
     assert message in said
-    assert not {name for name in outputs(own) if "videos.parquet" in name or "summary" in name}
+    assert outputs(own) <= KEPT_AFTER_REFUSAL

@@ -56,7 +56,8 @@ def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
     assert classes == ["run", "jump"]
     assert listed == {"train": 2, "test": 1}
     assert len(instances) == 3
-    assert nodes.refuse_fatal_problems(problems, checked, "x") is checked
+    accepted = nodes.refuse_fatal_problems(problems, checked, instances, classes, "x")
+    assert accepted == (checked, instances, classes)
 
 
 def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) -> None:
@@ -86,13 +87,15 @@ def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Pat
 
 def test_missing_videos_refuse_the_run_or_are_skipped(videos: VideoFolder, tmp_path: Path) -> None:
     raw = database(**ANNOTATIONS["database"], gone=video("training", ("run", 0, 1)))
-    checked, _, _, problems, _ = check(raw, videos, config(), tmp_path)
+    checked, instances, classes, problems, _ = check(raw, videos, config(), tmp_path)
     with pytest.raises(UnusableDatasetError) as error:
-        nodes.refuse_fatal_problems(problems, checked, "my_try")
+        nodes.refuse_fatal_problems(problems, checked, instances, classes, "my_try")
     assert "data/03_primary/my_try/problems.csv" in str(error.value)
     assert "gone video id: there is no video of this name in" in str(error.value)
-    checked, _, _, problems, listed = check(raw, videos, config(on_missing="skip"), tmp_path)
-    assert nodes.refuse_fatal_problems(problems, checked, "x") is checked
+    checked, instances, classes, problems, listed = check(
+        raw, videos, config(on_missing="skip"), tmp_path
+    )
+    nodes.refuse_fatal_problems(problems, checked, instances, classes, "x")
     assert (len(checked), listed) == (3, {"train": 3, "test": 1})
 
 

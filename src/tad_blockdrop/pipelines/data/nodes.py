@@ -87,11 +87,15 @@ def check_dataset(
 
 
 def refuse_fatal_problems(
-    problems: pd.DataFrame, videos: pd.DataFrame, experiment: str
-) -> pd.DataFrame:
-    """Hand the videos on, unless a problem is fatal."""
+    problems: pd.DataFrame,
+    videos: pd.DataFrame,
+    instances: pd.DataFrame,
+    classes: list[str],
+    experiment: str,
+) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Hand the dataset on, unless a problem is fatal: then only the problems are written."""
     refuse_fatal(problems, f"data/03_primary/{experiment}/problems.csv")
-    return videos
+    return videos, instances, classes
 
 
 def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:

@@ -46,13 +46,18 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
         Node(
             nodes.check_dataset,
             inputs=["raw_annotations", "video_facts", "unreadable", "params:data"],
-            outputs=["videos_checked", "instances", "classes", "problems", "listed"],
+            outputs=[
+                "videos_checked", "instances_checked", "classes_checked", "problems", "listed",
+            ],
             name="check_dataset",
         ),
         Node(
             nodes.refuse_fatal_problems,
-            inputs=["problems", "videos_checked", "params:experiment"],
-            outputs="videos_accepted",
+            inputs=[
+                "problems", "videos_checked", "instances_checked", "classes_checked",
+                "params:experiment",
+            ],
+            outputs=["videos_accepted", "instances", "classes"],
             name="refuse_fatal_problems",
         ),
         Node(
