@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.video.dataset_files import database, video, write_video
+from tests.video.dataset_files import damage, database, video, write_video
 
 Kedro = Callable[..., CompletedProcess[str]]
 
@@ -75,14 +75,15 @@ def activitynet(project: Path) -> Path:
     return project
 
 
-def preflight(kedro: Kedro, environment: str, **changes: Any) -> None:
+def run(kedro: Kedro, environment: str, pipeline: str, **changes: Any) -> str:
     params = ",".join(f"{key}={value}" for key, value in (SMALL | changes).items())
-    done = kedro("run", "--env", environment, "--pipeline", "preflight", "--params", params)
+    done = kedro("run", "--env", environment, "--pipeline", pipeline, "--params", params)
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-def test_thumos14(thumos14: Path, kedro: Kedro) -> None:
-    preflight(kedro, "thumos14_s", **{"data.window.grid": 32})
+def test_thumos14_preflight(thumos14: Path, kedro: Kedro) -> None:
+    run(kedro, "thumos14_s", "preflight", **{"data.window.grid": 32})
     primary = thumos14 / "data" / "03_primary" / "thumos14_s"
     classes = json.loads((primary / "classes.json").read_text())
     assert len(classes) == 20
@@ -109,10 +110,54 @@ def test_thumos14(thumos14: Path, kedro: Kedro) -> None:
     assert report["obstacles"] == []
 
 
-def test_activitynet(activitynet: Path, kedro: Kedro) -> None:
+def test_thumos14_whole_job(thumos14: Path, kedro: Kedro) -> None:
+    """Data, baseline, compress, report; of four test videos one is gone and one is damaged."""
+    raw = thumos14 / "data" / "01_raw" / "thumos14"
+    listed = json.loads((raw / "annotations.json").read_text())
+    for name in ("video_test_0000007", "video_test_0000011"):
+        listed["database"][name] = video("validation", ("Diving", 1.0, 3.0))
+    (raw / "annotations.json").write_text(json.dumps(listed))
+    damage(write_video(raw / "videos" / "video_test_0000007.mp4", 12, 30, size=(64, 48)), 200)
+
+    learning = {
+        f"{recipe}.{key}": value
+        for recipe in ("baseline.train", "compress.first", "compress.later")
+        for key, value in (
+            ("epochs", 4), ("stop", 4), ("warmup", 1), ("ema", 0.5),
+            ("lr_backbone", 0.01), ("lr_detector", 0.01),
+        )
+    }  # fmt: skip
+    said = run(
+        kedro, "thumos14_s", "compress",
+        **{"data.window.grid": 32, "data.on_missing": "skip", "evaluation.latency_repeats": 1},
+        **learning,
+    )  # fmt: skip
+    assert "mAP in percent over 2 of 4 videos" in said
+    primary = thumos14 / "data" / "03_primary" / "thumos14_s"
+    problems = pd.read_csv(primary / "problems.csv")
+    assert problems.loc[problems["kind"] == "missing file", "video_id"].tolist() == [
+        "video_test_0000011"
+    ]
+    frames = pd.read_csv(primary / "frame_problems.csv")
+    assert frames["video_id"].tolist() == ["video_test_0000007"]
+    reporting = thumos14 / "data" / "08_reporting" / "thumos14_s"
+    (results,) = reporting.glob("result_table.csv/*/result_table.csv")
+    table = pd.read_csv(results).set_index("model")
+    assert table.index.tolist() == ["uncompressed", "step_01", "one_shot_01"]
+    assert table["n_blocks"].tolist() == [4, 3, 3]
+    assert set(table["videos"]) == {"2 of 4 videos"}
+    (classes,) = reporting.glob("class_table.parquet/*/class_table.parquet")
+    assert set(pd.read_parquet(classes)["videos"]) == {"2 of 4 videos"}
+    (scores,) = reporting.glob("score_table.parquet/*/score_table.parquet")
+    assert set(pd.read_parquet(scores)["videos"]) == {"2 of 2 videos"}
+    (page,) = reporting.glob("report.html/*/report.html")
+    assert "2 of 4 videos" in page.read_text()
+
+
+def test_activitynet_preflight(activitynet: Path, kedro: Kedro) -> None:
     """A quarter of the steps, resized windows, one class, and the classifier's names."""
     sizes = {"data.window.frames": 128, "data.window.grid": 32, "compress.first.batch": 2}
-    preflight(kedro, "activitynet_s", **sizes)
+    run(kedro, "activitynet_s", "preflight", **sizes)
     primary = activitynet / "data" / "03_primary" / "activitynet_s"
     assert json.loads((primary / "classes.json").read_text()) == ["action"]
     problems = pd.read_csv(primary / "problems.csv")
