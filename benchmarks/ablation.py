@@ -125,6 +125,11 @@ def with_full_tuning(bench: Bench) -> Iterator[tuple[int, float]]:
     )
 
 
+def looking_ahead(bench: Bench) -> Iterator[tuple[int, float]]:
+    """The method with each block ranked by the best pair it is part of."""
+    yield from progressive(bench, look_ahead=2)
+
+
 def one_shot_aligned(bench: Bench) -> Iterator[tuple[int, float]]:
     """n blocks dropped at once, then one alignment as long as the n alignments together."""
     for n in points(bench):
@@ -173,6 +178,7 @@ ARMS: dict[str, Arm] = {
     "one-shot drop + the same total alignment": one_shot_aligned,
     "control: nothing dropped, aligned as often": control,
     "same depth trained from scratch": from_scratch,
+    "… with a ranking that looks one drop ahead": looking_ahead,
 }
 
 
