@@ -87,6 +87,22 @@ def test_merging_keeps_the_function_and_restores_the_names(model: Detector, scal
         torch.testing.assert_close(model.get_parameter(f"{layer}.weight"), merged)
 
 
+def test_the_update_learns_as_a_branch_beside_the_layer_would() -> None:
+    torch.manual_seed(0)
+    window = WindowConfig(frames=16, grid=8, crop=16, short_side=16)
+    model = Detector(CONFIG, 3, window)
+    add_lora(model, LoraSettings(scaling=0.5), seed=0)
+    a, b = (matrix.requires_grad_() for matrix in shake(model)["backbone.blocks.0.attn.qkv"])
+    layer = model.get_submodule("backbone.blocks.0.attn.qkv")
+    plain, x = layer.get_submodule("base_layer"), torch.randn(5, 7, 16, requires_grad=True)
+    expected = plain(x) + 0.5 * (x @ a.T @ b.T)
+    torch.testing.assert_close(layer(x), expected)
+    pull = torch.randn_like(expected)
+    wanted = torch.autograd.grad(expected, (x, a, b), pull)
+    trained = [layer.get_parameter(f"lora_{matrix}.default.weight") for matrix in "AB"]
+    torch.testing.assert_close(torch.autograd.grad(layer(x), (x, *trained), pull), wanted)
+
+
 def test_merging_twice_or_without_lora_changes_nothing(model: Detector) -> None:
     plain = answer(model)
     merge_lora(model)

@@ -1,6 +1,6 @@
 """Low-rank adaptation of the attention layers, and the way back (docs/method.md §3).
 
-``W x`` becomes ``W x + scaling·B·A x`` with A (rank, in) random and B (out, rank) zero, so an
+``W x`` becomes ``(W + scaling·B·A) x`` with A (rank, in) random and B (out, rank) zero, so an
 adapted model starts as the same function (LoRA, arXiv 2106.09685, §4.1).
 """
 
@@ -23,6 +23,8 @@ def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
     """
     from peft import LoraConfig, inject_adapter_in_model
 
+    from tad_blockdrop.compression.adapted import AdaptedLinear
+
     if _adapted(model):
         raise ValueError("the model has LoRA already: merge_lora it before adding another")
     rank = settings.rank or model.config.backbone.width // 4
@@ -30,6 +32,7 @@ def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
     config = LoraConfig(
         r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=targets
     )
+    config._register_custom_module({nn.Linear: AdaptedLinear})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         inject_adapter_in_model(config, model)
