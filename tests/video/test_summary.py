@@ -11,7 +11,13 @@ import torch
 from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig, PyramidConfig
 from tad_blockdrop.detector.head import make_points
 from tad_blockdrop.detector.targets import assign
-from tad_blockdrop.video.summary import coverage, covered_share, suggest, summarise
+from tad_blockdrop.video.summary import (
+    coverage,
+    covered_share,
+    describe,
+    suggest,
+    summarise,
+)
 
 RANGES = ((0, 4), (4, 8), (8, 16), (16, 10000))
 
@@ -39,6 +45,14 @@ def tables(lengths: list[float], seconds: float = 60.0) -> tuple[pd.DataFrame, p
 def summary(lengths: list[float], data: DataConfig | None = None, **videos: Any) -> dict[str, Any]:
     listed = {"train": 10, "test": 5}
     return summarise(*tables(lengths, **videos), listed, data or config(), detector())
+
+
+def test_a_person_reads_it_in_a_few_lines() -> None:
+    lines = describe(summary([2.0] * 8)).split("\n")
+    assert lines[0] == "dataset 'mine', 8 of 15 videos"
+    assert lines[1] == "  train: 6 videos, 6 actions; test: 2 videos, 2 actions"
+    assert lines[2] == "  classes: even, odd"
+    assert "2.0, 2.0, 2.0 s; 8.0, 8.0, 8.0 steps" in lines[3]
 
 
 def test_counts() -> None:

@@ -55,6 +55,30 @@ def summarise(
     }
 
 
+def describe(summary: Mapping[str, Any]) -> str:
+    """The summary as a few lines for people."""
+    used, listed, actions = summary["used"], summary["listed"], summary["instances"]
+    seconds, steps, fits = (
+        summary[key] for key in ("instance_seconds", "instance_grid_steps", "suggested")
+    )
+    counts = [
+        f"{name}: {used[name]} videos, {actions[name]} actions" for name in SPLITS if used[name]
+    ]
+    quantiles = ("0%", "50%", "100%")
+    return "\n".join(
+        [
+            f"dataset '{summary['name']}', {sum(used.values())} of {sum(listed.values())} videos",
+            f"  {'; '.join(counts)}",
+            f"  classes: {', '.join(summary['classes'])}",
+            "  shortest, median and longest action: "
+            f"{', '.join(f'{seconds[q]:.1f}' for q in quantiles)} s; "
+            f"{', '.join(f'{steps[q]:.1f}' for q in quantiles)} steps of the feature grid",
+            f"  suggested: windows of {fits['frames']} samples, a grid step of "
+            f"{fits['grid_step_seconds']} s, {fits['levels']} levels with ranges {fits['ranges']}",
+        ]
+    )
+
+
 def coverage(videos: pd.DataFrame, used: Collection[str]) -> str:
     """How much of a subset counts, as tables of metrics say it: ``205 of 211 videos``.
 

@@ -142,10 +142,11 @@ def summarise_dataset(
     data: DataConfig,
     detector: DetectorConfig,
 ) -> dict[str, Any]:
-    """Counts, lengths, and the windows and levels that they suggest; warnings are logged."""
-    from tad_blockdrop.video.summary import summarise
+    """Counts, lengths, and the windows and levels that they suggest: logged, with warnings."""
+    from tad_blockdrop.video.summary import describe, summarise
 
     summary = summarise(videos, instances, listed, data, detector)
+    logger.info(describe(summary))
     for warning in summary["warnings"]:
         logger.warning("%s", warning)
     return summary
