@@ -38,7 +38,9 @@ class Bench:
         from tad_blockdrop.pipelines.compress.nodes import evaluate_step
 
         p = self.parameters
-        _, precision, _ = evaluate_step(checkpoint, *self.dataset, p.data, p.evaluation, p.runtime)
+        _, precision, _ = evaluate_step(
+            checkpoint, *self.dataset, self.scratch, p.data, p.evaluation, p.runtime
+        )
         return float(precision["ap"].mean())
 
     def scores(self, student: Any) -> pd.DataFrame:
@@ -47,8 +49,9 @@ class Bench:
 
         p = self.parameters
         table, _ = score_blocks(
-            student, self.baseline, *self.dataset, p.data, p.compress, p.evaluation, p.runtime
-        )
+            student, self.baseline, *self.dataset, self.scratch,
+            p.data, p.compress, p.evaluation, p.runtime,
+        )  # fmt: skip
         return table
 
     def align(self, dropped: Any, student: Any, compress: Any) -> Any:
@@ -60,7 +63,9 @@ class Bench:
             dropped, student, self.baseline, *self.dataset, self.scratch,
             p.data, compress, p.evaluation, p.runtime,
         )  # fmt: skip
-        return merge_lora(aligned, *self.dataset, p.data, compress, p.evaluation, p.runtime)
+        return merge_lora(
+            aligned, *self.dataset, self.scratch, p.data, compress, p.evaluation, p.runtime
+        )
 
 
 Arm = Callable[[Bench], Iterator[tuple[int, float]]]

@@ -9,13 +9,14 @@ window is decoded once for all candidates, and candidates share what they have i
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from tad_blockdrop.compression.dropping import ScoringError
 from tad_blockdrop.compression.skipping import Skip, skipped_outputs
@@ -24,8 +25,8 @@ from tad_blockdrop.detector.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.evaluation.average_precision import average_map, average_precision
 from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.evaluation.resuming import Gathering, Scratch, resumed
 from tad_blockdrop.evaluation.validation import instances_of
-from tad_blockdrop.progress import progress
 from tad_blockdrop.video.windows import VideoRecord
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from tad_blockdrop.video.loading import Batch, LoadedWindow
 
 logger = logging.getLogger(__name__)
+
+Key = TypeVar("Key", bound=Hashable)
 
 COLUMNS = ["block", "criterion", "value", "alone", "rank"]
 
@@ -45,11 +48,13 @@ def score_blocks(
     classes: Sequence[str],
     compress: CompressConfig,
     evaluation: EvaluationConfig,
+    scratch: Scratch | None = None,
 ) -> pd.DataFrame:
     """Rank the blocks of ``model`` on the videos of ``records``; rank 1 is the one to drop.
 
     ``loader`` gives the test windows of ``records``, video by video; ``classes`` are the model's.
-    Runs where the model is, in evaluation mode, under the caller's autocast if there is one.
+    Runs where the model is, in evaluation mode, under the caller's autocast if there is one. With
+    ``scratch`` a ranking that was cut goes on.
 
     Returns a row per block, in order of rank: ``block`` (original index), ``criterion``,
     ``value``, ``alone``, ``rank``. With ``compress.look_ahead`` 2 the value of a block is that of
@@ -61,13 +66,13 @@ def score_blocks(
     """
     blocks, criterion = model.kept_blocks, compress.criterion
     if criterion == "block_mse":
-        values = {Skip({i}): change for i, change in block_changes(model, loader).items()}
+        values = {Skip({i}): change for i, change in block_changes(model, loader, scratch).items()}
         return rank(values, blocks, criterion)
     skips = candidate_skips(blocks, compress.look_ahead)
     if criterion == "train_loss":
-        values = detection_losses(model, loader, skips)
+        values = detection_losses(model, loader, skips, scratch)
     else:
-        values = precisions(model, loader, records, classes, evaluation, skips)
+        values = precisions(model, loader, records, classes, evaluation, skips, scratch)
         if not any(value > 0 for value in values.values()):
             raise ScoringError(
                 f"all {len(blocks)} candidates have a mean average precision of 0 on the "
@@ -112,6 +117,7 @@ def precisions(
     classes: Sequence[str],
     evaluation: EvaluationConfig,
     skips: Sequence[Skip],
+    scratch: Scratch | None = None,
 ) -> dict[Skip, float]:
     """Average mAP (percent) at ``evaluation.score_tious`` with each set of blocks skipped.
 
@@ -121,7 +127,7 @@ def precisions(
         skip: VideoPool(records, classes, model.window, evaluation.postprocess) for skip in skips
     }
     with _evaluating(model):
-        for batch in _batches(model, loader):
+        for batch in _batches(model, loader, _Pools(pools), scratch):
             rest = list(pools)
             outputs = skipped_outputs(model, batch.frames, batch.mask, rest) if rest else ()
             for skip, output in zip(rest, outputs, strict=True):
@@ -140,40 +146,88 @@ def precisions(
 
 
 def detection_losses(
-    model: Detector, loader: "DataLoader[LoadedWindow]", skips: Sequence[Skip]
+    model: Detector,
+    loader: "DataLoader[LoadedWindow]",
+    skips: Sequence[Skip],
+    scratch: Scratch | None = None,
 ) -> dict[Skip, float]:
     """Detection loss with each set of blocks skipped.
 
     The sum over all windows divided by the number of positive points in all of them: what the
     loss would be of one batch that holds every window.
     """
-    sums, positives = dict.fromkeys(skips, 0.0), 0
+    sums = _Sums(skips)
     with _evaluating(model):
         loss = DetectionLoss(model.config.head).to(model.head.location.device)
-        for batch in _batches(model, loader):
+        for batch in _batches(model, loader, sums, scratch):
             outputs = skipped_outputs(model, batch.frames, batch.mask, skips)
             for skip, output in zip(skips, outputs, strict=True):
                 terms = loss(output, batch.segments, batch.labels, training=False)
                 count = int(terms["positive"].sum())
-                sums[skip] += float(terms["cls"] + terms["reg"]) * max(count, 1)
-            positives += count
-    return {skip: value / max(positives, 1) for skip, value in sums.items()}
+                sums.of[skip] += float(terms["cls"] + terms["reg"]) * max(count, 1)
+            sums.count += count
+    return sums.means()
 
 
-def block_changes(model: Detector, loader: "DataLoader[LoadedWindow]") -> dict[int, float]:
+def block_changes(
+    model: Detector, loader: "DataLoader[LoadedWindow]", scratch: Scratch | None = None
+) -> dict[int, float]:
     """Mean squared difference of output and input of every block, over all tokens."""
     backbone = model.backbone
-    sums, count = dict.fromkeys(model.kept_blocks, 0.0), 0
+    sums = _Sums(model.kept_blocks)
     with _evaluating(model):
-        for batch in _batches(model, loader):
+        for batch in _batches(model, loader, sums, scratch):
             for window in torch.split(batch.frames, 1):
                 tokens = backbone.embed(window)
-                count += tokens.numel()
+                sums.count += tokens.numel()
                 for index in model.kept_blocks:
                     out = backbone.run_block(index, tokens)[1]
-                    sums[index] += float((out - tokens).square().sum(dtype=torch.float64))
+                    sums.of[index] += float((out - tokens).square().sum(dtype=torch.float64))
                     tokens = out
-    return {index: value / max(count, 1) for index, value in sums.items()}
+    return sums.means()
+
+
+class _Sums(Generic[Key]):
+    """A sum per key and one common count, gathered batch by batch."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self.of, self.count = dict.fromkeys(keys, 0.0), 0
+
+    def means(self) -> dict[Key, float]:
+        return {key: value / max(self.count, 1) for key, value in self.of.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        sums = torch.tensor(list(self.of.values()), dtype=torch.float64)
+        return {"sums": sums, "count": torch.tensor(self.count)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.of = dict(zip(self.of, state["sums"].tolist(), strict=True))
+        self.count = int(state["count"])
+
+
+class _Pools:
+    """The detections with each set of blocks skipped; those that were given up are missing."""
+
+    def __init__(self, pools: dict[Skip, VideoPool]) -> None:
+        self._pools = pools
+        self._skips = {" ".join(map(str, sorted(skip))): skip for skip in pools}
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}/{key}": value
+            for name, skip in self._skips.items()
+            if skip in self._pools
+            for key, value in self._pools[skip].state().items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, skip in self._skips.items():
+            start = f"{name}/"
+            own = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+            if own:
+                self._pools[skip].restore(own)
+            else:
+                del self._pools[skip]
 
 
 @contextmanager
@@ -188,7 +242,12 @@ def _evaluating(model: Detector) -> Iterator[None]:
         model.train(training)
 
 
-def _batches(model: Detector, loader: "DataLoader[LoadedWindow]") -> "Iterator[Batch]":
+def _batches(
+    model: Detector,
+    loader: "DataLoader[LoadedWindow]",
+    gathering: Gathering,
+    scratch: Scratch | None,
+) -> "Iterator[Batch]":
     device = model.head.location.device
-    for batch in progress(loader, "scoring blocks", total=len(loader)):
+    for batch in resumed(loader, "scoring blocks", gathering, scratch):
         yield batch.to(device, non_blocking=True)

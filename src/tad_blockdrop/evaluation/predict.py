@@ -5,7 +5,8 @@ The one place where grid coordinates and class indices become seconds and labels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +19,7 @@ from tad_blockdrop.detector.head import decode
 from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.detector.postprocess import Proposals
 from tad_blockdrop.evaluation.classifier import VideoClasses
-from tad_blockdrop.progress import progress
+from tad_blockdrop.evaluation.resuming import Scratch, resumed
 from tad_blockdrop.video.windows import VideoRecord, Window, to_seconds
 
 if TYPE_CHECKING:
@@ -38,12 +39,14 @@ def detect(
     config: PostprocessConfig,
     named: VideoClasses | None = None,
     what: str = "detecting",
+    scratch: Scratch | None = None,
 ) -> pd.DataFrame:
     """Detections of a model in the videos of ``records``.
 
     ``loader`` gives the test windows of ``records``, video by video; ``classes`` are the model's,
-    ``what`` titles the progress. Runs where the model is, in evaluation mode, and under the
-    caller's autocast if there is one. For the result and the errors see ``VideoPool``.
+    ``what`` titles the progress; with ``scratch`` a pass that was cut goes on. Runs where the
+    model is, in evaluation mode, and under the caller's autocast if there is one. For the result
+    and the errors see ``VideoPool``.
     """
     pool = VideoPool(records, classes, model.window, config, named)
     device = next(model.parameters()).device
@@ -51,7 +54,7 @@ def detect(
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in progress(loader, what, total=len(loader)):
+            for batch in resumed(loader, what, pool, scratch):
                 on_device = batch.to(device, non_blocking=True)
                 pool.add(batch.windows, model(on_device.frames, on_device.mask))
     finally:
@@ -119,6 +122,28 @@ class VideoPool:
                 found = self._in_seconds(found, place, window.start)
             self._waiting.append(found)
             self._n_waiting += len(found)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """All that the windows so far have left behind, by name."""
+        arrays = {
+            f"{name}.{field.name}": getattr(found, field.name)
+            for name, parts in (("done", self._done), ("waiting", self._waiting))
+            for found in [postprocess.concatenate(parts)]
+            for field in fields(Proposals)
+        }
+        arrays["seen"] = np.array(sorted(self._seen), np.int64)
+        arrays["current"] = np.array(self._current)
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Become the pool that ``state`` was taken from; its arguments must be the same."""
+        done, waiting = (
+            Proposals(*(state[f"{name}.{field.name}"].numpy() for field in fields(Proposals)))
+            for name in ("done", "waiting")
+        )
+        self._done, self._waiting, self._n_waiting = [done], [waiting], len(waiting)
+        self._seen = set(state["seen"].tolist())
+        self._current = int(state["current"])
 
     def detections(self) -> pd.DataFrame:
         """The table of all detections so far: video_id, start, end (s), label, score.

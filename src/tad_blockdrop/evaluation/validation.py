@@ -17,6 +17,7 @@ from tad_blockdrop.evaluation.classifier import VideoClasses, read_classifier
 from tad_blockdrop.evaluation.cost import macs
 from tad_blockdrop.evaluation.operating_point import operating_points
 from tad_blockdrop.evaluation.predict import detect
+from tad_blockdrop.evaluation.resuming import scratch_for
 from tad_blockdrop.video.loading import TestWindows, make_loader
 from tad_blockdrop.video.windows import VideoRecord, records
 
@@ -31,16 +32,26 @@ def evaluate(
     named: VideoClasses | None = None,
     what: str = "evaluating",
     truth: pd.DataFrame | None = None,
+    scratch: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections (video_id, start, end, label, score) and precision (label, tiou, ap).
 
     ``named`` gives an external classifier's classes; ``truth`` (video_id, start, end, label) is
-    the ground truth, by default what ``videos`` carry.
+    the ground truth, by default what ``videos`` carry. ``scratch``: a folder that keeps what an
+    interrupted pass goes on from.
     """
+    kept = scratch_for(
+        scratch,
+        model,
+        videos,
+        data=data.model_dump(mode="json"),
+        evaluation=evaluation.model_dump(mode="json"),
+        named=None if named is None else [named.classes, named.scores.tolist()],
+    )
     loader = make_loader(
         TestWindows(videos, data, data.window.overlap), evaluation.batch, runtime.workers
     )
-    detections = detect(model, loader, videos, classes, evaluation.postprocess, named, what)
+    detections = detect(model, loader, videos, classes, evaluation.postprocess, named, what, kept)
     precision = average_precision(
         detections,
         instances_of(videos, classes) if truth is None else truth,
@@ -59,11 +70,13 @@ def evaluate_test(
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
     what: str,
+    scratch: Path | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections on the test videos, and average precision in percent (label, tiou, ap).
 
     With ``evaluation.postprocess.classifier`` the classes of a class-agnostic model come from
-    there. Raises ValueError where its file does not cover the test videos.
+    there. ``scratch`` as for ``evaluate``. Raises ClassifierError where its file does not cover
+    the test videos.
     """
     test = records(videos, instances, classes, "test")
     named = None
@@ -72,7 +85,7 @@ def evaluate_test(
         named = read_classifier(raw, [video.video_id for video in test])
     truth = truth_of(instances, evaluation)
     detections, precision = evaluate(
-        model, test, classes, data, evaluation, runtime, named, what, truth
+        model, test, classes, data, evaluation, runtime, named, what, truth, scratch
     )
     return detections, precision.assign(ap=100 * precision["ap"])
 
@@ -130,17 +143,19 @@ def checkpoint_metrics(
     data: DataConfig,
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
+    scratch: Path | None = None,
 ) -> dict[str, Any]:
     """What a checkpoint states of itself; test videos have no part in it.
 
     ``gmacs`` of one window; ``operating_point``: per class the score threshold with the best F1,
     on held-out videos or, where there are none, on training videos; ``holdout_average``: average
-    mAP (percent) where there are held-out videos.
+    mAP (percent) where there are held-out videos. ``scratch`` as for ``evaluate``.
     """
     rated = held_out or training
     detections, precision = evaluate(
-        model, rated, classes, data, evaluation, runtime, what="choosing operating points"
-    )
+        model, rated, classes, data, evaluation, runtime, what="choosing operating points",
+        scratch=scratch,
+    )  # fmt: skip
     points = operating_points(
         detections, instances_of(rated, classes), [video.video_id for video in rated]
     )

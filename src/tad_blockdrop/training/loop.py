@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
+from tad_blockdrop.state_file import fingerprint
 from tad_blockdrop.training.devices import epoch_seed, make_accelerator, seed_all
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
-from tad_blockdrop.training.state import TrainingError, TrainingState, fingerprint
+from tad_blockdrop.training.state import TrainingError, TrainingState
 from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader
 
 if TYPE_CHECKING:

@@ -2,13 +2,9 @@
 
 Everything that an epoch changes is in it: trained weights, their moving average, optimiser,
 buffers, history, best epoch. Frozen weights are not: they are the run's input. Random numbers
-need no saving either, since every epoch starts from a seed of its own. The file is safetensors
-with JSON in its header; reading it runs no code.
+need no saving either, since every epoch starts from a seed of its own.
 """
 
-import hashlib
-import json
-import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,18 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
-from tad_blockdrop.detector.checkpoint import weights_hash
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.files import whole
+from tad_blockdrop.state_file import read_state, write_state
 from tad_blockdrop.training.ema import Ema
-
-logger = logging.getLogger(__name__)
 
 FILE = "training.safetensors"
 
@@ -58,21 +49,14 @@ class TrainingState:
 
         Raises TrainingError if the disk does not take it.
         """
-        tensors = {
-            name: value.detach().to("cpu", copy=True).contiguous()
-            for name, value in self._tensors().items()
-        }
         facts = {
-            "fingerprint": fingerprint,
-            "hash": weights_hash(tensors),
             "epochs": self.epochs,
             "history": self.history,
             "best_metric": self.best_metric,
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
         try:
-            with whole(folder / FILE) as path:
-                path.write_bytes(save(tensors, {"facts": json.dumps(facts)}))
+            write_state(folder / FILE, fingerprint, self._tensors(), facts)
         except OSError as error:
             raise TrainingError(
                 f"the training state of epoch {self.epochs} cannot be written to {folder} "
@@ -82,19 +66,10 @@ class TrainingState:
 
     def restore(self, folder: Path, fingerprint: str) -> bool:
         """Continue from the state in ``folder``; false, with a log line, if none fits."""
-        for stray in folder.glob(".*.tmp.safetensors"):  # of a process killed while writing
-            stray.unlink()
-        if not (folder / FILE).exists():
+        state = read_state(folder / FILE, fingerprint, "training")
+        if state is None:
             return False
-        try:
-            tensors, facts = _read(folder / FILE)
-        except (SafetensorError, OSError, ValueError, KeyError) as error:
-            logger.warning("training starts anew: %s is damaged (%s)", folder / FILE, error)
-            return False
-        if facts["fingerprint"] != fingerprint:
-            logger.info("training starts anew: %s is of other settings or inputs", folder / FILE)
-            return False
-        self._load(tensors, facts)
+        self._load(*state)
         return True
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -132,14 +107,6 @@ class TrainingState:
         self.best, self.best_metric = parts.get("best", {}), facts["best_metric"]
 
 
-def fingerprint(modules: Mapping[str, nn.Module], facts: Mapping[str, Any]) -> str:
-    """SHA-256 of what a run starts from: all weights of ``modules`` and its settings (JSON)."""
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for name, module in modules.items():
-        digest.update(f"{name} {weights_hash(module.state_dict())}".encode())
-    return digest.hexdigest()
-
-
 def clear(folder: Path) -> None:
     """Remove the state, once what the run produced is saved elsewhere."""
     if folder.exists():
@@ -150,13 +117,3 @@ def _changing(module: nn.Module) -> dict[str, Tensor]:
     """Trained parameters and buffers."""
     frozen = {name for name, value in module.named_parameters() if not value.requires_grad}
     return {name: value for name, value in module.state_dict().items() if name not in frozen}
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and facts of a state file. Raises ValueError if its contents were altered."""
-    with safe_open(path, framework="pt") as file:
-        facts = json.loads(file.metadata()["facts"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if weights_hash(tensors) != facts["hash"]:
-        raise ValueError("its hash is wrong")
-    return tensors, facts

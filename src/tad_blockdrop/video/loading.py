@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.video.augment import augment, centre_crop
@@ -161,7 +161,7 @@ def make_loader(
     if isinstance(dataset, TrainingWindows):
         sampler = _EpochOrder(dataset, shuffle_seed)
     elif shuffle_seed is None:
-        sampler = SequentialSampler(dataset)
+        sampler = _InOrder(len(dataset))
     else:
         raise ValueError("test windows are read in order; leave shuffle_seed out")
     return DataLoader(
@@ -176,6 +176,18 @@ def make_loader(
         # Else each pass takes a number from torch's global generator, to seed workers with.
         generator=torch.Generator(),
     )
+
+
+def after(loader: DataLoader[LoadedWindow], batches: int) -> Iterator[Batch]:
+    """The batches of a loader of ``TestWindows`` but the first ones, which are not even read."""
+    order = loader.sampler
+    assert isinstance(order, _InOrder)
+    assert loader.batch_size is not None
+    order.first = batches * loader.batch_size
+    try:
+        yield from loader  # type: ignore[misc]  # what it gives are batches
+    finally:
+        order.first = 0
 
 
 def collate(items: Sequence[LoadedWindow]) -> Batch:
@@ -217,6 +229,19 @@ def _whole_video(path: str, stamp: int) -> NDArray[np.uint8]:
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
     return LoadedWindow(window, frames, torch.from_numpy(grid_mask(window.n_valid, size)))
+
+
+class _InOrder(Sampler[int]):
+    """Every index below ``count`` from ``first`` on."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.first = count, 0
+
+    def __len__(self) -> int:
+        return self.count - self.first
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.count))
 
 
 class _EpochOrder(Sampler[tuple[int, int]]):

@@ -72,7 +72,9 @@ def make_baseline(
         fps=data.fps,
         postprocess=evaluation.postprocess,
         lineage=first_lineage(data, runtime),
-        metrics=checkpoint_metrics(model, held_out, training, classes, data, evaluation, runtime),
+        metrics=checkpoint_metrics(
+            model, held_out, training, classes, data, evaluation, runtime, scratch
+        ),
     )
     return history.assign(stage="baseline"), checkpoint
 

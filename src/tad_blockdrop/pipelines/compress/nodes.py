@@ -45,6 +45,7 @@ def score_blocks(
     videos: pd.DataFrame,
     instances: pd.DataFrame,
     classes: list[str],
+    scratch: Path,
     data: DataConfig,
     compress: CompressConfig,
     evaluation: EvaluationConfig,
@@ -57,6 +58,7 @@ def score_blocks(
     """
     from tad_blockdrop.compression.scoring import score_blocks as score
     from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.evaluation.resuming import scratch_for
     from tad_blockdrop.training.devices import pick_device, set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
     from tad_blockdrop.video.summary import coverage
@@ -75,14 +77,11 @@ def score_blocks(
     loader = make_loader(
         TestWindows(training, data, data.window.overlap), evaluation.batch, runtime.workers
     )
-    table = score(
-        from_checkpoint(student, pick_device(runtime)),
-        loader,
-        training,
-        classes,
-        compress,
-        evaluation,
-    )
+    model = from_checkpoint(student, pick_device(runtime))
+    settings = {"data": data, "compress": compress, "evaluation": evaluation}
+    dumped = {name: value.model_dump(mode="json") for name, value in settings.items()}
+    kept = scratch_for(scratch, model, training, **dumped)
+    table = score(model, loader, training, classes, compress, evaluation, kept)
     used = coverage(videos, [video.video_id for video in training])
     return table.assign(step=step, videos=used), time.perf_counter() - begin
 
@@ -167,6 +166,7 @@ def merge_lora(
     videos: pd.DataFrame,
     instances: pd.DataFrame,
     classes: list[str],
+    scratch: Path,
     data: DataConfig,
     compress: CompressConfig,
     evaluation: EvaluationConfig,
@@ -191,6 +191,7 @@ def merge_lora(
         data,
         evaluation,
         runtime,
+        scratch,
     )
     if compress.stop.max_latency_ms is not None:
         table = latency({"model": model}, evaluation.latency_repeats)
@@ -203,6 +204,7 @@ def evaluate_step(
     videos: pd.DataFrame,
     instances: pd.DataFrame,
     classes: list[str],
+    scratch: Path,
     data: DataConfig,
     evaluation: EvaluationConfig,
     runtime: RuntimeConfig,
@@ -234,7 +236,7 @@ def evaluate_step(
     model = from_checkpoint(checkpoint, pick_device(runtime))
     name = str(described["model"])
     detections, precision = evaluate_test(
-        model, videos, instances, classes, data, evaluation, runtime, what=f"evaluating {name}"
+        model, videos, instances, classes, data, evaluation, runtime, f"evaluating {name}", scratch
     )
     logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
     seconds = time.perf_counter() - begin

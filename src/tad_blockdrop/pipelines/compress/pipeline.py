@@ -13,23 +13,26 @@ def _alignment() -> list[Node]:
     return [
         Node(
             nodes.align,
-            inputs=["dropped", "student", "uncompressed", *DATASET, "scratch", *PARAMETERS],
+            inputs=["dropped", "student", "uncompressed", *DATASET, "align_scratch", *PARAMETERS],
             outputs=["aligned", "history", "align_seconds"],
             name="align",
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", *DATASET, *PARAMETERS],
+            inputs=["aligned", *DATASET, "align_scratch", *PARAMETERS],
             outputs="checkpoint",
             name="merge_lora",
         ),
         Node(
             nodes.evaluate_step,
-            inputs=["checkpoint", *DATASET, "params:data", "params:evaluation", "params:runtime"],
+            inputs=[
+                "checkpoint", *DATASET, "evaluate_scratch",
+                "params:data", "params:evaluation", "params:runtime",
+            ],
             outputs=["detections", "metrics", "evaluate_seconds"],
             name="evaluate_step",
         ),
-    ]
+    ]  # fmt: skip
 
 
 def _drop_step() -> Pipeline:
@@ -38,7 +41,7 @@ def _drop_step() -> Pipeline:
         [
             Node(
                 nodes.score_blocks,
-                inputs=["student", "uncompressed", *DATASET, *PARAMETERS],
+                inputs=["student", "uncompressed", *DATASET, "score_scratch", *PARAMETERS],
                 outputs=["scores", "score_seconds"],
                 name="score_blocks",
             ),

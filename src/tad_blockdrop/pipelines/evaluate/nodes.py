@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -27,6 +28,7 @@ def evaluate_one_shot(
     videos: pd.DataFrame,
     instances: pd.DataFrame,
     classes: list[str],
+    scratch: Path,
     data: DataConfig,
     compress: CompressConfig,
     evaluation: EvaluationConfig,
@@ -51,7 +53,10 @@ def evaluate_one_shot(
             uncompressed, family="one_shot", step=step, dropped_block=int(block)
         )
         shorter = replace(shorter, lineage=lineage)
-        tables.append(evaluate_step(shorter, videos, instances, classes, data, evaluation, runtime))
+        own = scratch / f"step_{step:02d}"
+        tables.append(
+            evaluate_step(shorter, videos, instances, classes, own, data, evaluation, runtime)
+        )
     return join_tables(*(t[0] for t in tables)), join_tables(*(t[1] for t in tables))
 
 
