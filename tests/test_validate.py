@@ -227,3 +227,17 @@ def test_annotations_that_cannot_be_used(own: Path, kedro: Kedro, rows: str, mes
     assert "Traceback" not in said
     assert message in said
     assert outputs(own) <= KEPT_AFTER_REFUSAL
+
+
+def test_a_label_cannot_paint_the_terminal_or_the_log(own: Path, kedro: Kedro) -> None:
+    label = "run\x1b]0;title\x07 [red]x[/blue]"
+    row = f'a,0.5,9.0,"{label}\n2026 INFO all is well",training\n'
+    (own / "data/01_raw/my_dataset/annotations.csv").write_text(ROWS + row)
+    done = kedro("run", "--env", "own", "--pipeline", "validate")
+    log = (own / "tad_blockdrop.log").read_text()
+    for said in (done.stdout + done.stderr, log):
+        assert "[red]x[/blue]" in said
+        assert "\\x1b]0;title\\x07" in said
+        assert not {"\x1b", "\x07"} & set(said)
+        assert "Traceback" not in said
+        assert not [line for line in said.splitlines() if line.startswith("2026 INFO")]

@@ -89,8 +89,7 @@ def refuse_mixing(
     known: Parameters = {}
     begun = datetime.now(UTC).isoformat(timespec="seconds")
     if record.is_file():
-        stored = json.loads(record.read_text(encoding="utf-8"))
-        known, begun = stored["parameters"], stored["begun"]
+        known, begun = _read(record)
     order = list(STAGE_KEYS)
     settled = set(settled)
     last = max((order.index(stage) for stage in running), default=-1)
@@ -114,6 +113,17 @@ def refuse_mixing(
         with whole(record) as temporary:
             text = json.dumps({"begun": begun, "parameters": known | added}, indent=1)
             temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _read(record: Path) -> tuple[Parameters, str]:
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        return dict(stored["parameters"]), str(stored["begun"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExperimentError(
+            f"{record} is damaged ({error}): restore it, or remove it if you are sure that the "
+            "parameters are still those that the experiment was begun with"
+        ) from error
 
 
 def _differences(theirs: Parameters, mine: Parameters) -> list[str]:

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from click import ClickException
+from click import ClickException, get_current_context
 from filelock import FileLock, Timeout
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.io import DatasetError
+from kedro.io import DatasetError, MemoryDataset
 from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
+from tad_blockdrop.datasets.scratch import ScratchDataset
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.experiment import STAGE_OF, ExperimentError, refuse_mixing
+from tad_blockdrop.files import whole
+from tad_blockdrop.logs import guard_handlers, harmless
+from tad_blockdrop.stopping import ADVICE, StopSignals
 
 logger = logging.getLogger(__name__)
 
 EXPERIMENTS = Path("data/06_models")
 # Checking a dataset alone settles nothing yet: parameters may change until frames are extracted.
 SETTLES_DATA = "data.extract_frames"
+COMPARE = "compare"  # the one pipeline that writes into no experiment
+DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
 class ExperimentHooks:
@@ -33,6 +42,7 @@ class ExperimentHooks:
         self._context: KedroContext | None = None
         self._catalog: Any = None
         self._lock: FileLock | None = None
+        self._signals = StopSignals()
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -49,7 +59,7 @@ class ExperimentHooks:
         """Take the experiment's lock and compare parameters with those it began with."""
         context = self._context
         spaces = {(node.namespace or "").split(".")[0] for node in pipeline.nodes}
-        if context is None or not spaces & STAGE_OF.keys():
+        if context is None or spaces <= {COMPARE}:
             return
         running = {STAGE_OF[space] for space in spaces & STAGE_OF.keys()}
         checking = SETTLES_DATA not in {node.name for node in pipeline.nodes}
@@ -57,21 +67,29 @@ class ExperimentHooks:
         parameters = context.config_loader["parameters"]
         experiment = parameters["experiment"]
         folder = context.project_path / EXPERIMENTS / experiment
-        folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock(folder, experiment)
         try:
+            self._take_lock(folder, experiment)
             refuse_mixing(folder / "experiment.json", experiment, parameters, running, settled)
+        except OSError as error:
+            self._release_lock()
+            raise ExperimentError(disk_sentence(error, folder)) from error
         except BaseException:
             self._release_lock()
             raise
+        if get_current_context(silent=True) is not None:  # a command, no notebook
+            self._signals.watch()
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str) -> None:
-        """Once a checkpoint is saved, the resumable state it grew from is of no use."""
-        if self._catalog is not None and dataset_name.endswith("checkpoint"):
-            scratch = dataset_name.removesuffix("checkpoint") + "scratch"
-            if scratch in self._catalog:
-                shutil.rmtree(self._catalog.load(scratch), ignore_errors=True)
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """Once all that a node made is on disk, the resumable state it grew from is of no use."""
+        catalog = self._catalog
+        if dataset_name != node.outputs[-1] or any(
+            isinstance(catalog.get(name), MemoryDataset) for name in node.outputs
+        ):
+            return
+        for name in node.inputs:
+            if isinstance(catalog.get(name), ScratchDataset):
+                shutil.rmtree(catalog.load(name), ignore_errors=True)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -84,6 +102,7 @@ class ExperimentHooks:
         self._release_lock()
 
     def _take_lock(self, folder: Path, experiment: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
         holder = folder / ".running"
         # The operating system drops this lock when its process dies: it cannot go stale.
         lock = FileLock(folder / ".lock", blocking=False)
@@ -96,10 +115,12 @@ class ExperimentHooks:
                 "name with --params experiment=<name>"
             ) from None
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
-        holder.write_text(f"process {os.getpid()}, started {now}", encoding="utf-8")
         self._lock = lock
+        with whole(holder) as temporary:
+            temporary.write_text(f"process {os.getpid()}, started {now}", encoding="utf-8")
 
     def _release_lock(self) -> None:
+        self._signals.release()
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -108,17 +129,24 @@ class ExperimentHooks:
 class ReadableErrorHooks:
     """Shows expected errors as a sentence; anything else keeps its traceback."""
 
+    @hook_impl
+    def after_context_created(self) -> None:
+        """Before the first name from outside is logged."""
+        guard_handlers()
+
     @hook_impl(trylast=True)
     def on_pipeline_error(self, error: Exception) -> None:
         """Turn an error that is meant for people into one without a traceback."""
-        cause: BaseException | None = error
-        while cause is not None:
+        causes = list(_causes(error))
+        for cause in causes:
             if isinstance(cause, BlockDropError):
                 logger.debug("the run failed", exc_info=error)
-                raise ClickException(str(cause)) from error
-            cause = cause.__cause__
+                raise ClickException(harmless(str(cause))) from error
+        for cause in causes:
+            if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+                raise ClickException(harmless(disk_sentence(cause))) from error
         if isinstance(error, DatasetError):
-            raise ClickException(str(error)) from error
+            raise ClickException(harmless(str(error))) from error
 
 
 class PageHooks:
@@ -140,3 +168,15 @@ class PageHooks:
         entry = self._catalog.get(dataset_name)
         if isinstance(entry, TextFile):
             logger.info("to be opened in a browser: %s", entry.written)
+
+
+def disk_sentence(error: OSError, place: Path | None = None) -> str:
+    """What to tell people whose disk does not take, or give, a file."""
+    where = error.filename or place or "the disk"
+    return f"{where}: {error.strerror or error}; free some space or check the permissions. {ADVICE}"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
+from tad_blockdrop.logs import harmless
+
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -18,7 +20,7 @@ def progress(items: Iterable[T], what: str, total: int) -> Iterator[T]:
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, desc=what, total=total, leave=False, dynamic_ncols=True)
+        yield from tqdm(items, desc=harmless(what), total=total, leave=False, dynamic_ncols=True)
         return
     start = last = time.monotonic()
     for done, item in enumerate(items, start=1):
