@@ -6,7 +6,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-ADVICE = "finished work is kept; the same command with --only-missing-outputs goes on from it"
+ADVICE = "Finished work is kept; the same command with --only-missing-outputs goes on from it"
 
 
 class StopSignals:
@@ -33,5 +33,5 @@ class StopSignals:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.release()
         # Not print: the signal may have come in the middle of one.
-        os.write(2, f"\nstopped by {signal.Signals(number).name}: {ADVICE}\n".encode())
+        os.write(2, f"\nstopped by {signal.Signals(number).name}. {ADVICE}\n".encode())
         raise SystemExit(128 + number)

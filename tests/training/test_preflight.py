@@ -114,10 +114,10 @@ def test_weights_are_checked(tmp_path: Path) -> None:
 
 def test_the_classifier_s_file_is_checked(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    with pytest.raises(PreflightError, match="there is no file"):
+    with pytest.raises(PreflightError, match="cannot be read as JSON"):
         check_classifier(path, ["a"])
     path.write_text("{")
-    with pytest.raises(PreflightError, match=r"scores\.json: "):
+    with pytest.raises(PreflightError, match=r"scores\.json cannot be read as JSON"):
         check_classifier(path, ["a"])
     path.write_text('{"class": ["x"], "results": {"a": [1.0]}}')
     check_classifier(path, ["a"])

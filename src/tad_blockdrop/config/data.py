@@ -47,10 +47,12 @@ class WindowConfig(Config):
     """
 
     kind: Literal["sliding", "resize"] = "sliding"
-    frames: int = Field(768, ge=16)
-    grid: int = Field(768, ge=2)
-    crop: int = Field(160, ge=16, description="side of the square input, pixels")
-    short_side: int = Field(160, ge=16, description="test-time short side before the centre crop")
+    frames: int = Field(768, ge=16, le=1_000_000)
+    grid: int = Field(768, ge=2, le=100_000)
+    crop: int = Field(160, ge=16, le=1024, description="side of the square input, pixels")
+    short_side: int = Field(
+        160, ge=16, le=4096, description="test-time short side before the centre crop"
+    )
     overlap: Share = Field(0.5, ge=0, lt=1, description="of test windows")
     min_inside: Share = Field(0.75, gt=0, le=1, description="share of an action a window must hold")
     short_video_crop: tuple[Share, Share] = (0.9, 1.0)

@@ -10,14 +10,16 @@ from tad_blockdrop.config.base import Config
 class BackboneConfig(Config):
     """A VideoMAE vision transformer, applied to clips of ``clip_frames`` frames."""
 
-    width: int = Field(384, ge=8)
-    depth: int = Field(12, ge=1)
+    width: int = Field(384, ge=8, le=16384)
+    depth: int = Field(12, ge=1, le=1000)
     heads: int = Field(6, ge=1)
-    mlp_ratio: float = Field(4.0, gt=0)
-    patch: int = Field(16, ge=2)
+    mlp_ratio: float = Field(4.0, gt=0, le=64)
+    patch: int = Field(16, ge=2, le=1024)
     tubelet: int = Field(2, ge=1)
-    clip_frames: int = Field(16, ge=2)
-    pretrain_size: int = Field(224, ge=16, description="pixels; the positions' native grid")
+    clip_frames: int = Field(16, ge=2, le=1024)
+    pretrain_size: int = Field(
+        224, ge=16, le=1024, description="pixels; the positions' native grid"
+    )
     drop_path: float = Field(0.1, ge=0, lt=1)
     remove_clip_mean: bool = Field(
         False, description="learning aid: subtract each clip's temporal mean from its frames"
@@ -44,12 +46,12 @@ class BackboneConfig(Config):
 class PyramidConfig(Config):
     """ActionFormer's projection and neck."""
 
-    width: int = Field(512, ge=4)
+    width: int = Field(512, ge=4, le=16384)
     heads: int = Field(4, ge=1)
-    embed_layers: int = Field(2, ge=1)
-    embed_kernel: int = Field(3, ge=1)
-    stem_blocks: int = Field(2, ge=0)
-    levels: int = Field(6, ge=1)
+    embed_layers: int = Field(2, ge=1, le=64)
+    embed_kernel: int = Field(3, ge=1, le=999)
+    stem_blocks: int = Field(2, ge=0, le=64)
+    levels: int = Field(6, ge=1, le=16)
     attention_window: int = Field(-1, ge=-1, description="-1: global, else an odd local window")
     positions: bool = False
     drop_path: float = Field(0.1, ge=0, lt=1)
@@ -68,8 +70,8 @@ class PyramidConfig(Config):
 class HeadConfig(Config):
     """The anchor-free head shared over levels, with its target assignment and losses."""
 
-    tower_layers: int = Field(2, ge=0)
-    kernel: int = Field(3, ge=1)
+    tower_layers: int = Field(2, ge=0, le=64)
+    kernel: int = Field(3, ge=1, le=999)
     prior: float = Field(0.01, gt=0, lt=1)
     ranges: tuple[tuple[float, float], ...] = (
         (0, 4),

@@ -10,9 +10,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.errors import BlockDropError
@@ -47,6 +47,43 @@ class Checkpoint:
     postprocess: PostprocessConfig
     lineage: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+
+
+class _Part(BaseModel):
+    """Of ``config.json``: what the program relies on; anything may stand beside it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Lineage(_Part):
+    family: Literal["uncompressed", "progressive", "control", "one_shot"] = "uncompressed"
+    step: int = Field(0, ge=0)
+    dropped_block: int | None = None
+    skipped: str | None = None
+    dataset: str = ""
+
+
+class _Metrics(_Part):
+    operating_point: dict[str, float | None] = {}
+    gmacs: float = 0.0
+    holdout_average: float = 0.0
+    latency_ms: float = 0.0
+
+
+class _Metadata(_Part):
+    weights_hash: str
+    kept_blocks: list[int]
+    classes: list[str]
+    every: int | None = Field(ge=1)
+    fps: float | None = Field(gt=0)
+    lineage: _Lineage
+    metrics: _Metrics
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> Self:
+        if (self.every is None) == (self.fps is None):
+            raise ValueError("one of 'every' and 'fps' must be given, the other null")
+        return self
 
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
@@ -105,8 +142,9 @@ def read_checkpoint(folder: Path) -> Checkpoint:
                 f"{folder} has checkpoint format {version}; this program reads format "
                 f"{FORMAT_VERSION}: use the version of tad_blockdrop that wrote it"
             )
+        stated = _Metadata.model_validate(metadata)
         weights = load_file(folder / WEIGHTS_FILE)
-        if weights_hash(weights) != metadata["weights_hash"]:
+        if weights_hash(weights) != stated.weights_hash:
             raise CheckpointError(
                 f"the weights in {folder} do not match the hash in their {CONFIG_FILE}: the file "
                 "was damaged or exchanged; restore it or make the checkpoint again"
@@ -114,16 +152,26 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(
             weights=weights,
             detector=DetectorConfig.model_validate(metadata["detector"]),
-            kept_blocks=tuple(metadata["kept_blocks"]),
-            classes=tuple(metadata["classes"]),
+            kept_blocks=tuple(stated.kept_blocks),
+            classes=tuple(stated.classes),
             window=WindowConfig.model_validate(metadata["window"]),
-            every=metadata["every"],
-            fps=metadata["fps"],
+            every=stated.every,
+            fps=stated.fps,
             postprocess=PostprocessConfig.model_validate(metadata["postprocess"]),
             lineage=metadata["lineage"],
             metrics=metadata["metrics"],
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is no checkpoint: {error.filename} is missing") from error
-    except (SafetensorError, json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise CheckpointError(f"{folder} is no readable checkpoint: {error}") from error
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"{folder} is no readable checkpoint: {_first(error)}") from error
+
+
+def _first(error: Exception) -> str:
+    """What is wrong, in a line."""
+    if isinstance(error, ValidationError):
+        problem = error.errors()[0]
+        return f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    return f"{type(error).__name__}: {error}"

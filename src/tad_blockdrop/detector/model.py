@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError
 from tad_blockdrop.detector.head import Head, Points
 from tad_blockdrop.detector.pyramid import Pyramid
 from tad_blockdrop.detector.vit import VisionTransformer
@@ -114,15 +114,19 @@ class Detector(nn.Module):
 def from_checkpoint(checkpoint: Checkpoint, device: str | torch.device = "cpu") -> Detector:
     """The detector of a checkpoint, in evaluation mode.
 
-    Raises ValueError if the weights do not belong to the architecture the checkpoint describes.
+    Raises CheckpointError if the weights do not belong to the architecture the checkpoint
+    describes.
     """
-    model = Detector(
+    size = (
         checkpoint.detector, len(checkpoint.classes), checkpoint.window, checkpoint.kept_blocks
-    )
+    )  # fmt: skip
     try:
+        with torch.device("meta"):  # first without memory: sizes may be forged
+            Detector(*size).load_state_dict(checkpoint.weights, assign=True)
+        model = Detector(*size)
         model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise ValueError(
+    except (RuntimeError, ValueError) as error:
+        raise CheckpointError(
             f"the checkpoint's weights do not fit the architecture it describes (blocks "
             f"{checkpoint.kept_blocks}, {len(checkpoint.classes)} classes); was it edited? {error}"
         ) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,18 @@ class VideoClasses:
     scores: NDArray[np.float64]
 
 
+def load_classifier(path: Path, video_ids: Sequence[str]) -> VideoClasses:
+    """``read_classifier`` of a JSON file; a file that cannot be read is a ClassifierError too."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ClassifierError(
+            f"evaluation.postprocess.classifier: {path} cannot be read as JSON ({error}); correct "
+            "the path or the file, or set it to null to evaluate without names of actions"
+        ) from error
+    return read_classifier(raw, video_ids)
+
+
 def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoClasses:
     """Scores of ``video_ids``, in their order, from a classifier's JSON.
 
@@ -32,13 +46,13 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     Raises ClassifierError for another layout, a video without scores, or scores that are not one
     non-negative number per class.
     """
-    names = raw.get("class", raw.get("classes"))
-    results = raw.get("results")
+    keyed = raw if isinstance(raw, Mapping) else {}
+    names, results = keyed.get("class", keyed.get("classes")), keyed.get("results")
     if not isinstance(names, list) or not isinstance(results, dict):
         raise ClassifierError(
             "the video classifier's file (evaluation.postprocess.classifier) must be "
             '{"class": [name, …], "results": {video_id: [score, …]}}; its top-level keys are '
-            f"{', '.join(map(str, raw)) or 'none'}"
+            f"{', '.join(map(str, keyed)) or 'none'}"
         )
     # Annotations, video files and this file come from three places; each may have the prefix.
     plain = {str(video).removeprefix("v_"): video for video in results}
@@ -54,7 +68,7 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     for row, video in zip(rows, video_ids, strict=True):
         try:
             row[:] = np.asarray(results[keys[video]], np.float64).reshape(len(names))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ClassifierError(_bad_scores(video, len(names))) from error
         if not (np.isfinite(row) & (row >= 0)).all():
             raise ClassifierError(_bad_scores(video, len(names)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.evaluation.average_precision import average_map, average_precision
-from tad_blockdrop.evaluation.classifier import VideoClasses, read_classifier
+from tad_blockdrop.evaluation.classifier import VideoClasses, load_classifier
 from tad_blockdrop.evaluation.cost import macs
 from tad_blockdrop.evaluation.operating_point import operating_points
 from tad_blockdrop.evaluation.predict import detect
@@ -81,8 +80,8 @@ def evaluate_test(
     test = records(videos, instances, classes, "test")
     named = None
     if evaluation.postprocess.classifier is not None:
-        raw = json.loads(Path(evaluation.postprocess.classifier).read_text(encoding="utf-8"))
-        named = read_classifier(raw, [video.video_id for video in test])
+        path = Path(evaluation.postprocess.classifier)
+        named = load_classifier(path, [video.video_id for video in test])
     truth = truth_of(instances, evaluation)
     detections, precision = evaluate(
         model, test, classes, data, evaluation, runtime, named, what, truth, scratch

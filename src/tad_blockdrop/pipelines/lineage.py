@@ -43,7 +43,8 @@ def child_lineage(parent: Checkpoint, **changes: Any) -> dict[str, Any]:
 
 def model_name(checkpoint: Checkpoint) -> str:
     """How tables and plots call a model: ``uncompressed``, ``step_01``, ``control_02``."""
-    family, step = checkpoint.lineage["family"], checkpoint.lineage["step"]
+    family = checkpoint.lineage.get("family", "uncompressed")
+    step = checkpoint.lineage.get("step", 0)
     if family == "uncompressed":
         return "uncompressed"
     return f"{'step' if family == 'progressive' else family}_{step:02d}"

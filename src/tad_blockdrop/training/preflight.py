@@ -1,6 +1,5 @@
 """A look ahead before a long job: the real work, at full size, on one window."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.formats.convert import load_backbone
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.evaluation.classifier import read_classifier
+from tad_blockdrop.evaluation.classifier import ClassifierError, load_classifier
 from tad_blockdrop.evaluation.measure import parameters as count_parameters
 from tad_blockdrop.evaluation.measure import resident
 from tad_blockdrop.evaluation.predict import detect
@@ -77,15 +76,10 @@ def given_model(settings: Parameters, n_classes: int) -> Detector:
 
 def check_classifier(path: Path, video_ids: Sequence[str]) -> None:
     """Raise PreflightError unless the external classifier's file names every video."""
-    if not path.is_file():
-        raise PreflightError(
-            f"evaluation.postprocess.classifier: there is no file {path}; put it there, or set it "
-            "to null to evaluate without names of actions"
-        )
     try:
-        read_classifier(json.loads(path.read_text(encoding="utf-8")), video_ids)
-    except ValueError as error:
-        raise PreflightError(f"{path}: {error}") from error
+        load_classifier(path, video_ids)
+    except ClassifierError as error:
+        raise PreflightError(str(error)) from error
 
 
 def choose_record(records: Sequence[VideoRecord], data: DataConfig) -> VideoRecord:

@@ -98,12 +98,13 @@ def _read_json(raw: object) -> Annotations:
         raise AnnotationError("database", "it lists no video", "add your videos")
     stated, instances = [], []
     ids: dict[str, set[int | None]] = {}
-    for video, value in database.items():
-        where = f"database.{video}"
+    for key, value in database.items():
+        where = f"database.{key}"
+        video = _text(key, where, "name the video")
         entry = _mapping(value, where)
         stated.append(
             (
-                str(video),
+                video,
                 _text(entry.get("subset"), f"{where}.subset", "name it, as 'training'"),
                 _optional_number(entry, "duration", where),
                 _optional_number(entry, "fps", where),
@@ -111,7 +112,7 @@ def _read_json(raw: object) -> Annotations:
             )
         )
         for label, label_id, start, end in _json_instances(entry, where):
-            instances.append((str(video), label, start, end))
+            instances.append((video, label, start, end))
             ids.setdefault(label, set()).add(label_id)
     return Annotations(
         pd.DataFrame(stated, columns=STATED),
@@ -219,6 +220,10 @@ def _text(value: object, where: str, advice: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):  # a CSV reader took 007 for 7
         value = str(value)
     if isinstance(value, str) and value.strip():
+        if any("\ud800" <= c <= "\udfff" for c in value):
+            raise AnnotationError(
+                where, f"{_shown(value)} holds half a character", "write the file as UTF-8"
+            )
         return value.strip()
     what = f"it is {_shown(value)}, not a text" if _given(value) else "it is missing"
     raise AnnotationError(where, what, advice)

@@ -32,6 +32,7 @@ from tad_blockdrop.video.windows import (
     training_instances,
     training_window,
 )
+from tad_blockdrop.video.workers import clean_processes
 
 log = logging.getLogger(__name__)
 
@@ -261,14 +262,8 @@ class _EpochOrder(Sampler[tuple[int, int]]):
         return iter([(epoch, int(index)) for index in order])
 
 
-def _worker_context() -> multiprocessing.context.BaseContext | None:
-    """How workers start: from a clean server process where there is one (all but Windows).
-
-    Forking this process is not safe once it runs CUDA, OpenMP or decoder threads; spawning
-    imports torch anew in each worker. The server imports this module once and then forks.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return None
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __name__])
-    return context
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """How workers start; the server process imports this module once and then forks."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", __name__])
+    return clean_processes()

@@ -1,5 +1,6 @@
 """Detections read from a file in the ActivityNet layout of results."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,10 +28,17 @@ def read_predictions(raw: Mapping[str, Any]) -> pd.DataFrame:
             raise AnnotationError(f"results.{video}", "it is not a list", f"write {LAYOUT}")
         for number, item in enumerate(items):
             try:
-                start, end = map(float, item["segment"])
-                rows.append((str(video), start, end, str(item["label"]), float(item["score"])))
-            except (KeyError, TypeError, ValueError) as error:
+                numbers = [*map(float, item["segment"]), float(item["score"])]
+                start, end, score = (_finite(number) for number in numbers)
+                rows.append((str(video), start, end, str(item["label"]), score))
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
                 raise AnnotationError(
                     f"results.{video}[{number}]", "it is not a detection", f"write {LAYOUT}"
                 ) from error
     return pd.DataFrame(rows, columns=DETECTIONS)
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise ValueError(number)
+    return number

@@ -1,6 +1,8 @@
 """Work on untrusted files, in processes that can be killed when one of them hangs or crashes."""
 
 import multiprocessing
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -100,7 +102,7 @@ class _Worker:
     """One process, which answers one item after the other through a pipe."""
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
-        context = _context()
+        context = clean_processes()
         self.connection, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(
             target=_serve, args=(theirs, function), daemon=True
@@ -156,8 +158,21 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
         connection.send(answer)
 
 
-def _context() -> ForkServerContext | SpawnContext:
-    """Clean processes: forking one in which torch or a decoder has run can hang."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("forkserver")
-    return multiprocessing.get_context("spawn")
+def clean_processes() -> ForkServerContext | SpawnContext:
+    """How to start processes: from a clean server process where there is one (all but Windows).
+
+    Forking this process is not safe once it has run torch, OpenMP or decoder threads; spawning
+    imports everything anew in each process.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    from multiprocessing import forkserver
+
+    if threading.current_thread() is threading.main_thread():
+        # Neither the server nor its children may hear a Ctrl-C: this process ends them.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
+    return multiprocessing.get_context("forkserver")

@@ -1,0 +1,174 @@
+"""Annotations, predictions, classifier scores and parameters: understood, or refused in words."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hostile_values import FUZZ, json_values, spoilt, texts, torn
+from hypothesis import given
+from hypothesis import strategies as st
+from kedro.io import DatasetError
+from tests.conftest import ROOT
+
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.context import ParameterError, validate_parameters
+from tad_blockdrop.datasets.tables import CSVTable, JSONFile
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.evaluation.classifier import read_classifier
+from tad_blockdrop.video.annotations import read_annotations, read_classes
+from tad_blockdrop.video.dataset import build_dataset, listed_videos
+from tad_blockdrop.video.predictions import read_predictions
+from tad_blockdrop.video.probing import FACTS
+from tad_blockdrop.video.problems import problems_table, refuse_fatal
+
+DATA = DataConfig(every=1)
+ACTION = {"label": "run", "segment": [0.5, 1.5], "label_id": 0}
+ANNOTATIONS = {
+    "version": "1",
+    "database": {
+        "a": {"subset": "training", "duration": 2.0, "fps": 25, "annotations": [ACTION]},
+        "b": {"subset": "train", "frame": 50, "annotations": [ACTION, {**ACTION, "label": "b"}]},
+        "c": {"subset": "validation", "annotations": [ACTION]},
+        "d": {"subset": "testing", "annotations": []},
+    },
+}
+PREDICTIONS = {
+    "version": "1",
+    "results": {"a": [{"segment": [0.5, 1.5], "label": "run", "score": 0.7}], "b": []},
+}
+CLASSIFIER = {"class": ["run", "jump"], "results": {"a": [0.2, 0.8], "b": [0.5, 0.5]}}
+CSV = "video,start,end,label,subset,duration,fps\na,0.5,1.5,run,training,2,25\nb,,,,validation,,\n"
+PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text(encoding="utf-8")) | {
+    "experiment": "fuzz"
+}
+
+
+def facts(videos: list[str]) -> pd.DataFrame:
+    """As if every listed video were there."""
+    values = {"n_frames": 50, "fps": 25.0, "duration": 2.0, "width": 32, "height": 24,
+              "rotation": 0, "variable_rate": False, "codec": "h264"}  # fmt: skip
+    rows = [{"video_id": video, "path": f"/{n}.mp4", **values} for n, video in enumerate(videos)]
+    return pd.DataFrame(rows, columns=["video_id", "path", *FACTS])
+
+
+def use(raw: Any) -> None:
+    """All that the data pipeline does with annotations."""
+    try:
+        annotations = read_annotations(raw)
+        listed, _ = listed_videos(annotations, DATA)
+        dataset = build_dataset(annotations, facts(list(listed["video_id"])), DATA)
+        problems = problems_table(dataset.problems)
+        problems.to_csv()
+        refuse_fatal(problems, "problems.csv")
+    except BlockDropError:
+        return
+    assert (dataset.instances["end"] > dataset.instances["start"]).all()
+    assert np.isfinite(dataset.instances[["start", "end"]].to_numpy()).all()
+    json.dumps(dataset.classes)
+    dataset.videos.to_parquet()
+    dataset.instances.to_parquet()
+
+
+@FUZZ
+@given(spoilt(ANNOTATIONS) | json_values)
+def test_annotations(raw: Any) -> None:
+    use(raw)
+
+
+@FUZZ
+@given(torn(json.dumps(ANNOTATIONS).encode()))
+def test_annotation_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "annotations.json"
+    file.write_bytes(content)
+    try:
+        raw = JSONFile(filepath=str(file)).load()
+    except DatasetError:
+        return
+    use(raw)
+
+
+file_texts = texts.filter(lambda text: text.isprintable() or text.isascii())
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> pd.DataFrame:
+    """A CSV file's table with some cells, or a column, gone wrong."""
+    names = CSV.splitlines()[0].split(",")
+    rows: list[list[Any]] = [line.split(",") for line in CSV.splitlines()[1:]]
+    for _ in range(draw(st.integers(0, 3))):
+        row, column = draw(st.integers(0, len(rows) - 1)), draw(st.integers(0, len(names) - 1))
+        rows[row][column] = draw(file_texts | st.floats() | st.integers() | st.none())
+    if draw(st.booleans()):
+        names[draw(st.integers(0, len(names) - 1))] = draw(file_texts)
+    return pd.DataFrame(rows, columns=names, dtype=object)
+
+
+@FUZZ
+@given(tables())
+def test_annotation_tables(table: pd.DataFrame) -> None:
+    use(table)
+
+
+@FUZZ
+@given(torn(CSV.encode()))
+def test_annotation_csv_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    file = tmp_path_factory.getbasetemp() / "annotations.csv"
+    file.write_bytes(content)
+    options = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True}
+    try:
+        raw = CSVTable(filepath=str(file), load_args=options).load()
+    except DatasetError:
+        return
+    use(raw)
+
+
+@FUZZ
+@given(st.text(max_size=60))
+def test_class_lists(text: str) -> None:
+    try:
+        assert read_classes(text)
+    except BlockDropError:
+        return
+
+
+@FUZZ
+@given(spoilt(PREDICTIONS) | json_values)
+def test_predictions(raw: Any) -> None:
+    try:
+        table = read_predictions(raw)
+    except BlockDropError:
+        return
+    assert np.isfinite(table[["start", "end", "score"]].to_numpy(dtype=float)).all()
+
+
+@FUZZ
+@given(spoilt(CLASSIFIER) | json_values)
+def test_classifier_scores(raw: Any) -> None:
+    try:
+        found = read_classifier(raw, ["a", "b"])
+    except BlockDropError:
+        return
+    assert np.isfinite(found.scores).all()
+
+
+@FUZZ
+@given(spoilt(PARAMETERS) | json_values)
+def test_parameters(raw: Any) -> None:
+    try:
+        validate_parameters(raw)
+    except ParameterError:
+        return
+
+
+def test_the_parameters_that_are_spoilt_are_good_ones() -> None:
+    """Else all of the above might be refused for one reason."""
+    validate_parameters(PARAMETERS)
+    use(ANNOTATIONS)
+    assert len(read_predictions(PREDICTIONS)) == 1
+    listed, _ = listed_videos(read_annotations(ANNOTATIONS), DATA)
+    dataset = build_dataset(read_annotations(ANNOTATIONS), facts(list(listed["video_id"])), DATA)
+    assert len(dataset.instances) == 4
+    assert not problems_table(dataset.problems)["fatal"].any()
