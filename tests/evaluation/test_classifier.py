@@ -1,9 +1,11 @@
 """Reading the external classifier's scores."""
 
+import json
+
 import numpy as np
 import pytest
 
-from tad_blockdrop.evaluation.classifier import read_classifier
+from tad_blockdrop.evaluation.classifier import classifier_problems, read_classifier
 
 RAW = {"class": ["run", "jump"], "results": {"a": [0.9, 0.1], "b": [0.2, 0.8], "c": [1, 0]}}
 
@@ -27,7 +29,7 @@ def test_missing_videos_are_counted_and_the_first_is_named():
 
 @pytest.mark.parametrize("raw", [{}, {"results": {}}, {"class": ["run"], "results": []}])
 def test_another_layout_is_refused(raw):
-    with pytest.raises(ValueError, match="top-level keys are"):
+    with pytest.raises(ValueError, match="has the top-level keys"):
         read_classifier(raw, ["a"])
 
 
@@ -35,3 +37,32 @@ def test_another_layout_is_refused(raw):
 def test_bad_scores_are_refused(scores):
     with pytest.raises(ValueError, match=r"'a'.*list of 2 non-negative numbers"):
         read_classifier({"class": ["run", "jump"], "results": {"a": scores}}, ["a"])
+
+
+def test_a_file_that_will_not_do_is_told_before_any_work(tmp_path):
+    path = tmp_path / "scores.json"
+    (gone,) = classifier_problems(path, ["a"], ["run"])
+    path.write_text("{")
+    (torn,) = classifier_problems(path, ["a"], ["run"])
+    for problem in (gone, torn):
+        assert problem.fatal
+        assert "cannot be read" in problem.message
+    assert "or set it to null" in gone.advice
+    path.write_text(json.dumps(RAW))
+    (missing,) = classifier_problems(path, ["a", "x"], ["run"])
+    assert missing.fatal
+    assert "no scores for 1 of 2 videos, the first is 'x'" in missing.message
+    assert missing.advice == "add them, or leave these videos out of the evaluation"
+
+
+def test_classes_of_other_names_are_told(tmp_path):
+    path = tmp_path / "scores.json"
+    path.write_text(json.dumps(RAW))
+    assert classifier_problems(path, ["a"], ["jump", "run"]) == []
+    (some,) = classifier_problems(path, ["a"], ["jump", "Run"])
+    assert not some.fatal
+    assert (
+        "1 of 2 annotated classes are none of the classifier's, the first is 'Run'" in some.message
+    )
+    (none,) = classifier_problems(path, ["a"], ["Jump", "Run"])
+    assert none.fatal

@@ -9,7 +9,12 @@ import pytest
 from kedro.io import DatasetError
 from tests.video.dataset_files import damage, database, video, write_video
 
-from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig
+from tad_blockdrop.config import (
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+)
 from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset, VideoFolderError
 from tad_blockdrop.pipelines.data import nodes
 from tad_blockdrop.video.annotations import AnnotationError
@@ -45,7 +50,7 @@ def check(
     raw: Any, folder: VideoFolder, data: DataConfig, cache: Path
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
     facts, unreadable = nodes.probe_videos(raw, folder, cache, data, RUNTIME)
-    return nodes.check_dataset(raw, facts, unreadable, data)
+    return nodes.check_dataset(raw, facts, unreadable, data, EvaluationConfig())
 
 
 def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:

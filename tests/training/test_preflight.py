@@ -14,7 +14,6 @@ from tad_blockdrop.detector.formats.errors import FormatError
 from tad_blockdrop.training import preflight
 from tad_blockdrop.training.preflight import (
     PreflightError,
-    check_classifier,
     choose_record,
     describe,
     given_model,
@@ -110,19 +109,6 @@ def test_weights_are_checked(tmp_path: Path) -> None:
     missing = parameters.baseline.model_copy(update={"backbone_weights": str(tmp_path / "no.pth")})
     with pytest.raises(FormatError, match="does not exist"):
         given_model(parameters.model_copy(update={"baseline": missing}), 3)
-
-
-def test_the_classifier_s_file_is_checked(tmp_path: Path) -> None:
-    path = tmp_path / "scores.json"
-    with pytest.raises(PreflightError, match="cannot be read as JSON"):
-        check_classifier(path, ["a"])
-    path.write_text("{")
-    with pytest.raises(PreflightError, match=r"scores\.json cannot be read as JSON"):
-        check_classifier(path, ["a"])
-    path.write_text('{"class": ["x"], "results": {"a": [1.0]}}')
-    check_classifier(path, ["a"])
-    with pytest.raises(PreflightError, match="no scores for 1 of 2 videos, the first is 'b'"):
-        check_classifier(path, ["a", "b"])
 
 
 def test_the_shortest_video_that_fills_a_window_is_taken() -> None:

@@ -12,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.video.problems import Problem
+
+KEY = "evaluation.postprocess.classifier"
 
 
 class ClassifierError(BlockDropError, ValueError):
@@ -32,10 +35,33 @@ def load_classifier(path: Path, video_ids: Sequence[str]) -> VideoClasses:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise ClassifierError(
-            f"evaluation.postprocess.classifier: {path} cannot be read as JSON ({error}); correct "
+            f"{KEY}: {path} cannot be read as JSON ({error}); correct "
             "the path or the file, or set it to null to evaluate without names of actions"
         ) from error
     return read_classifier(raw, video_ids)
+
+
+def classifier_problems(
+    path: Path, video_ids: Sequence[str], categories: Sequence[str]
+) -> list[Problem]:
+    """What is wrong with a classifier's file for these videos and annotated classes."""
+    try:
+        named = load_classifier(path, video_ids)
+    except ClassifierError as error:
+        message, _, advice = str(error).rpartition("; ")
+        return [Problem("", str(path), KEY, "video classifier", message, advice, fatal=True)]
+    unnamed = [name for name in categories if name not in named.classes]
+    if not unnamed:
+        return []
+    return [
+        Problem(
+            "", str(path), KEY, "video classifier",
+            f"{len(unnamed)} of {len(categories)} annotated classes are none of the classifier's, "
+            f"the first is '{unnamed[0]}'",
+            "spell them alike in both files; what is not named has a precision of 0",
+            fatal=len(unnamed) == len(categories),
+        )
+    ]  # fmt: skip
 
 
 def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoClasses:
@@ -50,9 +76,9 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     names, results = keyed.get("class", keyed.get("classes")), keyed.get("results")
     if not isinstance(names, list) or not isinstance(results, dict):
         raise ClassifierError(
-            "the video classifier's file (evaluation.postprocess.classifier) must be "
-            '{"class": [name, …], "results": {video_id: [score, …]}}; its top-level keys are '
-            f"{', '.join(map(str, keyed)) or 'none'}"
+            f"the video classifier's file ({KEY}) has the top-level keys "
+            f"{', '.join(map(str, keyed)) or 'none'}; it must be "
+            '{"class": [name, …], "results": {video_id: [score, …]}}'
         )
     # Annotations, video files and this file come from three places; each may have the prefix.
     plain = {str(video).removeprefix("v_"): video for video in results}
@@ -60,7 +86,7 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     missing = [video for video, key in keys.items() if key is None]
     if missing:
         raise ClassifierError(
-            f"the video classifier's file (evaluation.postprocess.classifier) has no scores for "
+            f"the video classifier's file ({KEY}) has no scores for "
             f"{len(missing)} of {len(video_ids)} videos, the first is '{missing[0]}'; add them, "
             "or leave these videos out of the evaluation"
         )
@@ -77,6 +103,6 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
 
 def _bad_scores(video: str, classes: int) -> str:
     return (
-        f"the video classifier's scores of '{video}' (evaluation.postprocess.classifier) must be "
-        f"a list of {classes} non-negative numbers, one per class"
+        f"the video classifier's scores of '{video}' ({KEY}) are unusable; they must be a list of "
+        f"{classes} non-negative numbers, one per class"
     )

@@ -26,7 +26,6 @@ from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.formats.convert import load_backbone
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.evaluation.classifier import ClassifierError, load_classifier
 from tad_blockdrop.evaluation.measure import parameters as count_parameters
 from tad_blockdrop.evaluation.measure import resident
 from tad_blockdrop.evaluation.predict import detect
@@ -72,14 +71,6 @@ def given_model(settings: Parameters, n_classes: int) -> Detector:
     if baseline.backbone_weights is not None:
         load_backbone(model, baseline.backbone_weights)
     return model
-
-
-def check_classifier(path: Path, video_ids: Sequence[str]) -> None:
-    """Raise PreflightError unless the external classifier's file names every video."""
-    try:
-        load_classifier(path, video_ids)
-    except ClassifierError as error:
-        raise PreflightError(str(error)) from error
 
 
 def choose_record(records: Sequence[VideoRecord], data: DataConfig) -> VideoRecord:

@@ -9,7 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import DataConfig, DetectorConfig, RuntimeConfig, SyntheticConfig
+from tad_blockdrop.config import (
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+    SyntheticConfig,
+)
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
@@ -67,12 +73,14 @@ def check_dataset(
     video_facts: pd.DataFrame,
     unreadable: list[Problem],
     data: DataConfig,
+    evaluation: EvaluationConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
-    """Hold the annotations against the files.
+    """Hold the annotations against the files, and an external classifier against both.
 
     Returns the usable videos with their split, the usable instances, the classes, all problems,
     and how many videos the annotations list.
     """
+    from tad_blockdrop.evaluation.classifier import classifier_problems
     from tad_blockdrop.video.annotations import read_annotations, read_classes
     from tad_blockdrop.video.dataset import build_dataset
 
@@ -80,7 +88,14 @@ def check_dataset(
     if data.classes_file is not None:
         classes = read_classes(_text_of(Path(data.classes_file), "data.classes_file"))
     found = build_dataset(read_annotations(raw_annotations), video_facts, data, classes)
-    problems = problems_table([*unreadable, *found.problems])
+    test = found.videos.loc[found.videos["split"] == "test", "video_id"]
+    named: list[Problem] = []
+    if evaluation.postprocess.classifier is not None:
+        shown = found.instances.loc[found.instances["video_id"].isin(test), "category"]
+        named = classifier_problems(
+            Path(evaluation.postprocess.classifier), list(test), list(shown.unique())
+        )
+    problems = problems_table([*unreadable, *found.problems, *named])
     for kind, rows in problems.groupby("kind", sort=False):
         logger.warning("%s: %d (first: %s)", kind, len(rows), rows["message"].iloc[0])
     return found.videos, found.instances, list(found.classes), problems, found.listed

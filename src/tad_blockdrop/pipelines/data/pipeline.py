@@ -45,7 +45,10 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
         ),
         Node(
             nodes.check_dataset,
-            inputs=["raw_annotations", "video_facts", "unreadable", "params:data"],
+            inputs=[
+                "raw_annotations", "video_facts", "unreadable", "params:data",
+                "params:evaluation",
+            ],
             outputs=[
                 "videos_checked", "instances_checked", "classes_checked", "problems", "listed",
             ],

@@ -19,7 +19,7 @@ DATA = Path("data")  # the folder that Kedro's layers are in
 def run_preflight(
     videos: pd.DataFrame, instances: pd.DataFrame, classes: list[str], parameters: dict[str, Any]
 ) -> dict[str, Any]:
-    """Check weights and classifier, work on one window, and predict the whole job.
+    """Check weights, work on one window, and predict the whole job.
 
     ``videos`` are the checked ones, whose paths are those of the sources.
     """
@@ -32,9 +32,6 @@ def run_preflight(
     train, held_out, test = (
         records(videos, instances, classes, split) for split in ("train", "holdout", "test")
     )
-    if settings.evaluation.postprocess.classifier is not None:
-        path = Path(settings.evaluation.postprocess.classifier)
-        preflight.check_classifier(path, [video.video_id for video in test])
     model = preflight.given_model(settings, len(classes))
     chosen = preflight.choose_record(train, settings.data).video_id
     mine = videos[videos["video_id"] == chosen]
