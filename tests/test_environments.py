@@ -3,6 +3,7 @@
 The sources are the paper's tables and the text of docs/method.md, not the YAML files.
 """
 
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -255,3 +256,13 @@ def test_the_template_s_model_can_be_cut_off(tmp_path: Path) -> None:
     assert loader("my_dataset_template", conf)["catalog"]["raw_annotations"]["type"].endswith(
         "JSONFile"
     )
+
+
+def test_every_parameter_is_commented_where_it_is_defined() -> None:
+    """Once: the keys of ``compress.first`` are those of ``baseline.train``."""
+    text = (CONF / "base" / "parameters.yml").read_text(encoding="utf-8")
+    before, rest = text.split("  first: &align")
+    lines = (before + rest.split("  later:")[1]).splitlines()
+    defined = [line for line in lines if re.match(r" *[a-z_]+: *\S", line)]
+    assert len(defined) > 100
+    assert [line for line in defined if "#" not in line] == []

@@ -128,7 +128,7 @@ def classes():
 def facts():
     return RunFacts(
         experiment="try <one>",
-        environment="base",
+        machine="Linux x86_64",
         date="2025-11-23 04:10",
         dataset="toy",
         provenance=HOSTILE,

@@ -188,7 +188,7 @@ def test_parameters_as_dotted_keys():
 def test_all_facts_are_told(page):
     for text in ("compress.stop.max_loss", "null", "torch 2.14.0", "5 of 5 test videos"):
         assert text in page.text
-    assert "cpu, 1 thread" in page.texts
+    assert "Linux x86_64, cpu, 1 thread" in page.texts
 
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")

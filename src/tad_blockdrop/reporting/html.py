@@ -47,8 +47,7 @@ class RunFacts:
     """Where a report comes from.
 
     ``holdout`` is the share of training videos held out, ``coverage`` such as "100 of 100
-    videos", ``parameters`` the nested configuration of the run and ``environment`` the folder under
-    ``conf/`` it came from, where that is known.
+    videos", ``machine`` such as "Linux x86_64" and ``parameters`` the nested configuration.
     """
 
     experiment: str
@@ -57,13 +56,13 @@ class RunFacts:
     provenance: str
     final_model: str
     seed: int
+    machine: str
     device: str
     threads: int | None
     holdout: float
     coverage: str
     versions: Mapping[str, str]
     parameters: Mapping[str, Any]
-    environment: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,7 @@ def write_report(
         provenance=typed.data.provenance,
         final_model=model_name(final),
         seed=typed.runtime.seed,
+        machine=f"{platform.system()} {platform.machine()}",
         device=str(pick_device(typed.runtime)),
         threads=typed.runtime.threads,
         holdout=typed.data.holdout,
