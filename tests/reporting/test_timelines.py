@@ -127,3 +127,14 @@ def test_figures_of_the_same_classes_have_the_same_colours():
 
     assert colours("a") == {"jump": PALETTE[2]}
     assert colours("b") == {"run": PALETTE[1]}
+
+
+def test_many_bars_are_not_hidden_by_their_outlines():
+    def outlines(count):
+        rows = [("a", "jump", i / count, (i + 0.5) / count) for i in range(count)]
+        table = pd.DataFrame(rows, columns=["video_id", "label", "start", "end"])
+        figure = timelines({"found": table}, VIDEOS, ["a"])
+        return {trace.marker.line.width for trace in figure.data if not trace.name}
+
+    assert outlines(20) == {1}
+    assert outlines(2000) == {0}

@@ -22,6 +22,7 @@ LONGEST_LABEL = 24
 FAINTEST = 0.6
 PIXELS_PER_ROW = 34
 PIXELS_BETWEEN = 64
+MOST_OUTLINED = 200  # bars of a panel; of more, their outlines would hide their colours
 
 
 def timelines(
@@ -55,8 +56,9 @@ def timelines(
     )
     for row, video in enumerate(video_ids, start=1):
         bars = _placed(shown, video)
+        outline = 1 if len(bars) <= MOST_OUTLINED else 0
         for label, kind in kinds.items():
-            _add_bars(figure, row, bars[bars["label"] == label], label, kind)
+            _add_bars(figure, row, bars[bars["label"] == label], label, kind, outline)
         figure.update_xaxes(range=[0, durations[video]], ticksuffix=" s", row=row)
     _legend(figure, kinds)
     dressed(figure, height)
@@ -114,7 +116,9 @@ def _lanes(segments: Sequence[tuple[float, float]]) -> list[tuple[int, int]]:
     return result + [(lane, len(ends)) for lane in group]
 
 
-def _add_bars(figure: go.Figure, row: int, bars: pd.DataFrame, label: str, kind: int) -> None:
+def _add_bars(
+    figure: go.Figure, row: int, bars: pd.DataFrame, label: str, kind: int, outline: int
+) -> None:
     if bars.empty:
         return
     colour = PALETTE[kind % len(PALETTE)]
@@ -124,7 +128,7 @@ def _add_bars(figure: go.Figure, row: int, bars: pd.DataFrame, label: str, kind:
         y=[float(v) for v in bars["place"]],
         width=[float(v) for v in bars["height"]],
         orientation="h",
-        marker=_fill(kind) | {"opacity": [float(v) for v in bars["opacity"]]},
+        marker=_fill(kind, outline) | {"opacity": [float(v) for v in bars["opacity"]]},
         text=escaped(label),
         textposition="inside",
         insidetextanchor="middle",
@@ -138,11 +142,11 @@ def _add_bars(figure: go.Figure, row: int, bars: pd.DataFrame, label: str, kind:
     )
 
 
-def _fill(kind: int) -> dict[str, object]:
+def _fill(kind: int, outline: int) -> dict[str, object]:
     shape = PATTERNS[(kind // len(PALETTE)) % len(PATTERNS)]
     return {
         "color": PALETTE[kind % len(PALETTE)],
-        "line": {"color": INK, "width": 1},
+        "line": {"color": INK, "width": outline},
         "pattern": {"shape": shape, "fillmode": "overlay"},
     }
 
@@ -161,5 +165,5 @@ def _legend(figure: go.Figure, kinds: Mapping[str, int]) -> None:
             y=[None],
             orientation="h",
             name=escaped(label, LONGEST_LABEL),
-            marker=_fill(kind),
+            marker=_fill(kind, outline=1),
         )
