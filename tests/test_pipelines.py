@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.io import MemoryDataset
 
 from tad_blockdrop.pipelines import compress
 
@@ -70,3 +71,21 @@ def test_the_whole_job_needs_nothing_but_the_user_and_scratch(project: Path) -> 
             if not name.startswith("params:") and not name.endswith("scratch")
         }
         assert needed == {"parameters"}
+
+
+def test_every_pipeline_runs_alone_once_the_job_is_done(project: Path) -> None:
+    """None takes what another leaves in memory only."""
+    bootstrap_project(project)
+    with KedroSession.create(project) as session:
+        catalog = session.load_context().catalog
+        from kedro.framework.project import pipelines
+
+        for name, pipeline in dict(pipelines).items():
+            lost = {
+                entry
+                for entry in pipeline.inputs()
+                if not entry.startswith("params:")
+                and entry != "parameters"
+                and isinstance(catalog.get(entry), MemoryDataset)
+            }
+            assert not lost, f"pipeline {name}"

@@ -75,11 +75,14 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     shape = _shape or _shape_from_base()
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
+    # What joins the steps in memory belongs to the stages that need it, which so run alone.
+    models = compress.create_models_pipeline(shape.n_drops)
+    tables = compress.create_tables_pipeline(shape.n_drops, shape.control)
     stages = {
         "data": data.create_pipeline(shape.synthetic),
         "baseline": baseline.create_pipeline(),
-        "evaluate": evaluate.create_pipeline() + control,
-        "report": report.create_pipeline(shape.control),
+        "evaluate": control + models + evaluate.create_pipeline(),
+        "report": tables + report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
     uses = {

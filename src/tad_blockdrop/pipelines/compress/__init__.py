@@ -1,5 +1,15 @@
 """The loop: score, drop, align, merge, evaluate; once per block to remove."""
 
-from tad_blockdrop.pipelines.compress.pipeline import create_control_pipeline, create_pipeline
+from tad_blockdrop.pipelines.compress.pipeline import (
+    create_control_pipeline,
+    create_models_pipeline,
+    create_pipeline,
+    create_tables_pipeline,
+)
 
-__all__ = ["create_control_pipeline", "create_pipeline"]
+__all__ = [
+    "create_control_pipeline",
+    "create_models_pipeline",
+    "create_pipeline",
+    "create_tables_pipeline",
+]

@@ -102,15 +102,35 @@ def _join(namespace: str, n_steps: int, table: str, output: str) -> Node:
 
 
 def create_pipeline(n_drops: int) -> Pipeline:
-    """The loop of ``n_drops`` steps, then its tables and the choice of the final model."""
+    """The loop of ``n_drops`` steps, then the choice of the final model."""
     name = "compress"
-    checkpoints = _entries(name, n_drops, "checkpoint")
     return _chain(_drop_step(), n_drops, name) + Pipeline(
         [
             _join(name, n_drops, "scores", "score_table"),
-            _join(name, n_drops, "history", "step_history"),
-            _join(name, n_drops, "detections", "step_detections"),
-            _join(name, n_drops, "metrics", "step_metrics"),
+            Node(
+                nodes.select_final,
+                inputs=[
+                    "baseline_checkpoint", "params:compress",
+                    *_entries(name, n_drops, "checkpoint"),
+                ],
+                outputs="final_checkpoint",
+                name="select_final",
+                namespace=name,
+            ),
+        ]
+    )  # fmt: skip
+
+
+def create_control_pipeline(n_drops: int) -> Pipeline:
+    """The uncompressed model through as many alignments, so that gains of training longer show."""
+    return _chain(_control_step(), n_drops, "control")
+
+
+def create_models_pipeline(n_drops: int) -> Pipeline:
+    """The models of all steps and the seconds they took, in memory: what costs are told from."""
+    name = "compress"
+    return Pipeline(
+        [
             Node(
                 nodes.collect_seconds,
                 inputs=_entries(name, n_drops, *(f"{stage}_seconds" for stage in nodes.STAGES)),
@@ -120,29 +140,22 @@ def create_pipeline(n_drops: int) -> Pipeline:
             ),
             Node(
                 nodes.collect_checkpoints,
-                inputs=checkpoints,
+                inputs=_entries(name, n_drops, "checkpoint"),
                 outputs="step_checkpoints",
                 name="collect_step_checkpoints",
-                namespace=name,
-            ),
-            Node(
-                nodes.select_final,
-                inputs=["baseline_checkpoint", "params:compress", *checkpoints],
-                outputs="final_checkpoint",
-                name="select_final",
                 namespace=name,
             ),
         ]
     )
 
 
-def create_control_pipeline(n_drops: int) -> Pipeline:
-    """The uncompressed model through as many alignments, so that gains of training longer show."""
-    name = "control"
-    return _chain(_control_step(), n_drops, name) + Pipeline(
+def create_tables_pipeline(n_drops: int, control: bool) -> Pipeline:
+    """The tables of all steps, joined in memory: what results are told from."""
+    chains = {"compress": "step"} | ({"control": "control"} if control else {})
+    return Pipeline(
         [
-            _join(name, n_drops, "history", "control_history"),
-            _join(name, n_drops, "detections", "control_detections"),
-            _join(name, n_drops, "metrics", "control_metrics"),
+            _join(chain, n_drops, table, f"{family}_{table}")
+            for chain, family in chains.items()
+            for table in ("history", "detections", "metrics")
         ]
     )
