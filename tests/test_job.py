@@ -77,6 +77,22 @@ def test_a_finished_run_is_not_done_again(finished_project: Path) -> None:
     assert versions() == before
 
 
+def test_the_report_is_made_again_from_an_older_version(finished_copy: Path) -> None:
+    """By its pipeline alone, and with what may change in an experiment."""
+    entry = finished_copy / "data/06_models/smoke/compress/step_01/checkpoint"
+    [version] = (folder.name for folder in entry.iterdir())
+    before = load(finished_copy, "result_table")
+    done = run_kedro(
+        finished_copy, "run", "--pipeline", "report", "--env", "smoke",
+        "--params", "report.timelines=2",
+        "--load-versions", f"compress.step_01.checkpoint:{version}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    reports = finished_copy / "data/08_reporting/smoke/report.html"
+    assert len(list(reports.iterdir())) == 2
+    pd.testing.assert_frame_equal(load(finished_copy, "result_table"), before)
+
+
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
     refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1
