@@ -68,6 +68,7 @@ def test_tables() -> None:
             "width": [64, 64],
             "height": [48, 48],
             "variable_rate": [False, False],
+            "listed": [1, 1],
         }
     )
     pd.testing.assert_frame_equal(found.videos, expected, check_dtype=False)
@@ -218,6 +219,7 @@ def test_holdout_is_taken_from_training_only() -> None:
     found = build(annotations, *annotations.stated["video_id"], holdout=0.3)
     assert found.videos["split"].value_counts().to_dict() == {"train": 7, "holdout": 3, "test": 10}
     assert found.videos.loc[found.videos["split"] == "test", "video_id"].str.startswith("e").all()
+    assert set(found.videos["listed"]) == {10}
 
 
 @pytest.mark.parametrize(
