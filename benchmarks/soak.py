@@ -1,14 +1,21 @@
-"""Kill the smoke job again and again, resume it, and compare with a run that was left alone.
+"""Kill every pipeline that writes, again and again, resume it, and compare with an undisturbed run.
 
-``make soak`` (or ``python benchmarks/soak.py --kills 10``) runs ``kedro run --env smoke`` once
-undisturbed, then a second experiment that is killed (SIGKILL to the whole process group) at random
-moments and resumed with ``--only-missing-outputs``. Prints a row per kill and whether all result
-tables are equal, bit for bit; the exit code says the same.
+``make soak`` (or ``python benchmarks/soak.py --kills 30``) first runs the smoke job, then predict,
+export and the weights pipelines, each once and left alone. Then it runs them as other experiments
+that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process group) at random moments and
+resumed with ``--only-missing-outputs``, over and over: what is finished is compared and begun
+anew. Prints a row per kill, with the node it hit and the node that the next run went on with, and
+a row per finished round. Everything but measured times must be equal, bit for bit, and nothing
+half-written may be left; the exit code says so.
+
+``--full-disk`` (root, Linux) instead runs the smoke job on a disk that is too small, gives it a
+little more each time it has stopped, and compares in the end.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import random
 import re
@@ -17,84 +24,211 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
-TABLES = ("result_table", "score_table", "class_table", "history_table")
+DATA = ROOT / "data"
+LOGS = DATA / "08_reporting" / "soak"
+REFERENCE, JOB, USES = "soak_reference", "soak_job", "soak_uses"
+OPENTAD = f"data/06_models/{REFERENCE}/export/opentad.pth"
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+# Measured times, and pages and figures that show them.
+TIMED = re.compile(r"seconds|cost_table|latency|predicted_videos|\.html|_plot\.json|config\.json")
+STATE = re.compile(r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json")
+TEMPORARY = re.compile(r"/\.[^/]+\.tmp")
+VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 
 
-def start(experiment: str, log: Path) -> subprocess.Popen[bytes]:
-    """The smoke job under a name of its own, in its own process group."""
+@dataclass(frozen=True)
+class Use:
+    """A pipeline, the parameters it needs, and its share of the kills."""
+
+    pipeline: str
+    share: float
+    parameters: str = ""
+
+
+USED = (
+    Use("compress", 0.6),
+    Use("predict", 0.15, f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true"),
+    Use("export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
+    Use("export_weights", 0.05),
+    Use("import_weights", 0.1, f"import_weights.path={OPENTAD}"),
+)
+
+
+def start(use: Use, experiment: str, log: Path) -> subprocess.Popen[bytes]:
+    """The pipeline under an experiment of its own, in its own process group."""
     command = [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--only-missing-outputs"]
-    command += ["--params", f"experiment={experiment}"]
+    parameters = f"experiment={experiment},{use.parameters}".rstrip(",")
+    command += ["--pipelines", use.pipeline, "--params", parameters]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=log.open("wb"), stderr=subprocess.STDOUT,
-        start_new_session=True,
+        start_new_session=True, env=os.environ | {"COLUMNS": "300"},
     )  # fmt: skip
 
 
-def finish(experiment: str, log: Path) -> float:
+def finish(use: Use, experiment: str, log: Path) -> float:
     """Run to the end; returns the seconds it took."""
     begin = time.monotonic()
-    if start(experiment, log).wait() != 0:
-        sys.exit(f"the run failed:\n{log.read_text()[-3000:]}")
+    if start(use, experiment, log).wait() != 0:
+        sys.exit(f"{use.pipeline} failed:\n{log.read_text(errors='replace')[-3000:]}")
     return time.monotonic() - begin
 
 
-def last_node(log: Path) -> str:
-    """The node that was running when the log ends."""
+def nodes_run(log: Path) -> list[str]:
+    """The nodes that a run began, in order."""
     text = re.sub(r"\s*\n\s+", "", log.read_text(errors="replace"))
-    found = re.findall(r"Running node: ?([\w. ]+):", text)
-    return found[-1].strip() if found else "start-up"
+    return [name.strip() for name in re.findall(r"Running node: ?([\w. ]+):", text)]
 
 
-def load_tables(experiment: str) -> dict[str, pd.DataFrame]:
-    """The newest version of each result table."""
-    folder = ROOT / "data/08_reporting" / experiment
-    tables = {}
-    for name in TABLES:
-        path = max(folder.glob(f"{name}.*/*/{name}.*"))
-        tables[name] = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    return tables
+def begin_anew(experiment: str) -> None:
+    """Forget an experiment; one that only uses models gets those of the reference."""
+    for folder in DATA.glob(f"*/{experiment}"):
+        shutil.rmtree(folder)
+    if experiment == USES:
+        for part in ("06_models/{}/final_checkpoint", "06_models/{}/baseline_checkpoint",
+                     "03_primary/{}"):  # fmt: skip
+            shutil.copytree(DATA / part.format(REFERENCE), DATA / part.format(USES))
+
+
+def outcome(experiment: str) -> dict[str, str]:
+    """A digest of everything an experiment has made, without versions and measured times."""
+    found = {}
+    for file in sorted(DATA.glob(f"*/{experiment}/**/*")):
+        name = file.relative_to(DATA).as_posix().replace(f"/{experiment}/", "/", 1)
+        name = VERSION.sub("*", name)
+        if file.is_file() and not TIMED.search(name) and not STATE.search(name):
+            found[name] = digest(file)
+    return found
+
+
+def digest(file: Path) -> str:
+    """Of the values of a table (paths name the experiment), of the bytes of anything else."""
+    if file.suffix == ".parquet":
+        table = pd.read_parquet(file).drop(columns="path", errors="ignore")
+        return hashlib.sha256(table.to_json(double_precision=15).encode()).hexdigest()
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def faults(experiment: str, expected: dict[str, str]) -> list[str]:
+    """What a finished round made otherwise than the reference, or left behind."""
+    found = outcome(experiment)
+    mine = {name for name in found if TEMPORARY.search(f"/{name}")}
+    faults = [f"left behind: {name}" for name in sorted(mine)]
+    faults += [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
+    same = expected.keys() & found.keys()
+    faults += [f"different: {name}" for name in sorted(same) if expected[name] != found[name]]
+    state = [path for path in DATA.glob(f"06_models/{experiment}/scratch/**/*") if path.is_file()]
+    return faults + [f"left behind: {path.name} of a finished node" for path in state]
+
+
+def made_by(use: Use, seconds: dict[str, float]) -> dict[str, str]:
+    """Run a pipeline undisturbed; what it adds to the reference."""
+    before = outcome(REFERENCE)
+    seconds[use.pipeline] = finish(use, REFERENCE, LOGS / f"reference_{use.pipeline}.log")
+    print(f"undisturbed {use.pipeline}: {seconds[use.pipeline]:.0f} s", flush=True)
+    return {name: value for name, value in outcome(REFERENCE).items() if name not in before}
+
+
+def kill_rounds(
+    use: Use, kills: int, seconds: float, expected: dict[str, str], moments: random.Random
+) -> Iterator[str]:
+    """Stop a pipeline ``kills`` times, begun anew when it has finished; yields faults."""
+    experiment = JOB if use.pipeline == "compress" else USES
+    begin_anew(experiment)
+    killed, rounds, before = 0, 0, ""
+    while killed < kills or before:
+        log = LOGS / f"{use.pipeline}_{rounds:02d}_{killed:02d}.log"
+        process, signalled = start(use, experiment, log), False
+        number = moments.choice(SIGNALS)
+        after = moments.uniform(2, max(8.0, seconds / 2))
+        try:
+            process.wait(timeout=after if killed < kills else None)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, number)
+            process.wait()
+            signalled = True
+        ran = nodes_run(log)
+        if before:
+            print(f"{before} {ran[0] if ran else 'nothing'} |", flush=True)
+            before = ""
+        if process.returncode == 0:
+            rounds += 1
+            bad = faults(experiment, expected)
+            print(f"| | {use.pipeline} | round {rounds} finished | | | "
+                  f"{'equal' if not bad else '; '.join(bad)} |", flush=True)  # fmt: skip
+            yield from bad
+            begin_anew(experiment)
+            continue
+        text = log.read_text(errors="replace")
+        if not signalled:
+            sys.exit(f"{use.pipeline} failed by itself:\n{text[-3000:]}")
+        killed += 1
+        # Before the first node Python itself is still starting, and may say so at length.
+        clean = process.returncode in (-number, 128 + number) and "Traceback" not in text
+        if ran and not clean:
+            yield f"{log.name} ended with {process.returncode}, see its traceback"
+        before = (f"| {killed} | {use.pipeline} | {signal.Signals(number).name} | "
+                  f"{after:.0f} s | {ran[-1] if ran else 'start-up'} |")  # fmt: skip
+
+
+def full_disk(sizes: Sequence[int], expected: dict[str, str]) -> Iterator[str]:
+    """Run the job on disks that are too small, then on one that will do; yields faults."""
+    begin_anew(JOB)
+    place = DATA / "06_models" / JOB
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
+    try:
+        for size in [*sizes, 1 << 20]:
+            remount = ["mount", "-o", f"remount,size={size}k", str(place)]
+            subprocess.run(remount, check=True)
+            log = LOGS / f"disk_{size}k.log"
+            code = start(USED[0], JOB, log).wait()
+            text, ran = log.read_text(errors="replace"), nodes_run(log)
+            said = "No space left" in text and "Traceback" not in text
+            print(f"| {size} KiB | {ran[-1] if ran else 'start-up'} | exit {code} | "
+                  f"{'told' if said else ''} |", flush=True)  # fmt: skip
+            if code and not said:
+                yield f"{log.name}: no clear message"
+        yield from faults(JOB, expected)
+    finally:
+        subprocess.run(["umount", str(place)], check=False)
 
 
 def main() -> None:
-    """Parse the command line, kill, resume, compare."""
+    """Parse the command line, run undisturbed, kill, resume, compare."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--kills", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments and signals")
+    parser.add_argument("--only", choices=[use.pipeline for use in USED], help="one pipeline")
+    parser.add_argument("--full-disk", action="store_true", help="a full disk instead of kills")
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
-    logs = ROOT / "data/08_reporting/soak"
-    shutil.rmtree(logs, ignore_errors=True)
-    logs.mkdir(parents=True)
-    for name in ("soak_reference", "soak_killed"):
-        for folder in (ROOT / "data").glob(f"*/{name}"):
-            shutil.rmtree(folder)
-
-    seconds = finish("soak_reference", logs / "reference.log")
-    print(f"undisturbed: {seconds:.0f} s")
-    for kill in range(1, arguments.kills + 1):
-        log = logs / f"kill_{kill:02d}.log"
-        process = start("soak_killed", log)
-        after = moments.uniform(3, max(10.0, seconds / 3))
-        try:
-            process.wait(timeout=after)
-            print(f"kill {kill}: the run had ended before {after:.0f} s")
-            break
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        print(f"kill {kill}: after {after:4.1f} s, in {last_node(log)}", flush=True)
-    print(f"last resume: {finish('soak_killed', logs / 'last.log'):.0f} s")
-
-    expected, found = load_tables("soak_reference"), load_tables("soak_killed")
-    equal = {name: expected[name].equals(found[name]) for name in TABLES}
-    for name, same in equal.items():
-        print(f"{name}: {'equal' if same else 'DIFFERENT'}")
-    sys.exit(0 if all(equal.values()) else 1)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    begin_anew(REFERENCE)
+    seconds: dict[str, float] = {}
+    wanted = USED[:1] if arguments.full_disk or arguments.only == "compress" else USED
+    expected = {use.pipeline: made_by(use, seconds) for use in wanted}
+    bad: list[str] = []
+    if arguments.full_disk:
+        print("\n| disk | stopped in | | |\n| --- | --- | --- | --- |")
+        bad += full_disk((200, 1500, 3000, 5000), expected["compress"])
+    else:
+        print("\n| kill | pipeline | signal | after | in node | resumed with, or result |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        for use in wanted:
+            if arguments.only in (None, use.pipeline):
+                kills = arguments.kills if arguments.only else round(use.share * arguments.kills)
+                bad += kill_rounds(
+                    use, max(1, kills), seconds[use.pipeline], expected[use.pipeline], moments
+                )
+    print("\nall equal" if not bad else "\n" + "\n".join(bad))
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":

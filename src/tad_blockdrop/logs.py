@@ -15,10 +15,11 @@ def harmless(text: str) -> str:
 
     Line ends stay, with the next line indented, so that it cannot pass for another message.
     """
-    return "\n  ".join(map(_written_out, text.split("\n")))
+    return "\n  ".join(map(written_out, text.split("\n")))
 
 
-def _written_out(line: str) -> str:
+def written_out(line: str) -> str:
+    """A name or line with every character that is not shown as itself written out."""
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c) in _UNSEEN else c
         for c in line

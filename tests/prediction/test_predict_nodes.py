@@ -1,6 +1,8 @@
 """The nodes of the predict pipeline: what is skipped, what is refused, and the whole of it."""
 
 import logging
+import os
+import shutil
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -35,6 +37,21 @@ def test_bad_files_are_reported_and_skipped(checkpoint, write_video, tmp_path, c
     assert counts["good"] == videos.set_index("video_id")["detections"]["good"] > 0
     assert "skipped" in caplog.text
     assert "× real time" in caplog.text
+
+
+def test_names_that_are_unsafe_are_reported_and_written_nowhere(
+    checkpoint, write_video, tmp_path, caplog
+):
+    folder = write_video("in/good.mp4").parent
+    for name in (b"a\x1b[31m.mp4", b"caf\xe9.mp4", b"x" * 240 + b".mp4", b"two\nlines.mp4"):
+        shutil.copy(folder / "good.mp4", os.fsdecode(os.fsencode(folder) + b"/" + name))
+    table, videos = detect_actions(checkpoint, predict(folder, draw=True), RUNTIME)
+    assert videos["problem"].notna().sum() == 4
+    assert caplog.text.count("cannot be a file name") == 4
+    videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
+    tasks = draw_videos(table, videos, checkpoint, predict(folder, draw=True), RUNTIME)
+    assert list(tasks.tasks) == ["good"]
+    assert not set("\x1b\n") & set("".join(videos["video_id"]))
 
 
 def test_nothing_to_do_is_an_error_that_helps(checkpoint, tmp_path):

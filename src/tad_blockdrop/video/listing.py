@@ -83,6 +83,6 @@ def refuse_unsafe_id(video_id: str) -> None:
         or any(c in "/\\" or unicodedata.category(c) in ("Cc", "Cs") for c in video_id)
     ):
         raise UnsafeVideoError(
-            f"the video id {video_id[:60]!r} cannot be a file name; rename it, without slashes "
-            "and control characters"
+            f"the video id {video_id[:60]!r} cannot be a file name everywhere; rename it: at most "
+            f"{MAX_ID_LENGTH} bytes, without slashes and control characters"
         )

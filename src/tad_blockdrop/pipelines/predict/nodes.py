@@ -15,6 +15,7 @@ from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.logs import written_out
 from tad_blockdrop.pipelines.lineage import model_name
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def detect_actions(
     from tad_blockdrop.prediction.predict import make_predictor
     from tad_blockdrop.training.devices import pick_device, set_threads
     from tad_blockdrop.video.container import DecodeError
+    from tad_blockdrop.video.listing import UnsafeVideoError, refuse_unsafe_id
 
     if predict.videos is None:
         raise PredictError(
@@ -70,10 +72,16 @@ def detect_actions(
     for video_id, path in files.items():
         row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
         try:
+            refuse_unsafe_id(video_id)
             found = predictor.predict(path, video_id, predict.min_score, predict.batch)
         except DecodeError as error:
             logger.warning("skipped %s", error)
             rows.append(row | {"problem": error.reason})
+            continue
+        except UnsafeVideoError as error:
+            names = {"video_id": written_out(video_id), "path": written_out(row["path"])}
+            logger.warning("skipped %s: %s", names["path"], error)
+            rows.append(row | names | {"problem": str(error)})
             continue
         tables.append(found.detections)
         logger.info(
