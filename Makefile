@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 KEDRO := $(BIN)/kedro
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test viz ablation soak clean check-python
+.PHONY: help compress smoke test viz ablation soak audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -27,8 +27,13 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
 	$(BIN)/python benchmarks/ablation.py
 
-soak: $(VENV)/.installed      ## kill the smoke job ten times, resume, compare the results
+soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, resume, compare the results
 	$(BIN)/python benchmarks/soak.py
+
+audit: $(VENV)/.installed-dev ## known flaws in the installed packages (asks the public list)
+	test -x $(VENV)-audit/bin/pip-audit || $(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet pip-audit
+	$(VENV)-audit/bin/pip-audit --path "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 viz: $(VENV)/.installed-viz   ## open kedro-viz in the browser
 	$(KEDRO) viz run
