@@ -1,16 +1,29 @@
 """Whole files or nothing: write to a temporary sibling, flush to disk, rename."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
+
 
 def temporary_sibling(path: Path) -> Path:
     """A fresh hidden name in the folder of ``path``, with its suffix."""
     return path.with_name(f".{path.stem}.{uuid4().hex[:8]}.tmp{path.suffix}")
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes were writing anywhere below ``folder``; nobody may write now."""
+    for path in list(folder.rglob(".*.tmp*")):
+        if _TEMPORARY.fullmatch(path.name):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

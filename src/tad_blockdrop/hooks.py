@@ -22,7 +22,7 @@ from kedro.pipeline.node import Node
 from tad_blockdrop.datasets.scratch import ScratchDataset
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.experiment import STAGE_OF, ExperimentError, refuse_mixing
-from tad_blockdrop.files import whole
+from tad_blockdrop.files import sweep, whole
 from tad_blockdrop.logs import guard_handlers, harmless
 from tad_blockdrop.stopping import ADVICE, StopSignals
 
@@ -69,6 +69,8 @@ class ExperimentHooks:
         folder = context.project_path / EXPERIMENTS / experiment
         try:
             self._take_lock(folder, experiment)
+            for layer in (context.project_path / "data").glob(f"*/{experiment}"):
+                sweep(layer)
             refuse_mixing(folder / "experiment.json", experiment, parameters, running, settled)
         except OSError as error:
             self._release_lock()

@@ -7,7 +7,7 @@ import pytest
 from kedro.io import DatasetError, Version
 
 from tad_blockdrop.datasets.tables import CSVTable, JSONFile, ParquetTable
-from tad_blockdrop.files import whole
+from tad_blockdrop.files import sweep, temporary_sibling, whole
 
 TABLE = pd.DataFrame({"a": [1, 2], "b": ["x", "y"]})
 
@@ -57,3 +57,20 @@ def test_whole_removes_its_temporary_on_failure(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="cut"):
         cut_while_writing()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_killed_processes_were_writing_is_swept(tmp_path: Path) -> None:
+    kept = [tmp_path / "a" / name for name in ("x.parquet", ".hidden.tmp", ".x.tmp.parquet")]
+    for number, name in enumerate(("x.parquet", "video.mp4", "checkpoint")):
+        temporary = temporary_sibling(tmp_path / "a" / str(number) / name)
+        temporary.parent.mkdir(parents=True)
+        if name == "checkpoint":
+            temporary.mkdir()
+            (temporary / "weights.safetensors").write_text("half")
+        else:
+            temporary.write_text("half")
+    for path in kept:
+        path.write_text("whole")
+    sweep(tmp_path)
+    assert sorted(p for p in tmp_path.rglob("*") if p.is_file()) == sorted(kept)
+    assert not list(tmp_path.rglob("*checkpoint*"))

@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from glob import escape
 from pathlib import Path
 from typing import Any
 
 from kedro.io import AbstractDataset, DatasetError
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.files import whole
+from tad_blockdrop.files import sweep, whole
 from tad_blockdrop.progress import progress
 from tad_blockdrop.video.workers import run_guarded
 
@@ -116,19 +115,16 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
         """Why some could not be made, by id. Other errors than a video's own are raised."""
         failed: dict[str, str] = {}
         workers = data.workers or os.cpu_count() or 1
-        with closing(run_guarded(_make, jobs, workers, data.timeout)) as outcomes:
-            for outcome in progress(outcomes, f"writing {self._folder.name}", len(jobs)):
-                if isinstance(outcome.error, BlockDropError):
-                    failed[outcome.item.video_id] = str(outcome.error)
-                    self._sweep(outcome.item)
-                elif outcome.error is not None:
-                    raise outcome.error
+        try:
+            with closing(run_guarded(_make, jobs, workers, data.timeout)) as outcomes:
+                for outcome in progress(outcomes, f"writing {self._folder.name}", len(jobs)):
+                    if isinstance(outcome.error, BlockDropError):
+                        failed[outcome.item.video_id] = str(outcome.error)
+                    elif outcome.error is not None:
+                        raise outcome.error
+        finally:
+            sweep(self._folder)  # of processes that were given up, or cut short by an error
         return dict(sorted(failed.items()))
-
-    def _sweep(self, job: _Job) -> None:
-        """Remove what a process that was killed was writing."""
-        for rest in self._folder.glob(f".{escape(job.path.stem)}.????????.tmp.mp4"):
-            rest.unlink()
 
     def _exists(self) -> bool:
         return (self._folder / MANIFEST).is_file()
