@@ -137,7 +137,7 @@ class ReadableErrorHooks:
         guard_handlers()
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, error: Exception) -> None:
+    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: Any) -> None:
         """Turn an error that is meant for people into one without a traceback."""
         causes = list(_causes(error))
         for cause in causes:
@@ -148,7 +148,7 @@ class ReadableErrorHooks:
             if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
                 raise ClickException(harmless(disk_sentence(cause))) from error
         if isinstance(error, DatasetError):
-            raise ClickException(harmless(str(error))) from error
+            raise ClickException(harmless(_missing(pipeline, catalog) or str(error))) from error
 
 
 class PageHooks:
@@ -176,6 +176,23 @@ def disk_sentence(error: OSError, place: Path | None = None) -> str:
     """What to tell people whose disk does not take, or give, a file."""
     where = error.filename or place or "the disk"
     return f"{where}: {error.strerror or error}; free some space or check the permissions. {ADVICE}"
+
+
+def _missing(pipeline: Pipeline, catalog: Any) -> str | None:
+    """What to tell people who run a pipeline before those that it builds on."""
+    names = [
+        name
+        for name in sorted(pipeline.inputs())
+        if not name.startswith("params:") and not name.endswith("scratch")
+        if name != "parameters" and not catalog.exists(name)
+    ]
+    if not names:
+        return None
+    more = f" (and {len(names) - 1} more that this pipeline needs)" if len(names) > 1 else ""
+    return (
+        f"this experiment has no {names[0]} yet{more}: run the job that makes it first "
+        "(kedro run --pipeline compress, with the same --env and --params)"
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -54,3 +54,10 @@ def test_what_cannot_be_done_is_one_sentence(kedro: Kedro, project, checkpoint, 
     assert done.returncode != 0
     assert "holds no videos" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_before_there_is_a_model_the_way_to_one_is_told(kedro: Kedro, write_video):
+    done = kedro("run", "--pipelines", "predict", "--params", f"predict.videos={write_video()}")
+    assert done.returncode != 0
+    assert "no final_checkpoint yet: run the job that makes it first" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
