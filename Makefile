@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 KEDRO := $(BIN)/kedro
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test viz ablation soak audit clean check-python
+.PHONY: help compress smoke test viz ablation benchmark benchmark-large soak audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -26,6 +26,12 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
 	$(BIN)/python benchmarks/ablation.py
+
+benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: some ten minutes
+	$(BIN)/python benchmarks/benchmark.py
+
+benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: latency, training memory
+	$(BIN)/python benchmarks/benchmark.py --large --repeats 3
 
 soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, resume, compare the results
 	$(BIN)/python benchmarks/soak.py

@@ -1,0 +1,28 @@
+"""The benchmark command, on the videos of the tiny finished project."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT, environment
+
+
+def test_the_benchmark_prints_a_table_and_writes_the_numbers(finished_copy: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/benchmark.py"), "--env", "smoke"]
+    command += ["--project", str(finished_copy), "--cores", "1", "--repeats", "1"]
+    command += ["--parts", "scoring", "alignment", "evaluation", "latency"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env=environment()
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (run,) = json.loads((finished_copy / "data/08_reporting/benchmark.json").read_text())["runs"]
+    assert run["threads"] == 1
+    assert run["matmul"] > 0
+    shared = next(row for row in run["rows"] if row["yardstick"] == "a loop over the models")
+    assert shared["ratio"] > 0
+    assert {row["part"] for row in run["rows"]} == {
+        "1 scoring", "2 alignment", "3 evaluation", "5 latency",
+    }  # fmt: skip
+    for row in run["rows"]:
+        assert f"| {row['part']} | {row['what']} |" in done.stdout
