@@ -54,7 +54,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
         "data": lambda: data(bench, steps=8),
         "memory": lambda: models.memory(bench, dropped),
         "training_memory": lambda: models.training_memory(project, env),
-        "growth": lambda: models.growth(project, env, [6, 12, 24], [1, 4], [2, 6, 24]),
+        "growth": lambda: models.growth(project, env, [6, 12, 24], [1, 4], [2, 6, 12]),
         "start_up": lambda: start_up(project, 3),
     }
 
