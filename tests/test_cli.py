@@ -36,6 +36,21 @@ def test_all_parameter_problems_are_told_at_once(kedro: Kedro) -> None:
     assert "Traceback" not in found.stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"data: [1, 2\n", "unable to read line"), (b"data: ${globals:gone}\n", "'gone' not found")],
+)
+def test_parameter_files_that_cannot_be_read_are_named(
+    kedro: Kedro, project: Path, content: bytes, reason: str
+) -> None:
+    (project / "conf/local/parameters.yml").write_bytes(content)
+    found = kedro("run")
+    assert found.returncode == 1
+    assert "the parameter files cannot be read" in found.stderr
+    assert reason in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_rules_across_keys_are_told_with_advice(kedro: Kedro) -> None:
     found = kedro("run", "--params", "compress.n_drops=8")
     assert found.returncode == 1

@@ -11,8 +11,11 @@ from typing import Any
 
 import attrs
 from click import ClickException
+from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from yaml import YAMLError
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.pipeline_registry import PipelineShape, use_shape
@@ -48,5 +51,10 @@ class BlockDropContext(KedroContext):
 
     def __attrs_post_init__(self) -> None:
         """Read the raw parameters: ``self.params`` would load the pipelines already."""
-        parameters = validate_parameters(self.config_loader["parameters"])
+        try:
+            raw = self.config_loader["parameters"]
+        except (YAMLError, OmegaConfBaseException, MissingConfigException, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ParameterError(f"the parameter files cannot be read: {reason}") from None
+        parameters = validate_parameters(raw)
         use_shape(PipelineShape.of(parameters))

@@ -39,6 +39,12 @@ def test_frames_and_times_are_those_of_the_source(drawn):
     assert (facts.n_frames, facts.duration) == (60, pytest.approx(6.0))
 
 
+def test_the_same_drawing_has_the_same_bytes(drawn, tmp_path):
+    for again in range(3):
+        draw_video(drawn[0], MARKS, tmp_path / "again.mp4")
+        assert (tmp_path / "again.mp4").read_bytes() == drawn[1].read_bytes(), again
+
+
 def test_variable_rates_stay_variable(write_video, tmp_path):
     stamps = [0, 10, 20, 90, 100, 110, 200, 210]
     path = write_video("variable.mp4", length=8, stamps=stamps)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numbered import HEIGHT, WIDTH, number_of, picture, write_numbered
 
+from tad_blockdrop.video import container
 from tad_blockdrop.video.container import DecodeError, display_size, open_video, upright
 
 
@@ -34,6 +35,16 @@ def test_each_kind_of_no_video_has_its_sentence(tmp_path: Path) -> None:
     assert refusal(tmp_path / "empty.mp4") == "the file is empty (0 bytes)"
     assert "damaged or not a video" in refusal(tmp_path / "text.mp4")
     assert refusal(tmp_path / "sound.mp4") == "it holds no video stream"
+
+
+def test_a_frame_that_would_fill_the_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = write_numbered(tmp_path / "a.mp4", 3)
+    with open_video(video) as (opened, stream):
+        assert len(list(opened.decode(stream))) == 3
+    monkeypatch.setattr(container, "MOST_PIXELS", WIDTH * HEIGHT - 1)
+    assert "damaged or not a video" in refusal(video)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ from tad_blockdrop.video.probe import timeline
 MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on them
 MOST_NAMES = 4  # detections named at a time, the strongest
 _CLOCK = Fraction(1, 90_000)  # seconds of one tick of the copy
-_OPTIONS = {"crf": "20", "preset": "veryfast"}
+# The last: the same bytes each time, which x264 does not promise by itself.
+_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "threads=1:cpu-independent=1"}
 
 
 @dataclass(frozen=True)

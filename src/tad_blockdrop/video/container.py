@@ -21,6 +21,8 @@ Pixels = npt.NDArray[np.uint8]
 # further files or addresses to open, and would read what is none of a video's business.
 FORMATS = "mov,matroska,webm,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,h264,hevc"
 
+MOST_PIXELS = 16384 * 8192  # of a frame
+
 
 class DecodeError(BlockDropError):
     """A video that cannot be read: one sentence, naming the file."""
@@ -56,6 +58,8 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
                 raise DecodeError(file, "its video is in a format (codec) that cannot be decoded")
             # One thread: parallelism is over videos, and the order of errors stays the same.
             stream.codec_context.thread_count = 1
+            # A header of a few bytes may claim a frame of gigabytes.
+            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             yield container, stream
     except av.FFmpegError as error:
         raise DecodeError(
