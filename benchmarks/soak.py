@@ -36,8 +36,10 @@ LOGS = DATA / "08_reporting" / "soak"
 REFERENCE, JOB, USES = "soak_reference", "soak_job", "soak_uses"
 OPENTAD = f"data/06_models/{REFERENCE}/export/opentad.pth"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-# Measured times, and pages and figures that show them.
-TIMED = re.compile(r"seconds|cost_table|latency|predicted_videos|\.html|_plot\.json|config\.json")
+# Measured times, and pages and figures that show them; torch.export's archive is no stable bytes.
+TIMED = re.compile(
+    r"model\.pt2|seconds|cost_table|latency|predicted_videos|\.html|_plot\.json|config\.json"
+)
 STATE = re.compile(r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json")
 TEMPORARY = re.compile(r"/\.[^/]+\.tmp")
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")

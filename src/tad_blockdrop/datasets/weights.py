@@ -39,7 +39,8 @@ class WeightsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
             if temporary.suffix == ".safetensors":
                 save_file(data, temporary, metadata={"format": "pt"})
             else:
-                torch.save(data, temporary)
+                with temporary.open("wb") as file:  # by its name the archive would differ each time
+                    torch.save(data, file)
 
     def _exists(self) -> bool:
         return Path(self._filepath).is_file()
