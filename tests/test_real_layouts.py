@@ -171,3 +171,11 @@ def test_activitynet_preflight(activitynet: Path, kedro: Kedro) -> None:
         "2 training instances are at most 0.01 of their video and left out of training "
         "(data.window.min_instance_share)"
     )
+
+
+def test_missing_weights_stop_the_job_before_any_work(thumos14: Path, kedro: Kedro) -> None:
+    done = kedro("run", "--env", "thumos14_s", "--pipeline", "compress")
+    assert done.returncode == 1
+    assert "baseline.backbone_weights: there is nothing at data/01_raw/weights" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((thumos14 / "data" / "02_intermediate").glob("*/*"))

@@ -1,4 +1,4 @@
-"""One node, which either trains or takes what it is given."""
+"""The uncompressed model: trained, or taken from what is given, which is looked for first."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,14 +10,21 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.find_given,
+                inputs="params:baseline",
+                outputs="baseline_given",
+                name="find_given",
+            ),
+            Node(
                 nodes.make_baseline,
                 inputs=[
-                    "videos", "instances", "classes", "baseline_scratch", "params:data",
-                    "params:detector", "params:baseline", "params:evaluation", "params:runtime",
+                    "videos", "instances", "classes", "baseline_scratch", "baseline_given",
+                    "params:data", "params:detector", "params:baseline", "params:evaluation",
+                    "params:runtime",
                 ],
                 outputs=["baseline_history", "baseline_checkpoint"],
                 name="make_baseline",
-            )
+            ),
         ],
         namespace="baseline",
         prefix_datasets_with_namespace=False,
