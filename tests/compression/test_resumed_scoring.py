@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.conftest import limited_files
 
 from tad_blockdrop.compression.scoring import score_blocks
 from tad_blockdrop.config import CompressConfig, DataConfig, EvaluationConfig, WindowConfig
@@ -143,20 +144,12 @@ def test_the_state_of_another_ranking_is_not_used(
     assert "scoring blocks starts anew" in caplog.text
 
 
-@pytest.fixture
-def _tiny_files() -> Iterator[None]:
-    """No file may grow beyond 100 bytes: writing fails as on a full disk."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.usefixtures("_tiny_files")
 def test_a_state_that_cannot_be_written_is_told(
     tmp_path: Path, make_detector: MakeDetector
 ) -> None:
-    with pytest.raises(PassError, match="free some space"):
+    with (
+        limited_files(100),
+        pytest.raises(PassError, match="free some space"),
+    ):
         score(make_detector(), CompressConfig(), tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from tests.conftest import limited_files
 from torch import Tensor, nn
 from training_small import (
     RUNTIME,
@@ -176,16 +177,13 @@ def test_damaged_state_is_recognised(
 def test_disk_full_keeps_the_last_state_and_says_what_to_do(
     tmp_path: Path, whole_run: tuple[pd.DataFrame, dict[str, Tensor], int]
 ) -> None:
-    resource = pytest.importorskip("resource")
     with pytest.raises(InterruptionError):
         run(tmp_path, 2 * STEPS)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(TrainingError, match=r"epoch 3 cannot be written.*free some space"):
-            run(tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with (
+        limited_files(20_000),
+        pytest.raises(TrainingError, match=r"epoch 3 cannot be written.*free some space"),
+    ):
+        run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     resumed = run(tmp_path)
     assert resumed[2] == 2 * STEPS
@@ -193,6 +191,8 @@ def test_disk_full_keeps_the_last_state_and_says_what_to_do(
 
 
 def _child(scratch: Path) -> None:
+    # It stands for a whole run, which hears Ctrl-C; the processes that serve one do not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)
     run(scratch, pause=0.05)
 
