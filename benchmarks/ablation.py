@@ -166,7 +166,7 @@ def from_scratch(bench: Bench) -> Iterator[tuple[int, float]]:
     for n in points(bench):
         backbone = p.detector.backbone.model_copy(update={"depth": p.detector.backbone.depth - n})
         _, shorter = make_baseline(
-            *bench.dataset, bench.scratch, None, p.data,
+            *bench.dataset, bench.scratch, p.data,
             p.detector.model_copy(update={"backbone": backbone}),
             p.baseline, p.evaluation, p.runtime,
         )  # fmt: skip

@@ -25,11 +25,11 @@ class BaselineError(BlockDropError):
     """The uncompressed model cannot be made from what was given."""
 
 
-def find_given(baseline: BaselineConfig) -> Path | None:
-    """The file or folder that the model starts from, if any; it depends on no other node, so that
-    a wrong path stops the job before any work.
+def find_given(baseline: BaselineConfig) -> BaselineConfig:
+    """The settings as they are, once the weights that they name have been found.
 
-    Raises BaselineError if nothing is there.
+    It depends on no other node, so that a wrong path stops the job before any work. Raises
+    BaselineError if nothing is there.
     """
     key = "checkpoint" if baseline.source == "checkpoint" else "backbone_weights"
     given = getattr(baseline, key)
@@ -38,7 +38,7 @@ def find_given(baseline: BaselineConfig) -> Path | None:
             f"baseline.{key}: there is nothing at {given}; put the weights there, "
             "or correct the path"
         )
-    return None if given is None else Path(given)
+    return baseline
 
 
 def make_baseline(
@@ -46,7 +46,6 @@ def make_baseline(
     instances: pd.DataFrame,
     classes: list[str],
     scratch: Path,
-    given: Path | None,
     data: DataConfig,
     detector: DetectorConfig,
     baseline: BaselineConfig,
@@ -55,8 +54,7 @@ def make_baseline(
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Train the uncompressed model (docs/method.md §3), or take ``baseline.checkpoint``.
 
-    ``given`` is where :func:`find_given` found pre-trained weights or the checkpoint.
-    Returns the history (no rows for a given checkpoint) and the checkpoint.
+    Returns its history (no rows for a given checkpoint) and the checkpoint.
     """
     from tad_blockdrop.detector.formats.convert import load_backbone
     from tad_blockdrop.detector.model import weights_of
@@ -64,11 +62,11 @@ def make_baseline(
     from tad_blockdrop.training.baseline import new_detector, train_baseline
     from tad_blockdrop.video.windows import records
 
-    if baseline.source == "checkpoint" and given is not None:
-        return pd.DataFrame({"stage": [], "epoch": []}), _checked(given, classes)
+    if baseline.source == "checkpoint":
+        return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
     model = new_detector(detector, len(classes), data, baseline, runtime.seed)
-    if given is not None:
-        logger.info(load_backbone(model, given).summary())
+    if baseline.backbone_weights is not None:
+        logger.info(load_backbone(model, baseline.backbone_weights).summary())
     held_out = records(videos, instances, classes, "holdout")
     training = records(videos, instances, classes, "train")
     history = train_baseline(
@@ -97,11 +95,12 @@ def make_baseline(
     return history.assign(stage="baseline"), checkpoint
 
 
-def _checked(given: Path, classes: list[str]) -> Checkpoint:
-    checkpoint = read_checkpoint(given)
+def _given(baseline: BaselineConfig, classes: list[str]) -> Checkpoint:
+    assert baseline.checkpoint is not None  # the configuration has seen to it
+    checkpoint = read_checkpoint(Path(baseline.checkpoint))
     if list(checkpoint.classes) != list(classes):
         raise BaselineError(
-            f"{given} detects {list(checkpoint.classes)}, but this dataset has "
+            f"{baseline.checkpoint} detects {list(checkpoint.classes)}, but this dataset has "
             f"{list(classes)}: fine-tune on this dataset, or set data.classes_file to the "
             "checkpoint's classes in their order"
         )

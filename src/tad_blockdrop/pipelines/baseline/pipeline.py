@@ -12,15 +12,14 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.find_given,
                 inputs="params:baseline",
-                outputs="baseline_given",
+                outputs="baseline_settings",
                 name="find_given",
             ),
             Node(
                 nodes.make_baseline,
                 inputs=[
-                    "videos", "instances", "classes", "baseline_scratch", "baseline_given",
-                    "params:data", "params:detector", "params:baseline", "params:evaluation",
-                    "params:runtime",
+                    "videos", "instances", "classes", "baseline_scratch", "params:data",
+                    "params:detector", "baseline_settings", "params:evaluation", "params:runtime",
                 ],
                 outputs=["baseline_history", "baseline_checkpoint"],
                 name="make_baseline",
