@@ -64,6 +64,8 @@ def open_session(onnx: bytes, threads: int | None = None) -> Run:
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
+    # Threads that wait for work would otherwise keep their cores busy, to the cost of all others.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
 
     def run(frames: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
