@@ -8,8 +8,8 @@ anew. Prints a row per kill, with the node it hit and the node that the next run
 a row per finished round. Everything but measured times must be equal, bit for bit, and nothing
 half-written may be left; the exit code says so.
 
-``--full-disk`` (root, Linux) instead runs the smoke job on a disk that is too small, gives it a
-little more each time it has stopped, and compares in the end.
+``--full-disk`` (root, Linux) instead runs the smoke job on disks that are too small, gives them
+more each time it has stopped, and compares in the end.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,13 @@ TIMED = re.compile(
 )
 STATE = re.compile(r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json")
 TEMPORARY = re.compile(r"/\.[^/]+\.tmp")
+# Sizes, KiB, that the disks under these folders have one after the other; the last one will do.
+DISKS = {
+    "06_models/{}": (200, 9000, 1 << 20),
+    "06_models/{}/compress": (100, 900, 1 << 20),
+    "07_model_output/{}": (100, 1 << 20),
+    "08_reporting/{}": (100, 1 << 20),
+}
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 
 
@@ -179,27 +186,32 @@ def kill_rounds(
                   f"{after:.0f} s | {ran[-1] if ran else 'start-up'} |")  # fmt: skip
 
 
-def full_disk(sizes: Sequence[int], expected: dict[str, str]) -> Iterator[str]:
-    """Run the job on disks that are too small, then on one that will do; yields faults."""
+def full_disks(expected: dict[str, str]) -> Iterator[str]:
+    """Run the job on disks that are too small, each enlarged once it is the next; yields faults."""
     begin_anew(JOB)
-    place = DATA / "06_models" / JOB
-    place.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True)
+    disks = {DATA / folder.format(JOB): sizes for folder, sizes in DISKS.items()}
+    grown = [(place, size) for place, sizes in disks.items() for size in sizes[1:]]
     try:
-        for size in [*sizes, 1 << 20]:
-            remount = ["mount", "-o", f"remount,size={size}k", str(place)]
-            subprocess.run(remount, check=True)
-            log = LOGS / f"disk_{size}k.log"
+        for place, sizes in disks.items():
+            place.mkdir(parents=True)
+            disk = ["-t", "tmpfs", "-o", f"size={sizes[0]}k", "tmpfs"]
+            subprocess.run(["mount", *disk, str(place)], check=True)
+        for number, (place, size) in enumerate([(DATA, 0), *grown]):
+            if size:
+                subprocess.run(["mount", "-o", f"remount,size={size}k", str(place)], check=True)
+            log = LOGS / f"disk_{number}.log"
             code = start(USED[0], JOB, log).wait()
             text, ran = log.read_text(errors="replace"), nodes_run(log)
-            said = "No space left" in text and "Traceback" not in text
-            print(f"| {size} KiB | {ran[-1] if ran else 'start-up'} | exit {code} | "
-                  f"{'told' if said else ''} |", flush=True)  # fmt: skip
-            if code and not said:
+            told = "No space left" in text and "Traceback" not in text
+            what = f"{place.relative_to(DATA)}: {size} KiB" if size else "all small"
+            print(f"| {what} | {ran[-1] if ran else 'start-up'} | exit {code} | "
+                  f"{'told' if told else ''} |", flush=True)  # fmt: skip
+            if code and not told:
                 yield f"{log.name}: no clear message"
         yield from faults(JOB, expected)
     finally:
-        subprocess.run(["umount", str(place)], check=False)
+        for place in reversed(disks):
+            subprocess.run(["umount", str(place)], check=False)
 
 
 def main() -> None:
@@ -218,8 +230,8 @@ def main() -> None:
     expected = {use.pipeline: made_by(use, seconds) for use in wanted}
     bad: list[str] = []
     if arguments.full_disk:
-        print("\n| disk | stopped in | | |\n| --- | --- | --- | --- |")
-        bad += full_disk((200, 3000, 6000, 7500, 9000), expected["compress"])
+        print("\n| disk enlarged | last node | | |\n| --- | --- | --- | --- |", flush=True)
+        bad += full_disks(expected["compress"])
     else:
         print("\n| kill | pipeline | signal | after | in node | resumed with, or result |")
         print("| --- | --- | --- | --- | --- | --- |", flush=True)
