@@ -171,6 +171,19 @@ def test_best_epoch_by_validation_wins_and_nan_never_does() -> None:
     assert not same_bits(shown[1], shown[3])
 
 
+def test_the_last_epoch_is_kept_where_that_is_asked_for() -> None:
+    shown: list[dict[str, Tensor]] = []
+
+    def validate(model: nn.Module) -> float:
+        shown.append(weights(model))
+        return -float(len(shown))
+
+    model = detector()
+    history = run(model, validate=validate, config=train_config(keep="last"))
+    assert history["metric"].tolist() == [-1.0 - i for i in range(len(shown))]
+    assert same_bits(weights(model), shown[-1])
+
+
 def test_without_a_finite_metric_the_last_average_stays() -> None:
     plain, judged = detector(), detector()
     run(plain)

@@ -42,6 +42,9 @@ class TrainConfig(Config):
     betas: tuple[float, float] = (0.9, 0.999)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
+    keep: Literal["best", "last"] = Field(
+        "best", description="epoch whose averaged weights are kept; nothing held out: the last"
+    )
     tuning: Literal["lora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
 

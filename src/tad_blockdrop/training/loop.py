@@ -50,8 +50,9 @@ def train(
     ``validate(model)`` returns a metric to maximise, on held-out training videos; it is given the
     averaged weights in evaluation mode after each epoch.
 
-    The model ends, in evaluation mode, with the averaged weights of the last epoch, or of the one
-    that ``validate`` liked best (the earliest of equals; non-finite metrics never win).
+    The model ends, in evaluation mode, with the averaged weights of the last epoch, or where
+    ``config.keep`` is ``best`` of the one that ``validate`` liked best (the earliest of equals;
+    non-finite metrics never win).
 
     With ``scratch`` the run can be killed and called again with the same arguments: it goes on
     after the last whole epoch and ends with the same bits. A state of other settings or weights
@@ -152,12 +153,13 @@ class _Run:
         }
 
     def judge(self, validate: Validate) -> float:
-        """The metric of the averaged weights; they are kept if they are the best so far."""
+        """The metric of the averaged weights; they may be kept if they are the best so far."""
         self.model.eval()
         with self.state.ema.applied(), torch.no_grad():
             metric = float(validate(self.model))
         best = self.state.best_metric
-        if math.isfinite(metric) and (best is None or metric > best):
+        better = math.isfinite(metric) and (best is None or metric > best)
+        if better and self.config.keep == "best":
             self.state.best_metric = metric
             self.state.best = {
                 name: value.to("cpu", copy=True) for name, value in self.state.ema.state().items()
