@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from tad_blockdrop.config import HeadConfig
 from tad_blockdrop.detector.head import Points
@@ -35,19 +36,18 @@ def assign(
 ) -> Targets:
     """Targets of one window: segments (G, 2) in grid steps, labels (G,) int64; G may be 0.
 
+    Both may have a leading batch dimension; segments of no length, such as padding, own nothing.
+
     A point can own a segment if it lies inside, within ``centre_radius`` strides of its centre,
     and the larger distance to its ends is in the point's range. The shortest such segment wins;
     segments as short within 1e-3 contribute their classes too.
     """
-    n_points = len(points.location)
-    if len(segments) == 0:
-        empty = segments.new_zeros((n_points, n_classes + 2))
-        return Targets(
-            empty[:, :n_classes], empty[:, n_classes:], empty.new_zeros(n_points, dtype=torch.bool)
-        )
-    location, stride = points.location[:, None], points.stride[:, None]
-    start, end = segments[:, 0], segments[:, 1]
-    distance = torch.stack((location - start, end - location), dim=-1)  # (P, G, 2)
+    if segments.shape[-2] == 0:
+        empty = segments.new_zeros((*segments.shape[:-2], len(points.location), n_classes + 2))
+        return Targets(empty[..., :n_classes], empty[..., n_classes:], empty[..., 0].bool())
+    location, stride = points.location[:, None], points.stride[:, None]  # (P, 1)
+    start, end = segments[..., None, :, 0], segments[..., None, :, 1]  # (..., 1, G)
+    distance = torch.stack((location - start, end - location), dim=-1)  # (..., P, G, 2)
     centre = 0.5 * (start + end)
     radius = config.centre_radius * stride
     near_start = torch.maximum(centre - radius, start)
@@ -55,13 +55,13 @@ def assign(
     farthest = distance.amax(dim=-1)
     eligible = (location > near_start) & (location < near_end)
     eligible &= (farthest >= points.low[:, None]) & (farthest <= points.high[:, None])
-    length = (end - start).expand(n_points, -1).masked_fill(~eligible, float("inf"))
-    shortest, winner = length.min(dim=1)
-    owners = eligible & (length <= shortest[:, None] + SAME_LENGTH)
+    length = (end - start).expand(eligible.shape).masked_fill(~eligible, float("inf"))
+    shortest, winner = length.min(dim=-1, keepdim=True)
+    owners = eligible & (length <= shortest + SAME_LENGTH)
     classes = functional.one_hot(labels, n_classes).to(segments.dtype)
-    positive = eligible.any(dim=1)
-    rows = torch.arange(n_points, device=segments.device)
-    offsets = distance[rows, winner] / stride * positive[:, None]
+    positive = eligible.any(dim=-1)
+    nearest = distance.take_along_dim(winner[..., None], dim=-2).squeeze(-2)
+    offsets = nearest / stride * positive[..., None]
     return Targets((owners.to(segments.dtype) @ classes).clamp(max=1), offsets, positive)
 
 
@@ -73,12 +73,5 @@ def assign_batch(
     config: HeadConfig,
 ) -> Targets:
     """Targets of B windows, stacked: cls (B, P, K), offsets (B, P, 2), positive (B, P)."""
-    each = [
-        assign(points, window, own, n_classes, config)
-        for window, own in zip(segments, labels, strict=True)
-    ]
-    return Targets(
-        torch.stack([t.cls for t in each]),
-        torch.stack([t.offsets for t in each]),
-        torch.stack([t.positive for t in each]),
-    )
+    padded = pad_sequence(list(segments), batch_first=True)
+    return assign(points, padded, pad_sequence(list(labels), batch_first=True), n_classes, config)
