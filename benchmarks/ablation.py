@@ -124,12 +124,13 @@ def without_features(bench: Bench) -> Iterator[tuple[int, float]]:
 
 
 def with_full_tuning(bench: Bench) -> Iterator[tuple[int, float]]:
-    """The method with all weights trained instead of LoRA."""
+    """The method with all weights trained instead of LoRA, at the rate they were trained with."""
     compress = bench.parameters.compress
+    full = {"tuning": "full", "lr_backbone": bench.parameters.baseline.train.lr_backbone}
     yield from progressive(
         bench,
-        first=compress.first.model_copy(update={"tuning": "full"}),
-        later=compress.later.model_copy(update={"tuning": "full"}),
+        first=compress.first.model_copy(update=full),
+        later=compress.later.model_copy(update=full),
     )
 
 
