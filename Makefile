@@ -24,7 +24,7 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, about an hour
+ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, an hour or two
 	$(BIN)/python benchmarks/ablation.py
 
 benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: some ten minutes

@@ -42,6 +42,7 @@ TIMED = re.compile(
 )
 STATE = re.compile(r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json")
 TEMPORARY = re.compile(r"/\.[^/]+\.tmp")
+VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 # Sizes, KiB, that the disks under these folders have one after the other; the last one will do.
 DISKS = {
     "06_models/{}": (200, 9000, 1 << 20),
@@ -49,7 +50,6 @@ DISKS = {
     "07_model_output/{}": (100, 1 << 20),
     "08_reporting/{}": (100, 1 << 20),
 }
-VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def kill_rounds(
 
 
 def full_disks(expected: dict[str, str]) -> Iterator[str]:
-    """Run the job on disks that are too small, each enlarged once it is the next; yields faults."""
+    """Run the job on disks that are too small, enlarging one at a time; yields faults."""
     begin_anew(JOB)
     disks = {DATA / folder.format(JOB): sizes for folder, sizes in DISKS.items()}
     grown = [(place, size) for place, sizes in disks.items() for size in sizes[1:]]

@@ -36,7 +36,8 @@ def assign(
 ) -> Targets:
     """Targets of one window: segments (G, 2) in grid steps, labels (G,) int64; G may be 0.
 
-    Both may have a leading batch dimension; segments of no length, such as padding, own nothing.
+    Or of several, with a leading batch dimension on both and on the result. A segment of no
+    length owns nothing, so that windows can be padded with them.
 
     A point can own a segment if it lies inside, within ``centre_radius`` strides of its centre,
     and the larger distance to its ends is in the point's range. The shortest such segment wins;
