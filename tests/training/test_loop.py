@@ -171,7 +171,7 @@ def test_best_epoch_by_validation_wins_and_nan_never_does() -> None:
     assert not same_bits(shown[1], shown[3])
 
 
-def test_the_last_epoch_is_kept_where_that_is_asked_for() -> None:
+def test_ratings_every_few_epochs_end_with_the_last() -> None:
     shown: list[dict[str, Tensor]] = []
 
     def validate(model: nn.Module) -> float:
@@ -179,9 +179,20 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for() -> None:
         return -float(len(shown))
 
     model = detector()
+    history = run(model, validate=validate, config=train_config(stop=4, rate_every=3))
+    assert history["metric"].tolist() == pytest.approx([-1, math.nan, math.nan, -2], nan_ok=True)
+    assert same_bits(weights(model), shown[0])
+
+
+def test_the_last_epoch_is_kept_unrated_where_that_is_asked_for() -> None:
+    def validate(model: nn.Module) -> float:
+        raise AssertionError("nothing to choose, so nothing to rate")
+
+    plain, model = detector(), detector()
+    run(plain)
     history = run(model, validate=validate, config=train_config(keep="last"))
-    assert history["metric"].tolist() == [-1.0 - i for i in range(len(shown))]
-    assert same_bits(weights(model), shown[-1])
+    assert "metric" not in history
+    assert same_bits(weights(model), weights(plain))
 
 
 def test_without_a_finite_metric_the_last_average_stays() -> None:

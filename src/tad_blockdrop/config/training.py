@@ -45,6 +45,9 @@ class TrainConfig(Config):
     keep: Literal["best", "last"] = Field(
         "best", description="epoch whose averaged weights are kept; nothing held out: the last"
     )
+    rate_every: int = Field(
+        1, ge=1, description="epochs between ratings on held-out videos, counted from the last"
+    )
     tuning: Literal["lora", "full"] = "lora"
     lora: LoraSettings = LoraSettings()
 
@@ -55,6 +58,15 @@ class TrainConfig(Config):
         if self.warmup >= self.epochs:
             raise ValueError(f"warmup ({self.warmup}) leaves nothing of {self.epochs} epochs")
         return self
+
+    def rates(self, epoch: int) -> bool:
+        """Whether ``epoch`` (from 1) is rated on held-out videos, where there are any."""
+        return self.keep == "best" and (self.stop - epoch) % self.rate_every == 0
+
+    @property
+    def ratings(self) -> int:
+        """How many epochs are rated."""
+        return sum(self.rates(epoch) for epoch in range(1, self.stop + 1))
 
 
 class LearningAids(Config):

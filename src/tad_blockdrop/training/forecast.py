@@ -86,12 +86,15 @@ def predict_hours(work: Work, one: OneWindow, settings: Parameters) -> dict[str,
     ranked, detected = one.scoring.seconds, one.detection.seconds
     supply = one.reading / workers
     aligned, plain, ranked, detected = (max(s, supply) for s in (aligned, plain, ranked, detected))
-    tuned = settings.baseline.train.stop if settings.baseline.source == "train" else 0
+    trained = [settings.baseline.train] if settings.baseline.source == "train" else []
+    tuned = sum(recipe.stop for recipe in trained)
     rounds = 2 if settings.report.control else 1
-    epochs = rounds * sum(compress.recipe(k).stop for k in range(1, compress.n_drops + 1))
+    recipes = [compress.recipe(k) for k in range(1, compress.n_drops + 1)] * rounds
+    epochs = sum(recipe.stop for recipe in recipes)
+    ratings = sum(recipe.ratings for recipe in trained + recipes)
     models = 1 + rounds * compress.n_drops
     one_shot = compress.n_drops if settings.report.one_shot else 0
-    passes = work.held_out * (tuned + epochs) + work.rated * models
+    passes = work.held_out * ratings + work.rated * models
     passes += work.tested * (models + one_shot)
     seconds = {
         "proxies": one.proxies / workers,

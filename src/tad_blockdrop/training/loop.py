@@ -47,12 +47,11 @@ def train(
     batch to batch must be in buffers, of the loss itself if that is an ``nn.Module``, else of
     ``modules`` (by a name of the caller's choice): they move to the device too and become part of
     the resumable state. The student must not be inside.
-    ``validate(model)`` returns a metric to maximise, on held-out training videos; it is given the
-    averaged weights in evaluation mode after each epoch.
-
     The model ends, in evaluation mode, with the averaged weights of the last epoch, or where
-    ``config.keep`` is ``best`` of the one that ``validate`` liked best (the earliest of equals;
-    non-finite metrics never win).
+    ``config.keep`` is ``best`` of the rated one that ``validate`` liked best (the earliest of
+    equals; non-finite metrics never win). ``validate(model)`` returns a metric to maximise, on
+    held-out training videos; it is given the averaged weights in evaluation mode, after the last
+    epoch and every ``config.rate_every`` ones before it. With ``keep: last`` nothing is rated.
 
     With ``scratch`` the run can be killed and called again with the same arguments: it goes on
     after the last whole epoch and ends with the same bits. A state of other settings or weights
@@ -61,8 +60,8 @@ def train(
 
     History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
     of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
-    clipping) and ``metric``. Raises TrainingError on a non-finite loss or gradient, and when the
-    state cannot be written.
+    clipping) and ``metric`` (NaN where others are rated, absent where none is). Raises
+    TrainingError on a non-finite loss or gradient, and when the state cannot be written.
     """
     parts = {"model": model, **(modules or {})}
     if isinstance(loss, nn.Module):
@@ -82,7 +81,7 @@ def train(
     with TrainingProgress(label, config.stop, run.steps, run.state.epochs) as progress:
         while run.state.epochs < config.stop:
             row = run.epoch(progress)
-            if validate:
+            if validate and config.rates(run.state.epochs + 1):
                 row["metric"] = run.judge(validate)
             run.state.history.append(row)
             run.state.epochs += 1
@@ -159,7 +158,7 @@ class _Run:
             metric = float(validate(self.model))
         best = self.state.best_metric
         better = math.isfinite(metric) and (best is None or metric > best)
-        if better and self.config.keep == "best":
+        if better:
             self.state.best_metric = metric
             self.state.best = {
                 name: value.to("cpu", copy=True) for name, value in self.state.ema.state().items()

@@ -1,6 +1,7 @@
 """What a training run shows while it works: a bar in a terminal, a log line per epoch elsewhere."""
 
 import logging
+import math
 import sys
 import time
 from types import TracebackType
@@ -47,14 +48,16 @@ class TrainingProgress:
 
     def epoch(self, number: int, row: dict[str, float]) -> None:
         """Epoch ``number`` (1-based) is done; ``row`` is its line of the history."""
-        self._metric = row.get("metric")
+        metric = row.get("metric", math.nan)
+        if math.isfinite(metric):
+            self._metric = metric  # the bar goes on showing the last one known
         if self._bar is not None:
             self._bar.refresh()
             return
         spent = time.monotonic() - self._start
         left = spent / (number - self._done) * (self._epochs - number)
-        metric = "" if self._metric is None else f", metric {self._metric:.4g}"
+        rating = f", metric {metric:.4g}" if math.isfinite(metric) else ""
         logger.info(
             "%s: epoch %d of %d, loss %.4g%s, about %.0f s left",
-            self._label, number, self._epochs, row["total"], metric, left,
+            self._label, number, self._epochs, row["total"], rating, left,
         )  # fmt: skip
