@@ -1,6 +1,7 @@
 """The terms against closed forms, brute force in float64, and what must be zero."""
 
 import copy
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from tad_blockdrop.compression import losses
 from tad_blockdrop.compression.losses import (
     AlignLoss,
     bernoulli_loss,
@@ -255,6 +257,25 @@ def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
     assert not teacher.training
     assert all(p.grad is None for p in teacher.parameters())
     assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_a_teacher_on_another_core_says_the_same(
+    make_detector: MakeDetector, batch: Batch, monkeypatch: pytest.MonkeyPatch, spare: bool
+) -> None:
+    student, teacher = make_detector(seed=1, kept=(0, 2, 4)), make_detector(seed=2)
+    student.requires_grad_()
+    observed: list[str] = []
+    handle = teacher.backbone.patch_embed.register_forward_hook(
+        lambda *_: observed.append(threading.current_thread().name)
+    )
+    monkeypatch.setattr(losses, "core_to_spare", lambda _: spare)
+    terms = AlignLoss(everything(), student, teacher)(batch, 0)
+    handle.remove()
+    assert [name.startswith("teacher") for name in observed] == [spare]
+    found = student(batch.frames, batch.mask, return_blocks=True)
+    wanted = observe(teacher, batch, student.kept_blocks, ())
+    assert torch.equal(terms["out"], feature_loss(found.blocks, wanted.blocks))
 
 
 def test_state_is_the_normaliser_alone(make_detector: MakeDetector, batch: Batch) -> None:

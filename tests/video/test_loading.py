@@ -1,6 +1,6 @@
 """Loading: the right pixels, the same batches for any number of workers, and clear errors."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -13,7 +13,13 @@ from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.container import DecodeError
-from tad_blockdrop.video.loading import Batch, TestWindows, TrainingWindows, make_loader
+from tad_blockdrop.video.loading import (
+    Batch,
+    TestWindows,
+    TrainingWindows,
+    make_loader,
+    read_ahead,
+)
 from tad_blockdrop.video.windows import VideoRecord
 
 LENGTHS = {"a": 60, "b": 25, "c": 10}
@@ -154,6 +160,32 @@ def test_batches_do_not_depend_on_the_number_of_workers(videos: list[VideoRecord
     names = [[name for batch in epoch for name in batch[0]] for epoch in (first, second, third)]
     assert all(sorted(epoch) == sorted("abc" * 3) for epoch in names)
     assert names[0] != names[1]
+
+
+def test_batches_are_read_one_ahead_and_in_order() -> None:
+    read: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for number in range(4):
+            read.append(number)
+            yield number
+
+    seen = []
+    for number in read_ahead(numbers()):
+        seen.append(number)
+        assert len(read) <= number + 2
+    assert seen == read == [0, 1, 2, 3]
+
+
+def test_an_error_of_the_reader_comes_up_where_its_batch_was_due() -> None:
+    def numbers() -> Iterator[int]:
+        yield 0
+        raise DecodeError(Path("clip.mp4"), "torn")
+
+    batches = read_ahead(numbers())
+    assert next(batches) == 0
+    with pytest.raises(DecodeError, match="torn"):
+        next(batches)
 
 
 def test_reading_leaves_the_global_generators_alone(videos: list[VideoRecord]) -> None:

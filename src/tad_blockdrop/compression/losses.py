@@ -9,6 +9,8 @@ Notation: ``s`` student, ``t`` teacher, ``T`` temperature, ``K`` classes, ``V`` 
 """
 
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.head import decode
 from tad_blockdrop.detector.losses import DetectionLoss, DetectionTerms, diou_loss
 from tad_blockdrop.detector.model import Detector, DetectorOutput
+from tad_blockdrop.training.devices import core_to_spare
 from tad_blockdrop.video.loading import Batch
 
 # A logit so low that its softmax is an exact float32 zero, yet finite: -inf has NaN gradients.
@@ -120,7 +123,8 @@ class AlignLoss(nn.Module):
     The teacher sees the same (augmented) frames in evaluation mode and without gradients; only
     blocks that the student still has are compared, and only what a term with a positive weight
     needs is computed or kept. State of this module is the normaliser of the detection loss alone;
-    student and teacher are neither registered nor moved with it.
+    student and teacher are neither registered nor moved with it. Where the student leaves a CPU
+    core idle, the teacher runs there at the same time.
 
     Raises ValueError for a distillation that says nothing about a detector of one class.
     """
@@ -137,6 +141,7 @@ class AlignLoss(nn.Module):
         self.detection = DetectionLoss(student.config.head)
         # In a tuple, so that their parameters are not registered here.
         self._models = student, teacher.eval().requires_grad_(False)
+        self._beside = ThreadPoolExecutor(1, "teacher")
 
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """Loss of a batch on the models' device; ``epoch`` is fractional and counts from 0.
@@ -148,13 +153,12 @@ class AlignLoss(nn.Module):
         config = self.config
         wants_outs = config.out > 0 or config.out_rel > 0
         wants_mids = config.mid > 0 or config.mid_rel > 0
+        outs = student.kept_blocks if wants_outs else ()
+        mids = student.kept_blocks if wants_mids else ()
+        watch = partial(observe, teacher, batch, outs, mids)
+        watching = self._beside.submit(watch) if core_to_spare(batch.frames.device) else None
         found = student(batch.frames, batch.mask, return_blocks=wants_outs or wants_mids)
-        wanted = observe(
-            teacher,
-            batch,
-            outs=found.blocks if wants_outs else (),
-            mids=found.mids if wants_mids else (),
-        )
+        wanted = watching.result() if watching else watch()
         detection = self.detection(found, batch.segments, batch.labels, student.training)
         terms: dict[str, Callable[[], Tensor]] = {
             "cls": lambda: detection["cls"],

@@ -72,6 +72,18 @@ def set_threads(threads: int | None) -> None:
     _keep_freed_memory()
 
 
+def core_to_spare(device: torch.device) -> bool:
+    """Whether a second thread can run a model on the CPU without taking from the first.
+
+    Never under autocast, which a new thread would not inherit.
+    """
+    return (
+        device.type == "cpu"
+        and torch.get_num_threads() < (os.cpu_count() or 1)
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
 def _keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step instead of returning it at once.
 

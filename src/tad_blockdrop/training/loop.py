@@ -17,7 +17,7 @@ from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
-from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader
+from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader, read_ahead
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -126,8 +126,7 @@ class _Run:
         number, batches = self.state.epochs, len(self.loader)
         self.model.train()
         self.dataset.set_epoch(number)
-        iterator = iter(self.loader)
-        # After the iterator: making one draws a random number, unless old workers are used again.
+        iterator = read_ahead(self.loader)
         seed_all(epoch_seed(self.seed, number))
         terms: list[dict[str, Tensor]] = []
         norms: list[float] = []

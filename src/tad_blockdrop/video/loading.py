@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -35,6 +37,8 @@ from tad_blockdrop.video.windows import (
 from tad_blockdrop.video.workers import clean_processes
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +193,16 @@ def after(loader: DataLoader[LoadedWindow], batches: int) -> Iterator[Batch]:
         yield from loader  # type: ignore[misc]  # what it gives are batches
     finally:
         order.first = 0
+
+
+def read_ahead(batches: Iterable[T]) -> Iterator[T]:
+    """The same batches; a thread of its own reads each while the one before is worked on."""
+    with ThreadPoolExecutor(1, "reader") as reader:
+        iterator = iter(batches)
+        coming = reader.submit(next, iterator, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, iterator, None)
+            yield batch
 
 
 def collate(items: Sequence[LoadedWindow]) -> Batch:
