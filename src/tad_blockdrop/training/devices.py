@@ -77,9 +77,11 @@ def core_to_spare(device: torch.device) -> bool:
 
     Never under autocast, which a new thread would not inherit.
     """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     return (
         device.type == "cpu"
-        and torch.get_num_threads() < (os.cpu_count() or 1)
+        and torch.get_num_threads() < cores
         and not torch.is_autocast_enabled("cpu")
     )
 
