@@ -103,6 +103,7 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
     from tad_blockdrop.compression.losses import AlignLoss
     from tad_blockdrop.training.groups import freeze_for
     from tad_blockdrop.training.loop import _Run  # the loop itself, a step at a time
+    from tad_blockdrop.video.loading import ReadAhead
 
     p = bench.parameters
     recipe = p.compress.first
@@ -113,10 +114,11 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
     freeze_for(student, recipe)
     loss = AlignLoss(p.compress.loss, student, bench.model())
     run = _Run({"model": student, "loss": loss}, loss, windows, recipe, p.runtime)
+    nothing_more: ReadAhead[Any] = ReadAhead(())
     student.train()
 
     def step(batch: Any) -> None:
-        run._update(0, run._backward(batch, 0.0, 1)["total"], [])
+        run._update(0, run._backward(batch, 0.0, 1, nothing_more)["total"], [])
 
     return step
 

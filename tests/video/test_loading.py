@@ -15,10 +15,10 @@ from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.container import DecodeError
 from tad_blockdrop.video.loading import (
     Batch,
+    ReadAhead,
     TestWindows,
     TrainingWindows,
     make_loader,
-    read_ahead,
 )
 from tad_blockdrop.video.windows import VideoRecord
 
@@ -162,7 +162,7 @@ def test_batches_do_not_depend_on_the_number_of_workers(videos: list[VideoRecord
     assert names[0] != names[1]
 
 
-def test_batches_are_read_one_ahead_and_in_order() -> None:
+def test_the_next_batch_is_read_when_told_and_all_come_in_order() -> None:
     read: list[int] = []
 
     def numbers() -> Iterator[int]:
@@ -170,10 +170,12 @@ def test_batches_are_read_one_ahead_and_in_order() -> None:
             read.append(number)
             yield number
 
-    seen = []
-    for number in read_ahead(numbers()):
+    reader, seen = ReadAhead(numbers()), []
+    for number in reader:
+        assert read == list(range(number + 1))
         seen.append(number)
-        assert len(read) <= number + 2
+        reader.start()
+        reader.start()
     assert seen == read == [0, 1, 2, 3]
 
 
@@ -182,10 +184,11 @@ def test_an_error_of_the_reader_comes_up_where_its_batch_was_due() -> None:
         yield 0
         raise DecodeError(Path("clip.mp4"), "torn")
 
-    batches = read_ahead(numbers())
-    assert next(batches) == 0
+    reader = ReadAhead(numbers())
+    assert next(reader) == 0
+    reader.start()
     with pytest.raises(DecodeError, match="torn"):
-        next(batches)
+        next(reader)
 
 
 def test_reading_leaves_the_global_generators_alone(videos: list[VideoRecord]) -> None:

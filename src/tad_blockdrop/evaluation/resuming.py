@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.progress import progress
 from tad_blockdrop.state_file import fingerprint, read_state, write_state
-from tad_blockdrop.video.loading import after, read_ahead
+from tad_blockdrop.video.loading import ReadAhead, after
 from tad_blockdrop.video.windows import VideoRecord
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ def resumed(
         gathering.restore(tensors)
         logger.info("%s goes on after %d of %d batches", what, done, total)
     batches: Iterable[Batch] = after(loader, done) if done else loader
+    reader = ReadAhead(batches)
     begin = saved = time.monotonic()
-    for batch in progress(read_ahead(batches), what, total - done):
+    for batch in progress(reader, what, total - done):
+        reader.start()
         yield batch
         done += 1
         if scratch is not None and time.monotonic() - saved >= SECONDS_BETWEEN_SAVES:

@@ -17,7 +17,7 @@ from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
-from tad_blockdrop.video.loading import Batch, TrainingWindows, make_loader, read_ahead
+from tad_blockdrop.video.loading import Batch, ReadAhead, TrainingWindows, make_loader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -126,7 +126,7 @@ class _Run:
         number, batches = self.state.epochs, len(self.loader)
         self.model.train()
         self.dataset.set_epoch(number)
-        iterator = read_ahead(self.loader)
+        reader = ReadAhead(self.loader)
         seed_all(epoch_seed(self.seed, number))
         terms: list[dict[str, Tensor]] = []
         norms: list[float] = []
@@ -134,9 +134,9 @@ class _Run:
             size = min(self.config.accumulate, batches - len(terms))
             videos: list[str] = []
             for _ in range(size):
-                batch = next(iterator)
+                batch = next(reader)
                 videos += (window.video_id for window in batch.windows)
-                terms.append(self._backward(batch, number + len(terms) / batches, size))
+                terms.append(self._backward(batch, number + len(terms) / batches, size, reader))
             total = torch.stack([values["total"] for values in terms[-size:]]).mean()
             total_value, norm = self._update(number * self.steps + step, total, videos)
             norms.append(norm)
@@ -170,10 +170,13 @@ class _Run:
         self.optimizer.zero_grad()
         self.model.eval()
 
-    def _backward(self, batch: Batch, epoch: float, share: int) -> dict[str, Tensor]:
+    def _backward(
+        self, batch: Batch, epoch: float, share: int, reader: ReadAhead[Batch]
+    ) -> dict[str, Tensor]:
         """Add the gradients of one batch, one of ``share`` of a step; the detached terms."""
         with self.accelerator.autocast():
             values = self.loss(batch.to(self.accelerator.device, non_blocking=True), epoch)
+        reader.start()  # not before: an alignment's forward pass has use for two cores
         self.accelerator.backward(values["total"] / share)
         return {name: value.detach() for name, value in values.items()}
 

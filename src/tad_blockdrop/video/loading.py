@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -195,14 +195,27 @@ def after(loader: DataLoader[LoadedWindow], batches: int) -> Iterator[Batch]:
         order.first = 0
 
 
-def read_ahead(batches: Iterable[T]) -> Iterator[T]:
-    """The same batches; a thread of its own reads each while the one before is worked on."""
-    with ThreadPoolExecutor(1, "reader") as reader:
-        iterator = iter(batches)
-        coming = reader.submit(next, iterator, None)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(next, iterator, None)
-            yield batch
+class ReadAhead(Iterator[T]):
+    """The same batches; a thread of its own may read the next while one is worked on."""
+
+    def __init__(self, batches: Iterable[T]) -> None:
+        self._batches = iter(batches)
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._coming: Future[T | None] | None = None
+
+    def start(self) -> None:
+        """Begin to read the next batch, unless that has begun."""
+        if self._coming is None:
+            self._coming = self._reader.submit(next, self._batches, None)
+
+    def __next__(self) -> T:
+        self.start()
+        assert self._coming is not None
+        batch = self._coming.result()
+        self._coming = None
+        if batch is None:
+            raise StopIteration
+        return batch
 
 
 def collate(items: Sequence[LoadedWindow]) -> Batch:
