@@ -94,7 +94,7 @@ def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
     return rows
 
 
-def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any], None]:
+def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[..., None]:
     """A function that does one alignment step on a batch as the training loop does it.
 
     ``backbone`` changes fields of the configuration. No block is dropped: the dearest step.
@@ -114,11 +114,10 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
     freeze_for(student, recipe)
     loss = AlignLoss(p.compress.loss, student, bench.model())
     run = _Run({"model": student, "loss": loss}, loss, windows, recipe, p.runtime)
-    nothing_more: ReadAhead[Any] = ReadAhead(())
     student.train()
 
-    def step(batch: Any) -> None:
-        run._update(0, run._backward(batch, 0.0, 1, nothing_more)["total"], [])
+    def step(batch: Any, reader: ReadAhead[Any] | None = None) -> None:
+        run._update(0, run._backward(batch, 0.0, 1, reader or ReadAhead(()))["total"], [])
 
     return step
 

@@ -36,14 +36,16 @@ def data(bench: Bench, steps: int) -> list[Row]:
 
 def _waiting(bench: Bench, windows: Any, loader: Any, steps: int) -> float:
     """The share of the time of ``steps`` steps that passes before the batch is there."""
-    iterator, step = iter(loader), alignment_step(bench, windows)
-    step(next(iterator))  # the first batch also starts processes
+    from tad_blockdrop.video.loading import ReadAhead
+
+    reader, step = ReadAhead(loader), alignment_step(bench, windows)
+    step(next(reader), reader)  # the first batch also starts processes
     waited, begin = 0.0, time.perf_counter()
     for _ in range(steps):
         asked = time.perf_counter()
-        batch = next(iterator)
+        batch = next(reader)
         waited += time.perf_counter() - asked
-        step(batch)
+        step(batch, reader)
     return waited / (time.perf_counter() - begin)
 
 
