@@ -47,6 +47,7 @@ def train(
     batch to batch must be in buffers, of the loss itself if that is an ``nn.Module``, else of
     ``modules`` (by a name of the caller's choice): they move to the device too and become part of
     the resumable state. The student must not be inside.
+
     The model ends, in evaluation mode, with the averaged weights of the last epoch, or where
     ``config.keep`` is ``best`` of the rated one that ``validate`` liked best (the earliest of
     equals; non-finite metrics never win). ``validate(model)`` returns a metric to maximise, on
