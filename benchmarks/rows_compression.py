@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ def evaluation(bench: Bench, repeats: int, public: bool) -> list[Row]:
 
 def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """One step: teacher, student with LoRA, loss, backward, clipping, optimiser, moving average."""
-    from tad_blockdrop.video.loading import TrainingWindows, make_loader
+    from tad_blockdrop.video.loading import ReadAhead, TrainingWindows, make_loader
 
     p = bench.parameters
     windows = TrainingWindows(bench.records("train"), p.data, 0)
@@ -75,7 +76,7 @@ def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
             bare(tokens)
         bare(trained).sum().backward()
 
-    spent = in_turns({"step": lambda: step(batch), "bare": bare_blocks}, repeats)
+    spent = in_turns({"step": lambda: step(ReadAhead([batch])), "bare": bare_blocks}, repeats)
     mine, theirs = spent["step"], spent["bare"]
     rows = [
         Row(
@@ -94,32 +95,27 @@ def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
     return rows
 
 
-def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[..., None]:
-    """A function that does one alignment step on a batch as the training loop does it.
+def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any], object]:
+    """A function that does one alignment step on the next batch of a reader, as training does it.
 
     ``backbone`` changes fields of the configuration. No block is dropped: the dearest step.
     """
     from tad_blockdrop.compression.lora import add_lora
     from tad_blockdrop.compression.losses import AlignLoss
     from tad_blockdrop.training.groups import freeze_for
-    from tad_blockdrop.training.loop import _Run  # the loop itself, a step at a time
-    from tad_blockdrop.video.loading import ReadAhead
+    from tad_blockdrop.training.loop import TrainingRun
 
     p = bench.parameters
-    recipe = p.compress.first
+    recipe = p.compress.first.model_copy(update={"accumulate": 1})
     student = bench.model()
     student.backbone.config = student.backbone.config.model_copy(update=backbone)
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, 0)
     freeze_for(student, recipe)
     loss = AlignLoss(p.compress.loss, student, bench.model())
-    run = _Run({"model": student, "loss": loss}, loss, windows, recipe, p.runtime)
+    run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, p.runtime)
     student.train()
-
-    def step(batch: Any, reader: ReadAhead[Any] | None = None) -> None:
-        run._update(0, run._backward(batch, 0.0, 1, reader or ReadAhead(()))["total"], [])
-
-    return step
+    return partial(run.step, step=0)
 
 
 def _loader(bench: Bench, split: str) -> Any:

@@ -67,7 +67,7 @@ def train(
     parts = {"model": model, **(modules or {})}
     if isinstance(loss, nn.Module):
         parts["loss"] = loss
-    run = _Run(parts, loss, dataset, config, runtime)
+    run = TrainingRun(parts, loss, dataset, config, runtime)
     settings = {
         "label": label,
         "train": config.model_dump(mode="json"),
@@ -93,8 +93,8 @@ def train(
     return pd.DataFrame(run.state.history).astype({"epoch": "int64", "steps": "int64"})
 
 
-class _Run:
-    """The moving parts of one call of ``train``."""
+class TrainingRun:
+    """The moving parts of one call of ``train``, a step or an epoch at a time."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class _Run:
 
     def epoch(self, progress: TrainingProgress) -> dict[str, float]:
         """Train for one epoch; returns its row of the history."""
-        number, batches = self.state.epochs, len(self.loader)
+        number = self.state.epochs
         self.model.train()
         self.dataset.set_epoch(number)
         reader = ReadAhead(self.loader)
@@ -132,16 +132,10 @@ class _Run:
         terms: list[dict[str, Tensor]] = []
         norms: list[float] = []
         for step in range(self.steps):
-            size = min(self.config.accumulate, batches - len(terms))
-            videos: list[str] = []
-            for _ in range(size):
-                batch = next(reader)
-                videos += (window.video_id for window in batch.windows)
-                terms.append(self._backward(batch, number + len(terms) / batches, size, reader))
-            total = torch.stack([values["total"] for values in terms[-size:]]).mean()
-            total_value, norm = self._update(number * self.steps + step, total, videos)
+            found, total, norm = self.step(reader, step)
+            terms += found
             norms.append(norm)
-            progress.step(total_value, self.optimizer.param_groups[0]["lr"])
+            progress.step(total, self.optimizer.param_groups[0]["lr"])
         finite = [norm for norm in norms if math.isfinite(norm)]
         return {
             "epoch": number + 1,
@@ -150,6 +144,27 @@ class _Run:
             **_means(terms),
             "grad_norm": sum(finite) / max(len(finite), 1),
         }
+
+    def step(
+        self, reader: ReadAhead[Batch], step: int
+    ) -> tuple[list[dict[str, Tensor]], float, float]:
+        """Step ``step`` (from 0) of the coming epoch, on the next batches of ``reader``.
+
+        Returns the detached loss terms of each batch, the loss (their mean), and the gradient
+        norm before clipping. The model must be in training mode.
+        """
+        first, batches = step * self.config.accumulate, len(self.loader)
+        size = min(self.config.accumulate, batches - first)
+        terms: list[dict[str, Tensor]] = []
+        videos: list[str] = []
+        for number in range(first, first + size):
+            batch = next(reader)
+            videos += (window.video_id for window in batch.windows)
+            epoch = self.state.epochs + number / batches
+            terms.append(self._backward(batch, epoch, size, reader))
+        total = torch.stack([values["total"] for values in terms]).mean()
+        total_value, norm = self._update(self.state.epochs * self.steps + step, total, videos)
+        return terms, total_value, norm
 
     def judge(self, validate: Validate) -> float:
         """The metric of the averaged weights; they may be kept if they are the best so far."""
