@@ -54,6 +54,34 @@ def test_shapes_and_block_outputs(model: Detector, frames: Tensor, mask: Tensor)
     assert torch.equal(out, full.blocks[2])
 
 
+@pytest.mark.parametrize("clips", [1, 3])
+def test_clips_taken_some_at_a_time_change_nothing(
+    clips: int, model: Detector, frames: Tensor, mask: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.no_grad():
+        whole = model(frames, mask, return_blocks=True)
+        numbers = whole.blocks[0][0].numel()
+        sizes: list[int] = []
+        run = model.backbone.run_block
+
+        def counted(index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+            sizes.append(len(tokens))
+            return run(index, tokens)
+
+        monkeypatch.setattr(model.backbone, "run_block", counted)
+        monkeypatch.setattr("tad_blockdrop.detector.model._AT_ONCE", clips * numbers)
+        parts = model(frames, mask, return_blocks=True)
+    assert set(sizes) <= {clips, len(whole.blocks[0]) % clips}
+    assert sum(sizes) == 4 * len(whole.blocks[0])
+    torch.testing.assert_close(parts.logits, whole.logits, rtol=1e-4, atol=1e-5)
+    for index in model.kept_blocks:
+        torch.testing.assert_close(parts.mids[index], whole.mids[index], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(parts.blocks[index], whole.blocks[index], rtol=1e-4, atol=1e-5)
+    sizes.clear()
+    model(frames, mask)  # what is learned goes through whole
+    assert set(sizes) == {len(whole.blocks[0])}
+
+
 @torch.no_grad()
 def test_detecting_on_features_equals_the_whole(
     model: Detector, frames: Tensor, mask: Tensor

@@ -205,7 +205,7 @@ def observe(
     kept_outs: dict[int, Tensor] = {}
     kept_mids: dict[int, Tensor] = {}
     for index in teacher.kept_blocks:
-        mid, tokens = teacher.backbone.run_block(index, tokens)
+        mid, tokens = teacher.run_block(index, tokens)
         if index in outs:
             kept_outs[index] = tokens
         if index in mids:

@@ -181,7 +181,7 @@ def block_changes(
                 tokens = backbone.embed(window)
                 sums.count += tokens.numel()
                 for index in model.kept_blocks:
-                    out = backbone.run_block(index, tokens)[1]
+                    out = model.run_block(index, tokens)[1]
                     sums.of[index] += float((out - tokens).square().sum(dtype=torch.float64))
                     tokens = out
     return sums.means()

@@ -15,6 +15,11 @@ from tad_blockdrop.detector.head import Head, Points
 from tad_blockdrop.detector.pyramid import Pyramid
 from tad_blockdrop.detector.vit import VisionTransformer
 
+# Numbers (tokens times width) that go through a block at once on a CPU when nothing is learned.
+# Four times as many, which the MLP holds, are just a piece of memory small enough to be kept for
+# the next (`training/devices.py`): a window of THUMOS14 takes 0.85 of the time.
+_AT_ONCE = 2**21
+
 
 @dataclass(frozen=True, eq=False)
 class DetectorOutput:
@@ -86,11 +91,25 @@ class Detector(nn.Module):
         blocks: dict[int, Tensor] = {}
         mids: dict[int, Tensor] = {}
         for index in self.kept_blocks:
-            mid, tokens = self.backbone.run_block(index, tokens)
+            mid, tokens = self.run_block(index, tokens)
             if return_blocks:
                 mids[index], blocks[index] = mid, tokens
         features = self.backbone.pool(tokens, len(frames), self.window.grid)
         return self.detect(features, mask, blocks, mids)
+
+    def run_block(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The backbone's block of original ``index`` on clips (n, n_tokens, width), some at a time.
+
+        Clips do not see each other, so that only speed and memory follow from how many go through
+        the block together. Returns (after the attention residual, the block's output).
+        """
+        clips = max(1, _AT_ONCE // tokens[0].numel())
+        whole = torch.is_grad_enabled() or torch.compiler.is_exporting()
+        if whole or tokens.device.type != "cpu" or len(tokens) <= clips:
+            return self.backbone.run_block(index, tokens)
+        parts = [self.backbone.run_block(index, part) for part in torch.split(tokens, clips)]
+        mids, outs = zip(*parts, strict=True)
+        return torch.cat(mids), torch.cat(outs)
 
     def detect(
         self,
