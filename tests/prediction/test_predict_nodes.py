@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
@@ -52,6 +53,23 @@ def test_names_that_are_unsafe_are_reported_and_written_nowhere(
     tasks = draw_videos(table, videos, checkpoint, predict(folder, draw=True), RUNTIME)
     assert list(tasks.tasks) == ["good"]
     assert not set("\x1b\n") & set("".join(videos["video_id"]))
+
+
+def test_a_video_that_takes_too_long_is_given_up(checkpoint, write_video):
+    """Each window needs 640 frames, and the time is up before the first sign of life."""
+    rare = replace(checkpoint, every=40)
+    long = predict(write_video("long.mp4", length=640, size=(480, 640)))
+    hasty = RUNTIME.model_copy(update={"decode_timeout": 0.1})
+    with pytest.raises(BlockDropError, match=r"long\.mp4: given up: nothing happened for 0\.1 s"):
+        detect_actions(rare, long, hasty)
+
+
+def test_precision_is_that_of_the_runtime(checkpoint, write_video):
+    config = PredictConfig(videos=str(write_video()), min_score=0)
+    full, _ = detect_actions(checkpoint, config, RUNTIME)
+    half, _ = detect_actions(checkpoint, config, RUNTIME.model_copy(update={"precision": "bf16"}))
+    assert full["score"].max() != half["score"].max()
+    assert full["score"].max() == pytest.approx(half["score"].max(), rel=0.02)
 
 
 def test_nothing_to_do_is_an_error_that_helps(checkpoint, tmp_path):

@@ -1,6 +1,9 @@
 """A predictor finds what evaluation finds, and keeps what the operating point says."""
 
+import itertools
 import logging
+import os
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +24,11 @@ from tad_blockdrop.prediction.predict import (
     make_predictor,
     newest_checkpoint,
 )
+from tad_blockdrop.prediction.stream import read_apart, read_video
 from tad_blockdrop.video.container import DecodeError
 from tad_blockdrop.video.loading import TestWindows, make_loader
 from tad_blockdrop.video.proxies import write_proxy
+from tad_blockdrop.video.workers import GuardedStream
 
 
 def evaluated(checkpoint, record):
@@ -67,6 +72,28 @@ def test_windows_at_a_time_change_nothing(checkpoint, write_video):
     one = predictor.predict(path, "a", 0, batch=1).detections
     many = predictor.predict(path, "a", 0, batch=5).detections
     pd.testing.assert_frame_equal(one, many, rtol=1e-4, atol=1e-5)
+
+
+def dies(job):
+    yield from itertools.islice(read_video(job), 2)
+    os._exit(9)
+
+
+def test_a_process_of_its_own_changes_nothing_and_its_death_is_a_broken_video(
+    checkpoint, write_video
+):
+    predictor, path = make_predictor(checkpoint), write_video()
+    here = predictor.predict(path, "a", 0).detections
+    with closing(GuardedStream(read_apart, 30.0)) as reader:
+        pd.testing.assert_frame_equal(predictor.predict(path, "a", 0, 1, reader).detections, here)
+        with pytest.raises(DecodeError, match="no such file"):
+            predictor.predict(path.parent / "none.mp4", "b", 0, 1, reader)
+        pd.testing.assert_frame_equal(predictor.predict(path, "a", 0, 1, reader).detections, here)
+    with (
+        closing(GuardedStream(dies, 30.0)) as reader,
+        pytest.raises(DecodeError, match=r"video\.mp4: given up: its process died .*9"),
+    ):
+        predictor.predict(path, "a", 0, 1, reader)
 
 
 def test_scores_are_cut_at_the_operating_point_of_each_class(checkpoint, write_video):

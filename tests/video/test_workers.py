@@ -2,10 +2,12 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from tad_blockdrop.video.workers import GivenUpError, Outcome, run_guarded
+from tad_blockdrop.video.workers import GivenUpError, GuardedStream, Outcome, alive, run_guarded
 
 
 def work(item: int) -> int:
@@ -48,3 +50,74 @@ def test_processes_end_with_the_caller() -> None:
 
 def process_id(item: int) -> int:
     return os.getpid()
+
+
+def count_to(item: int) -> Iterator[tuple[int, int]]:
+    for number in range(item):
+        if number == 13:
+            raise ValueError("thirteen")
+        if number == 7:
+            time.sleep(600)
+        if number == 4 and item < 6:
+            os._exit(9)
+        yield number, os.getpid()
+
+
+def slow_but_alive(item: int) -> Iterator[int]:
+    for _ in range(12):
+        time.sleep(0.25)
+        alive()
+    yield item
+
+
+def test_results_of_a_stream_come_one_by_one_and_failures_stay_with_their_item() -> None:
+    with closing(GuardedStream(count_to, 2.0)) as stream:
+        first = list(stream(3))
+        assert [number for number, _ in first] == [0, 1, 2]
+        assert [number for number, _ in stream(4)] == [0, 1, 2, 3]
+        died = stream(5)
+        assert [next(died)[0] for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(GivenUpError, match="exit code 9"):
+            next(died)
+        again = list(stream(2))
+        assert {process for _, process in again}.isdisjoint(process for _, process in first)
+        start = time.monotonic()
+        with pytest.raises(GivenUpError, match="nothing happened for 2 s"):
+            list(stream(8))
+        assert time.monotonic() - start < 60
+        assert [number for number, _ in stream(1)] == [0]
+
+
+def test_errors_of_a_stream_are_raised_and_its_process_stays() -> None:
+    with closing(GuardedStream(broken_after_one, 30.0)) as stream:
+        results = stream(1)
+        process = next(results)
+        with pytest.raises(ValueError, match="broken"):
+            next(results)
+        assert next(stream(2)) == process
+
+
+def broken_after_one(item: int) -> Iterator[int]:
+    yield os.getpid()
+    raise ValueError("broken")
+
+
+def test_a_stream_that_is_left_early_does_not_spoil_the_next() -> None:
+    with closing(GuardedStream(count_to, 30.0)) as stream:
+        results = stream(3)
+        process = next(results)[1]
+        results.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+        assert [number for number, _ in stream(2)] == [0, 1]
+
+
+def test_signs_of_life_and_a_slow_reader_are_no_hang() -> None:
+    with closing(GuardedStream(slow_but_alive, 1.0)) as stream:
+        assert list(stream(5)) == [5]
+    with closing(GuardedStream(count_to, 1.0)) as stream:
+        found = []
+        for number, _ in stream(3):
+            time.sleep(1.5)
+            found.append(number)
+        assert found == [0, 1, 2]

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,14 +28,21 @@ from tad_blockdrop.detector.checkpoint import (
 )
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.evaluation.predict import VideoPool
-from tad_blockdrop.prediction.stream import open_stream, stream_windows, windows_of
+from tad_blockdrop.prediction.stream import (
+    Reader,
+    ReadingJob,
+    ReadWindow,
+    VideoStream,
+    read_video,
+    windows_of,
+)
 from tad_blockdrop.progress import progress
-from tad_blockdrop.video.loading import Batch, collate
+from tad_blockdrop.video.container import DecodeError
+from tad_blockdrop.video.loading import Batch, LoadedWindow, collate
+from tad_blockdrop.video.workers import GivenUpError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from tad_blockdrop.video.loading import LoadedWindow
 
 logger = logging.getLogger(__name__)
 
@@ -86,12 +94,35 @@ class Predictor:
         return self.predict(Path(path), Path(path).stem, min_score).detections
 
     def predict(
-        self, path: Path, video_id: str, min_score: float | None = None, batch: int = 1
+        self,
+        path: Path,
+        video_id: str,
+        min_score: float | None = None,
+        batch: int = 1,
+        reader: Reader = read_video,
     ) -> Prediction:
-        """Like ``detect``, ``batch`` windows at a time, with the time it took."""
+        """Like ``detect``, ``batch`` windows at a time, with the time it took.
+
+        ``reader`` decodes the video: here, or as ``GuardedStream(read_apart, timeout)`` in a
+        process of its own, at the same time and with a limit of time.
+        """
+        job = ReadingJob(path, video_id, self.every, self.fps, self.model.window)
+        try:
+            with closing(reader(job)) as arriving:
+                return self._detect(arriving, min_score, batch)
+        except GivenUpError as error:
+            raise DecodeError(path, str(error)) from error
+
+    def _detect(
+        self,
+        arriving: Iterator[VideoStream | ReadWindow],
+        min_score: float | None,
+        batch: int,
+    ) -> Prediction:
         begin = time.perf_counter()
+        stream = next(arriving)
+        assert isinstance(stream, VideoStream)
         window = self.model.window
-        stream = open_stream(path, video_id, self.every, self.fps)
         limits = {
             label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
             for label in self.classes
@@ -100,10 +131,10 @@ class Predictor:
         pool = VideoPool([stream.record], self.classes, window, suppression)
         device = next(self.model.parameters()).device
         steps = -(-len(windows_of(stream, window)) // batch)
-        batches = _batches(stream_windows(stream, window), batch)
         strongest = 0.0
         with torch.inference_mode():
-            for part in progress(batches, f"detecting in {video_id}", total=steps):
+            what = f"detecting in {stream.record.video_id}"
+            for part in progress(_batches(arriving, batch), what, total=steps):
                 on_device = part.to(device)
                 output = self.model(on_device.frames, on_device.mask)
                 strongest = max(strongest, float(output.logits[output.mask].max().sigmoid()))
@@ -177,6 +208,12 @@ def newest_checkpoint(folder: Path) -> Path:
     return versions[-1].parent
 
 
-def _batches(windows: Iterator[LoadedWindow], size: int) -> Iterable[Batch]:
-    while part := list(islice(windows, size)):
-        yield collate(part)
+def _batches(arriving: Iterator[VideoStream | ReadWindow], size: int) -> Iterable[Batch]:
+    while part := list(islice(arriving, size)):
+        yield collate([_loaded(read) for read in part])
+
+
+def _loaded(read: VideoStream | ReadWindow) -> LoadedWindow:
+    assert not isinstance(read, VideoStream)  # which comes first, before all windows
+    window, frames, mask = read
+    return LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))

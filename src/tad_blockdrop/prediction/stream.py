@@ -2,11 +2,14 @@
 
 At any moment the small frames of one window are held, whatever the length of the video; what
 grows with it are its timestamps and indices, some bytes a frame.
+
+``read_video`` does all of it, in this process or in another, which a decoder that hangs or crashes
+then ends instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
@@ -35,6 +39,38 @@ class VideoStream:
 
     record: VideoRecord
     line: Timeline
+
+
+@dataclass(frozen=True)
+class ReadingJob:
+    """A video to read through: each ``every``-th frame or ``fps`` per second, cut in windows."""
+
+    path: Path
+    video_id: str
+    every: int | None
+    fps: float | None
+    window: WindowConfig
+
+
+ReadWindow = tuple[Window, Pixels, NDArray[np.bool_]]
+Reader = Callable[[ReadingJob], Generator[VideoStream | ReadWindow, None, None]]
+
+
+def read_video(job: ReadingJob) -> Generator[VideoStream | ReadWindow, None, None]:
+    """First the stream, then each window: frames uint8 (T, crop, crop, 3), mask bool (grid,).
+
+    As arrays, which travel between processes as they are. Raises DecodeError.
+    """
+    stream = open_stream(job.path, job.video_id, job.every, job.fps)
+    yield stream
+    for loaded in stream_windows(stream, job.window):
+        yield loaded.window, loaded.frames.numpy(), loaded.mask.numpy()
+
+
+def read_apart(job: ReadingJob) -> Iterator[VideoStream | ReadWindow]:
+    """``read_video`` for a process of its own, which leaves the cores to the model."""
+    torch.set_num_threads(1)
+    yield from read_video(job)
 
 
 def open_stream(path: Path, video_id: str, every: int | None, fps: float | None) -> VideoStream:

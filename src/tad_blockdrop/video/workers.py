@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -70,6 +71,64 @@ def run_guarded(
             worker.kill()
 
 
+class GuardedStream(Generic[Item, Result]):
+    """A process that answers an item with one result after the other, while the caller reads them.
+
+    ``function`` gives the results of an item; it, items and results must be picklable. It is one
+    result ahead of the reader. The process starts at once and lives until ``close``.
+    """
+
+    def __init__(self, function: Callable[[Item], Iterable[Result]], timeout: float) -> None:
+        self._serve = partial(_tell_all, function)
+        self._timeout = timeout
+        self._worker = _Worker(self._serve)
+
+    def __call__(self, item: Item) -> Generator[Result, None, None]:
+        """The results of an item; read them to the end, or close the generator.
+
+        Raises what the function raises; GivenUpError after ``timeout`` seconds without a result or
+        a sign of life (see ``alive``), and when the process dies. The next item is not affected.
+        """
+        self._worker.begin(item, self._timeout)
+        ended = False
+        try:
+            while not ended:
+                left = self._worker.deadline - time.monotonic()
+                answer = self._worker.answer(bool(wait([self._worker.connection], max(0.0, left))))
+                if answer is None:
+                    continue
+                result, error = answer
+                if isinstance(result, _Part):
+                    yield result.value
+                    self._worker.begin_anew()  # the reader's own work took time as well
+                    continue
+                ended = not isinstance(error, GivenUpError)
+                if error is not None:
+                    raise error
+        finally:
+            if not ended:
+                self._worker.kill()
+                self._worker = _Worker(self._serve)
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.kill()
+
+
+def _tell_all(function: Callable[[Any], Iterable[Any]], item: Any) -> None:
+    """Send each result of an item to the guarding process on its own."""
+    assert _guard.connection is not None
+    for result in function(item):
+        _guard.connection.send((_Part(result), None))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One result out of several, with more to come."""
+
+    value: Any
+
+
 def alive() -> None:
     """Say that the work goes on, to the process that guards this one; elsewhere nothing happens.
 
@@ -117,6 +176,10 @@ class _Worker:
         self.deadline = time.monotonic() + max(self.patience, timeout)
         self.connection.send(item)
 
+    def begin_anew(self) -> None:
+        """Wait for the next part of an answer as long as for the first."""
+        self.deadline = time.monotonic() + self.timeout
+
     def answer(self, is_there: bool) -> tuple[Any, Exception | None] | None:
         """The answer, or that there will be none; None: not yet."""
         if not is_there:
@@ -132,7 +195,7 @@ class _Worker:
             )
         if message is _ALIVE:
             self.patience = 0.0
-            self.deadline = time.monotonic() + self.timeout
+            self.begin_anew()
             return None
         result, error = message
         return result, error

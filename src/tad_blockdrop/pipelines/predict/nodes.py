@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -17,6 +18,10 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.logs import written_out
 from tad_blockdrop.pipelines.lineage import model_name
+
+if TYPE_CHECKING:
+    from tad_blockdrop.prediction.predict import Predictor
+    from tad_blockdrop.prediction.stream import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +55,16 @@ def detect_actions(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections (video_id, start, end, label, score) and what became of every video.
 
-    Videos that cannot be read are reported and skipped. The second table has the columns of
-    ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real time.
+    Each video is decoded in a process beside this one, at most ``runtime.decode_timeout`` seconds
+    without progress. Videos that cannot be read are reported and skipped. The second table has
+    the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
+    time.
     """
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predict import make_predictor
-    from tad_blockdrop.training.devices import pick_device, set_threads
-    from tad_blockdrop.video.container import DecodeError
-    from tad_blockdrop.video.listing import UnsafeVideoError, refuse_unsafe_id
+    from tad_blockdrop.prediction.stream import read_apart
+    from tad_blockdrop.training.devices import autocast, pick_device, set_threads
+    from tad_blockdrop.video.workers import GuardedStream
 
     if predict.videos is None:
         raise PredictError(
@@ -66,38 +73,19 @@ def detect_actions(
         )
     files = find_videos(predict.videos)
     set_threads(runtime.threads)
-    predictor = make_predictor(checkpoint, pick_device(runtime))
+    device = pick_device(runtime)
+    predictor = make_predictor(checkpoint, device)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
-    for video_id, path in files.items():
-        row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
-        try:
-            refuse_unsafe_id(video_id)
-            found = predictor.predict(path, video_id, predict.min_score, predict.batch)
-        except DecodeError as error:
-            logger.warning("skipped %s", error)
-            rows.append(row | {"problem": error.reason})
-            continue
-        except UnsafeVideoError as error:
-            names = {"video_id": written_out(video_id), "path": written_out(row["path"])}
-            logger.warning("skipped %s: %s", names["path"], error)
-            rows.append(row | names | {"problem": str(error)})
-            continue
-        tables.append(found.detections)
-        logger.info(
-            "%s: %d detections in %.1f s of video, %.1f × real time",
-            video_id, len(found.detections), found.duration, found.speed,
-        )  # fmt: skip
-        rows.append(
-            row
-            | {
-                "duration": found.duration,
-                "seconds": found.seconds,
-                "speed": found.speed,
-                "detections": len(found.detections),
-                "strongest": found.strongest,
-            }
-        )
+    with (
+        closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
+        autocast(runtime, device),
+    ):
+        for video_id, path in files.items():
+            row, found = _detect_in(predictor, reader, video_id, path, predict)
+            rows.append(row)
+            if found is not None:
+                tables.append(found)
     if not tables:
         raise PredictError(
             f"none of {len(rows)} files in {predict.videos} can be read as a video; "
@@ -106,6 +94,38 @@ def detect_actions(
     videos = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"problem": object})
     _sum_up(videos)
     return pd.concat(tables, ignore_index=True), videos
+
+
+def _detect_in(
+    predictor: Predictor, reader: Reader, video_id: str, path: Path, predict: PredictConfig
+) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """What became of one video (a row of ``COLUMNS``), and its detections if it can be read."""
+    from tad_blockdrop.video.container import DecodeError
+    from tad_blockdrop.video.listing import UnsafeVideoError, refuse_unsafe_id
+
+    row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
+    try:
+        refuse_unsafe_id(video_id)
+        found = predictor.predict(path, video_id, predict.min_score, predict.batch, reader)
+    except DecodeError as error:
+        logger.warning("skipped %s", error)
+        return row | {"problem": error.reason}, None
+    except UnsafeVideoError as error:
+        names = {"video_id": written_out(video_id), "path": written_out(row["path"])}
+        logger.warning("skipped %s: %s", names["path"], error)
+        return row | names | {"problem": str(error)}, None
+    logger.info(
+        "%s: %d detections in %.1f s of video, %.1f × real time",
+        video_id, len(found.detections), found.duration, found.speed,
+    )  # fmt: skip
+    row |= {
+        "duration": found.duration,
+        "seconds": found.seconds,
+        "speed": found.speed,
+        "detections": len(found.detections),
+        "strongest": found.strongest,
+    }
+    return row, found.detections
 
 
 def _sum_up(videos: pd.DataFrame) -> None:
