@@ -16,8 +16,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import DetectorConfig, WindowConfig
+from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.training.devices import autocast, pick_device
 
 _TINY = DetectorConfig.model_validate(
     {
@@ -37,8 +38,8 @@ def parameters(model: nn.Module) -> int:
 def latency(models: Mapping[str, Detector], repeats: int, batch: int = 1) -> pd.DataFrame:
     """Seconds of a forward pass of ``batch`` windows, by model; see ``interleaved``.
 
-    The models run where they are, in evaluation mode (which they are left in). They must share
-    device and window.
+    The models run where they are, in evaluation mode (which they are left in), under the caller's
+    autocast if there is one. They must share device and window.
     """
     inputs = {name: _inputs(model.eval(), batch) for name, model in models.items()}
     calls = {name: partial(model, *inputs[name]) for name, model in models.items()}
@@ -79,18 +80,20 @@ def peak_memory(
     window: WindowConfig,
     n_classes: int,
     kept_blocks: Sequence[int],
+    runtime: RuntimeConfig,
     batch: int = 1,
-    device: str = "cpu",
 ) -> float:
     """Bytes that the weights and one forward pass of ``batch`` windows need at their peak.
 
-    On the CPU, the growth of a fresh process from before the model is built, so that nothing of
-    this process counts (Linux and macOS); on CUDA, the allocator's peak. NaN where there is no
-    such count.
+    At the precision and on the device of ``runtime``. On the CPU, the growth of a fresh process
+    from before the model is built, so that nothing of this process counts (Linux and macOS); on
+    CUDA, the allocator's peak. NaN where there is no such count.
     """
-    if torch.device(device).type == "cuda":
-        return _peak_on_cuda(config, window, n_classes, kept_blocks, batch, device)
-    if torch.device(device).type != "cpu" or sys.platform == "win32":
+    device = pick_device(runtime)
+    if device.type == "cuda":
+        model = Detector(config, n_classes, window, kept_blocks)
+        return _peak_on_cuda(model, batch, runtime, device)
+    if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
     job = {
         "config": config.model_dump(),
@@ -98,6 +101,7 @@ def peak_memory(
         "n_classes": n_classes,
         "kept_blocks": list(kept_blocks),
         "batch": batch,
+        "runtime": runtime.model_copy(update={"device": "cpu"}).model_dump(mode="json"),
         "threads": torch.get_num_threads(),
     }
     child = subprocess.run(
@@ -131,33 +135,30 @@ def _synchronise(device: torch.device | str) -> None:
 
 
 def _peak_on_cuda(
-    config: DetectorConfig,
-    window: WindowConfig,
-    n_classes: int,
-    kept_blocks: Sequence[int],
-    batch: int,
-    device: str,
+    model: Detector, batch: int, runtime: RuntimeConfig, device: torch.device
 ) -> float:
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
-    _run_once(Detector(config, n_classes, window, kept_blocks).to(device), batch)
+    _run_once(model.to(device), batch, runtime)
     return float(torch.cuda.max_memory_allocated(device) - before)
 
 
-def _run_once(model: Detector, batch: int) -> None:
-    with torch.inference_mode():
+def _run_once(model: Detector, batch: int, runtime: RuntimeConfig) -> None:
+    with torch.inference_mode(), autocast(runtime, model.head.location.device):
         model.eval()(*_inputs(model, batch))
 
 
 def _growth(job: dict[str, Any]) -> int:
     """Bytes by which this process grows at the peak of building and running the job's model."""
     torch.set_num_threads(job["threads"])
+    runtime = RuntimeConfig.model_validate(job["runtime"])
     # what a first run loads, code and thread pools, is no cost of the model
-    _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1)
+    _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1, runtime)
     config = DetectorConfig.model_validate(job["config"])
     window = WindowConfig.model_validate(job["window"])
     before = resident("VmRSS")
-    _run_once(Detector(config, job["n_classes"], window, job["kept_blocks"]), job["batch"])
+    model = Detector(config, job["n_classes"], window, job["kept_blocks"])
+    _run_once(model, job["batch"], runtime)
     return max(0, resident("VmHWM") - before)
 
 

@@ -17,6 +17,7 @@ from tad_blockdrop.evaluation.cost import macs
 from tad_blockdrop.evaluation.operating_point import operating_points
 from tad_blockdrop.evaluation.predict import detect
 from tad_blockdrop.evaluation.resuming import scratch_for
+from tad_blockdrop.training.devices import autocast
 from tad_blockdrop.video.loading import TestWindows, make_loader
 from tad_blockdrop.video.windows import VideoRecord, records
 
@@ -37,7 +38,7 @@ def evaluate(
 
     ``named`` gives an external classifier's classes; ``truth`` (video_id, start, end, label) is
     the ground truth, by default what ``videos`` carry. ``scratch``: a folder that keeps what an
-    interrupted pass goes on from.
+    interrupted pass goes on from. The model runs where it is, at ``runtime.precision``.
     """
     kept = scratch_for(
         scratch,
@@ -45,12 +46,16 @@ def evaluate(
         videos,
         data=data.model_dump(mode="json"),
         evaluation=evaluation.model_dump(mode="json"),
+        precision=runtime.precision,
         named=None if named is None else [named.classes, named.scores.tolist()],
     )
     loader = make_loader(
         TestWindows(videos, data, data.window.overlap), evaluation.batch, runtime.workers
     )
-    detections = detect(model, loader, videos, classes, evaluation.postprocess, named, what, kept)
+    with autocast(runtime, model.head.location.device):
+        detections = detect(
+            model, loader, videos, classes, evaluation.postprocess, named, what, kept
+        )
     precision = average_precision(
         detections,
         instances_of(videos, classes) if truth is None else truth,

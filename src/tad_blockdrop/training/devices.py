@@ -65,6 +65,15 @@ def make_accelerator(runtime: RuntimeConfig) -> "Accelerator":
     return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
 
 
+def autocast(runtime: RuntimeConfig, device: torch.device) -> torch.autocast:
+    """The context in which a model on ``device`` runs at ``runtime.precision``.
+
+    For inference; the training loop has Accelerate's, which also scales fp16 gradients.
+    """
+    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(runtime.precision)
+    return torch.autocast(device.type, dtype=half, enabled=half is not None)
+
+
 def set_threads(threads: int | None) -> None:
     """Get the CPU ready: limit the model's threads (none leaves PyTorch's choice), keep memory."""
     if threads is not None:

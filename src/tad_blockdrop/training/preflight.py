@@ -30,7 +30,7 @@ from tad_blockdrop.evaluation.measure import parameters as count_parameters
 from tad_blockdrop.evaluation.measure import resident
 from tad_blockdrop.evaluation.predict import detect
 from tad_blockdrop.training.baseline import new_detector
-from tad_blockdrop.training.devices import pick_device, set_threads
+from tad_blockdrop.training.devices import autocast, pick_device, set_threads
 from tad_blockdrop.training.forecast import (
     Measured,
     OneWindow,
@@ -190,7 +190,8 @@ def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) 
         ),
     }
     begin = time.perf_counter()
-    with _too_much(device, "ranking blocks", "set compress.look_ahead to 1"):
+    ranking = _too_much(device, "ranking blocks", "set compress.look_ahead to 1")
+    with ranking, autocast(settings.runtime, device):
         memory, end = _measure(work[compress.criterion], device)
     return Measured(end - begin, memory)
 
@@ -201,7 +202,8 @@ def measure_detection(model: Detector, record: VideoRecord, settings: Parameters
     model, loader = model.to(device), _one_window(record, settings.data)
     config = settings.evaluation.postprocess
     begin = time.perf_counter()
-    with _too_much(device, "detecting", "lower data.window.frames"):
+    detecting = _too_much(device, "detecting", "lower data.window.frames")
+    with detecting, autocast(settings.runtime, device):
         memory, end = _measure(
             lambda: detect(model, loader, [record], _names(model), config), device
         )

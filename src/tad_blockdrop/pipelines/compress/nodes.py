@@ -59,7 +59,7 @@ def score_blocks(
     from tad_blockdrop.compression.scoring import score_blocks as score
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.evaluation.resuming import scratch_for
-    from tad_blockdrop.training.devices import pick_device, set_threads
+    from tad_blockdrop.training.devices import autocast, pick_device, set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
     from tad_blockdrop.video.summary import coverage
     from tad_blockdrop.video.windows import records
@@ -77,11 +77,13 @@ def score_blocks(
     loader = make_loader(
         TestWindows(training, data, data.window.overlap), evaluation.batch, runtime.workers
     )
-    model = from_checkpoint(student, pick_device(runtime))
+    device = pick_device(runtime)
+    model = from_checkpoint(student, device)
     settings = {"data": data, "compress": compress, "evaluation": evaluation}
     dumped = {name: value.model_dump(mode="json") for name, value in settings.items()}
-    kept = scratch_for(scratch, model, training, **dumped)
-    table = score(model, loader, training, classes, compress, evaluation, kept)
+    kept = scratch_for(scratch, model, training, precision=runtime.precision, **dumped)
+    with autocast(runtime, device):
+        table = score(model, loader, training, classes, compress, evaluation, kept)
     used = coverage(videos, [video.video_id for video in training])
     return table.assign(step=step, videos=used), time.perf_counter() - begin
 
@@ -177,6 +179,7 @@ def merge_lora(
     from tad_blockdrop.detector.model import weights_of
     from tad_blockdrop.evaluation.measure import latency
     from tad_blockdrop.evaluation.validation import checkpoint_metrics
+    from tad_blockdrop.training.devices import autocast
     from tad_blockdrop.video.windows import records
 
     source, model = aligned.source, aligned.model
@@ -194,7 +197,8 @@ def merge_lora(
         scratch,
     )
     if compress.stop.max_latency_ms is not None:
-        table = latency({"model": model}, evaluation.latency_repeats)
+        with autocast(runtime, model.head.location.device):
+            table = latency({"model": model}, evaluation.latency_repeats)
         metrics["latency_ms"] = 1000 * float(table["median"].iloc[0])
     return replace(source, weights=weights_of(model), metrics=metrics)
 

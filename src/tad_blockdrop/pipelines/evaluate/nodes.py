@@ -70,17 +70,19 @@ def measure_costs(
 ) -> pd.DataFrame:
     """Latency of one window, interleaved in one process, and peak memory of every model.
 
-    Returns model, n_blocks, latency_ms, latency_ratio, peak_memory_mb and the seconds of its step.
+    At ``runtime.precision``. Returns model, n_blocks, latency_ms, latency_ratio, peak_memory_mb
+    and the seconds of its step.
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.evaluation.measure import latency, peak_memory
-    from tad_blockdrop.training.devices import pick_device, set_threads
+    from tad_blockdrop.training.devices import autocast, pick_device, set_threads
 
     set_threads(runtime.threads)
     device = pick_device(runtime)
     checkpoints = {model_name(c): c for c in [uncompressed, *steps]}
     models = {name: from_checkpoint(c, device) for name, c in checkpoints.items()}
-    measured = latency(models, evaluation.latency_repeats).set_index("model")["median"]
+    with autocast(runtime, device):
+        measured = latency(models, evaluation.latency_repeats).set_index("model")["median"]
     by_step = seconds.set_index("step")
 
     def peak(checkpoint: Checkpoint) -> float:
@@ -89,7 +91,7 @@ def measure_costs(
             checkpoint.window,
             len(checkpoint.classes),
             checkpoint.kept_blocks,
-            device=str(device),
+            runtime,
         )
 
     # Beside each other where each has a process of its own; not more, for the sake of memory.
