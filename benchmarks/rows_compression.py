@@ -19,18 +19,26 @@ PUBLIC_SCORING, PUBLIC_SCORING_MODEL, PUBLIC_EVALUATION, PUBLIC_STEP = 586.0, 53
 def scoring(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """All candidates of the first ranking; on all training videos where ``public`` is compared."""
     from tad_blockdrop.compression.skipping import Skip, skipped_outputs
+    from tad_blockdrop.training.devices import autocast
 
     model = bench.model()
+    half = bench.parameters.runtime.model_copy(update={"precision": "bf16"})
     blocks = model.kept_blocks
     skips = [Skip({i}) for i in blocks]
     batch = next(iter(_loader(bench, "train")))
     shorter = [bench.model(tuple(b for b in blocks if b != i)) for i in blocks]
+
+    def at_half() -> None:
+        with autocast(half, batch.frames.device):
+            list(skipped_outputs(model, batch.frames, batch.mask, skips))
+
     with torch.inference_mode():
         spent = in_turns(
             {
                 "full": lambda: model(batch.frames, batch.mask),
                 "naive": lambda: [m(batch.frames, batch.mask) for m in shorter],
                 "shared": lambda: list(skipped_outputs(model, batch.frames, batch.mask, skips)),
+                "half": at_half,
             },
             repeats,
         )
@@ -41,7 +49,11 @@ def scoring(bench: Bench, repeats: int, public: bool) -> list[Row]:
             "1 scoring", f"{len(blocks)} candidates, one window, model part",
             shared / windows, ratio(spent["naive"], spent["shared"]), "a loop over the models",
             note=f"{shared / full:.2f} full forwards; a loop {spent['naive'].cpu / full:.2f}",
-        )
+        ),
+        Row(
+            "1 scoring", "the same with runtime.precision bf16",
+            spent["half"].cpu / windows, ratio(spent["shared"], spent["half"]), "fp32",
+        ),
     ]  # fmt: skip
     return rows + _pieces(
         "1 scoring", bench, "train", skips, repeats, PUBLIC_SCORING if public else None, ">= 10",
