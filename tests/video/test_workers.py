@@ -1,6 +1,7 @@
 """Guarded work: results, errors, hangs and deaths each stay with their item."""
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,6 +96,16 @@ def test_errors_of_a_stream_are_raised_and_its_process_stays() -> None:
         with pytest.raises(ValueError, match="broken"):
             next(results)
         assert next(stream(2)) == process
+
+
+def test_a_process_that_died_in_between_is_told() -> None:
+    with closing(GuardedStream(count_to, 30.0)) as stream:
+        ((_, process),) = stream(1)
+        os.kill(process, signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(GivenUpError, match="its process died"):
+            list(stream(1))
+        assert len(list(stream(2))) == 2
 
 
 def broken_after_one(item: int) -> Iterator[int]:

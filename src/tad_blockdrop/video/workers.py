@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
@@ -174,7 +175,8 @@ class _Worker:
     def begin(self, item: object, timeout: float) -> None:
         self.timeout = timeout
         self.deadline = time.monotonic() + max(self.patience, timeout)
-        self.connection.send(item)
+        with suppress(BrokenPipeError):  # it died: that is the answer
+            self.connection.send(item)
 
     def begin_anew(self) -> None:
         """Wait for the next part of an answer as long as for the first."""
@@ -218,7 +220,10 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
             answer: tuple[Any, Exception | None] = (function(item), None)
         except Exception as error:  # every failure belongs to its item; the caller sorts them
             answer = (None, error)
-        connection.send(answer)
+        try:
+            connection.send(answer)
+        except OSError:  # the parent is gone
+            return
 
 
 def clean_processes() -> ForkServerContext | SpawnContext:
