@@ -19,7 +19,7 @@ PUBLIC_SCORING, PUBLIC_SCORING_MODEL, PUBLIC_EVALUATION, PUBLIC_STEP = 586.0, 53
 def scoring(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """All candidates of the first ranking; on all training videos where ``public`` is compared."""
     from tad_blockdrop.compression.skipping import Skip, skipped_outputs
-    from tad_blockdrop.training.devices import autocast
+    from tad_blockdrop.devices import autocast
 
     model = bench.model()
     half = bench.parameters.runtime.model_copy(update={"precision": "bf16"})

@@ -131,7 +131,7 @@ def growth(
 
 def training_memory(project: Path, environment: str) -> list[Row]:
     """The alignment step of one window with and without activation checkpointing, each in a
-    fresh process. (Without, one window of the THUMOS14 size takes more than half of 24 GB.)
+    fresh process. (Without, one window of the THUMOS14 size takes 11 GB.)
     """
     return [
         _memory_row(
@@ -164,8 +164,8 @@ def scoring_cost(
     Run it in a process of its own, at one thread.
     """
     from tad_blockdrop.compression.scoring import candidate_skips, precisions
+    from tad_blockdrop.devices import set_threads
     from tad_blockdrop.evaluation.measure import resident
-    from tad_blockdrop.training.devices import set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
 
     quiet()
@@ -212,8 +212,8 @@ def step_memory(
     project: str, environment: str, checkpointing: bool, threads: int
 ) -> dict[str, float]:
     """CPU-seconds and peak bytes, above the start, of one alignment step on random windows."""
+    from tad_blockdrop.devices import set_threads
     from tad_blockdrop.evaluation.measure import resident
-    from tad_blockdrop.training.devices import set_threads
     from tad_blockdrop.video.loading import Batch, ReadAhead, TrainingWindows
     from tad_blockdrop.video.windows import VideoRecord
 

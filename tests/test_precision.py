@@ -5,10 +5,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.detector.head import Head
+from tad_blockdrop.evaluation import measure
 from tad_blockdrop.pipelines.compress.nodes import evaluate_step, score_blocks
 from tad_blockdrop.pipelines.evaluate.nodes import measure_costs
 
@@ -64,10 +67,6 @@ def test_detections_are_made_at_the_precision(loaded: dict[str, Any], tmp_path: 
 def test_costs_are_measured_at_the_precision(
     loaded: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import torch
-
-    from tad_blockdrop.detector.head import Head
-
     seen: set[torch.dtype] = set()
     forward = Head.forward
 
@@ -77,9 +76,14 @@ def test_costs_are_measured_at_the_precision(
         return logits, offsets
 
     monkeypatch.setattr(Head, "forward", watched)
-    table = measure_costs(
-        loaded["baseline_checkpoint"], [], pd.DataFrame({"step": []}), loaded["evaluation"],
-        runtime("bf16"),
-    )  # fmt: skip
+    checkpoint = loaded["baseline_checkpoint"]
+    measure_costs(checkpoint, [], pd.DataFrame({"step": []}), loaded["evaluation"], runtime("bf16"))
     assert seen == {torch.bfloat16}
-    assert table["peak_memory_mb"].item() > 1
+    seen.clear()
+    job = {
+        "config": checkpoint.detector.model_dump(), "window": checkpoint.window.model_dump(),
+        "n_classes": 3, "kept_blocks": [0], "batch": 1, "threads": 1,
+        "runtime": runtime("bf16").model_dump(mode="json"),
+    }  # fmt: skip
+    measure._growth(job)  # what the fresh process does
+    assert seen == {torch.bfloat16}

@@ -126,7 +126,7 @@ def test_what_is_for_one_class_is_refused_for_two(bad):
 
 def test_numbers_that_are_not_finite_name_the_video():
     pool = VideoPool([record("a")], ["run"], SLIDING, CONFIG)
-    with pytest.raises(FloatingPointError, match="video 'a'"):
+    with pytest.raises(predict.OutputError, match="video 'a'"):
         pool.add([window_at("a")], output([(2, 1, [1.0, float("nan")], [0.5])]))
 
 

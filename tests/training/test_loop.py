@@ -26,8 +26,8 @@ from training_small import (
 )
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
+from tad_blockdrop.devices import make_accelerator
 from tad_blockdrop.training import loop
-from tad_blockdrop.training.devices import make_accelerator
 from tad_blockdrop.training.loop import Loss, Validate, train
 from tad_blockdrop.training.state import TrainingError
 from tad_blockdrop.video.loading import Batch

@@ -1,10 +1,15 @@
 """Guarded work: results, errors, hangs and deaths each stay with their item."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -65,8 +70,8 @@ def count_to(item: int) -> Iterator[tuple[int, int]]:
 
 
 def slow_but_alive(item: int) -> Iterator[int]:
-    for _ in range(12):
-        time.sleep(0.25)
+    for _ in range(16):
+        time.sleep(0.2)
         alive()
     yield item
 
@@ -123,8 +128,65 @@ def test_a_stream_that_is_left_early_does_not_spoil_the_next() -> None:
         assert [number for number, _ in stream(2)] == [0, 1]
 
 
+def large(item: int) -> Iterator[tuple[int, bytes]]:
+    for _ in range(item):
+        yield os.getpid(), bytes(30_000_000)
+
+
+def test_a_death_while_it_sends_is_a_death() -> None:
+    with closing(GuardedStream(large, 30.0)) as stream:
+        results = stream(9)
+        process, _ = next(results)
+        time.sleep(0.5)  # it is now inside of sending the second, which no pipe can hold
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(GivenUpError, match="its process died"):
+            list(results)
+        assert len(list(stream(2))) == 2
+
+
+def test_nothing_is_left_running() -> None:
+    before = set(multiprocessing.active_children())
+    stream = GuardedStream(count_to, 30.0)
+    results = stream(3)
+    next(results)
+    assert set(multiprocessing.active_children()) > before
+    stream.close()
+    results.close()
+    assert set(multiprocessing.active_children()) <= before
+
+
+class Odd(Exception):  # noqa: N818 - pickling keeps one argument, and two are needed
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one)
+
+
+def oddly_broken(item: int) -> int:
+    raise Odd("first", "second") if item else TypeError(threading.Lock())
+
+
+def test_errors_that_cannot_travel_keep_their_words() -> None:
+    found = {o.item: o.error for o in run_guarded(oddly_broken, [0, 1], 1, 30.0)}
+    assert isinstance(found[1], RuntimeError)
+    assert str(found[1]) == "Odd: first"
+    assert str(found[0]).startswith("TypeError: <unlocked")
+
+
+def test_a_script_without_its_guard_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tad_blockdrop.video.workers import run_guarded\n"
+        "print(list(run_guarded(abs, [1], 1, 9.0)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "WorkerError: a process for work on videos cannot start" in done.stderr
+    assert "__main__" in done.stderr
+
+
 def test_signs_of_life_and_a_slow_reader_are_no_hang() -> None:
-    with closing(GuardedStream(slow_but_alive, 1.0)) as stream:
+    with closing(GuardedStream(slow_but_alive, 2.0)) as stream:
         assert list(stream(5)) == [5]
     with closing(GuardedStream(count_to, 1.0)) as stream:
         found = []

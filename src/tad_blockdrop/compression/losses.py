@@ -20,7 +20,7 @@ from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.head import decode
 from tad_blockdrop.detector.losses import DetectionLoss, DetectionTerms, diou_loss
 from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.training.devices import core_to_spare
+from tad_blockdrop.devices import core_to_spare
 from tad_blockdrop.video.loading import Batch
 
 # A logit so low that its softmax is an exact float32 zero, yet finite: -inf has NaN gradients.

@@ -24,7 +24,7 @@ from tad_blockdrop.config import CompressConfig, EvaluationConfig
 from tad_blockdrop.detector.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.evaluation.average_precision import average_map, average_precision
-from tad_blockdrop.evaluation.predict import VideoPool
+from tad_blockdrop.evaluation.predict import OutputError, VideoPool
 from tad_blockdrop.evaluation.resuming import Gathering, Scratch, resumed
 from tad_blockdrop.evaluation.validation import instances_of
 from tad_blockdrop.video.windows import VideoRecord
@@ -133,7 +133,7 @@ def precisions(
             for skip, output in zip(rest, outputs, strict=True):
                 try:
                     pools[skip].add(batch.windows, output)
-                except FloatingPointError as error:
+                except OutputError as error:
                     logger.warning("without block %s: %s", sorted(skip), error)
                     del pools[skip]
     instances, videos = instances_of(records, classes), [record.video_id for record in records]

@@ -8,7 +8,7 @@ from tad_blockdrop.config.base import Config
 
 
 class RuntimeConfig(Config):
-    """Where and how the work runs; changes speed, not meaning."""
+    """Where and how the work runs. Speed, not meaning; ``precision`` also rounds results."""
 
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

@@ -105,7 +105,10 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
             logger.info("%d of %d videos exist", len(jobs) - len(to_do), len(jobs))
         failed = self._make_all(to_do, data)
         if failed and not data.skip_failed:
-            raise VideoFolderError(_listed(failed))
+            advice = "get these files again; with data.on_missing: skip a dataset does without them"
+            raise VideoFolderError(f"{_listed(failed)}\n{advice}")
+        if failed:
+            logger.warning("left out of %s: %s", self._folder, _listed(failed))
         made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
         with whole(self._folder / MANIFEST) as temporary:
             manifest = {"videos": dict(sorted(made.items())), "failed": failed}
@@ -138,8 +141,7 @@ def _listed(failed: Mapping[str, str]) -> str:
     lines += [f"  {video}: {reason}" for video, reason in list(failed.items())[:SHOWN]]
     if len(failed) > SHOWN:
         lines.append(f"  ... and {len(failed) - SHOWN} more")
-    advice = "get these files again; with data.on_missing: skip a dataset does without them"
-    return "\n".join([*lines, advice])
+    return "\n".join(lines)
 
 
 def _stamp_path(video: Path) -> Path:

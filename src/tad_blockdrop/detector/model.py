@@ -16,9 +16,9 @@ from tad_blockdrop.detector.pyramid import Pyramid
 from tad_blockdrop.detector.vit import VisionTransformer
 
 # Numbers (tokens times width) that go through a block at once on a CPU when nothing is learned.
-# Four times as many, which the MLP holds, are just a piece of memory small enough to be kept for
-# the next (`training/devices.py`): a window of THUMOS14 takes 0.85 of the time.
-_AT_ONCE = 2**21
+# Four times as many float32, which the MLP holds, are just below 32 MiB: memory that is kept for
+# the next (`devices.py`). A window of THUMOS14 takes 0.85 of the time.
+_AT_ONCE = 2**21 - 2**12
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ class Detector(nn.Module):
         the block together. Returns (after the attention residual, the block's output).
         """
         clips = max(1, _AT_ONCE // tokens[0].numel())
-        whole = torch.is_grad_enabled() or torch.compiler.is_exporting()
+        whole = torch.is_grad_enabled() or torch.compiler.is_compiling()  # or exported
         if whole or tokens.device.type != "cpu" or len(tokens) <= clips:
             return self.backbone.run_block(index, tokens)
         parts = [self.backbone.run_block(index, part) for part in torch.split(tokens, clips)]

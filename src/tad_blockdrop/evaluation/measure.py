@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.training.devices import autocast, pick_device
+from tad_blockdrop.devices import autocast, pick_device
 
 _TINY = DetectorConfig.model_validate(
     {

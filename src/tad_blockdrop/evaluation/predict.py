@@ -18,6 +18,7 @@ from tad_blockdrop.detector import postprocess
 from tad_blockdrop.detector.head import decode
 from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.detector.postprocess import Proposals
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.evaluation.classifier import VideoClasses
 from tad_blockdrop.evaluation.resuming import Scratch, resumed
 from tad_blockdrop.video.windows import VideoRecord, Window, to_seconds
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from tad_blockdrop.video.loading import LoadedWindow
+
+
+class OutputError(BlockDropError):
+    """What a model says about a window is not finite."""
+
 
 _PROPOSALS_AT_ONCE = 50_000
 """Soft-NMS takes about this many at a time: many videos together are faster than one by one."""
@@ -103,7 +109,7 @@ class VideoPool:
         """Take the model's output for a batch of windows.
 
         The windows of a video must come one after the other. Raises ValueError if they do not,
-        and FloatingPointError, with the video, if the output is not finite.
+        and OutputError, with the video, if the output is not finite.
         """
         segments = decode(output.points, output.offsets).float().cpu().numpy()
         scores = output.logits.float().sigmoid().cpu().numpy()
@@ -112,10 +118,10 @@ class VideoPool:
             place = self._turn_to(window.video_id)
             mine = segments[i][valid[i]], scores[i][valid[i]]
             if not all(np.isfinite(values).all() for values in mine):
-                raise FloatingPointError(
+                raise OutputError(
                     f"the model's output for video '{window.video_id}' (window at sample "
-                    f"{window.start}) is not finite; its weights are damaged or its training "
-                    "diverged"
+                    f"{window.start}) is not finite: its weights are damaged, its training "
+                    "diverged, or runtime.precision is too low for it"
                 )
             found = postprocess.window_proposals(*mine, self._config, place)
             if self._window.kind == "sliding":

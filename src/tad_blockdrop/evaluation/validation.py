@@ -11,13 +11,13 @@ from torch import nn
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.devices import autocast
 from tad_blockdrop.evaluation.average_precision import average_map, average_precision
 from tad_blockdrop.evaluation.classifier import VideoClasses, load_classifier
 from tad_blockdrop.evaluation.cost import macs
 from tad_blockdrop.evaluation.operating_point import operating_points
 from tad_blockdrop.evaluation.predict import detect
 from tad_blockdrop.evaluation.resuming import scratch_for
-from tad_blockdrop.training.devices import autocast
 from tad_blockdrop.video.loading import TestWindows, make_loader
 from tad_blockdrop.video.windows import VideoRecord, records
 

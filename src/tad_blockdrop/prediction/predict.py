@@ -137,7 +137,9 @@ class Predictor:
             for part in progress(_batches(arriving, batch), what, total=steps):
                 on_device = part.to(device)
                 output = self.model(on_device.frames, on_device.mask)
-                strongest = max(strongest, float(output.logits[output.mask].max().sigmoid()))
+                strongest = max(
+                    strongest, float(output.logits[output.mask].max().float().sigmoid())
+                )
                 pool.add(part.windows, output)
         found = pool.detections()
         enough = found["score"] >= found["label"].map(limits).astype(float)

@@ -4,7 +4,7 @@ At any moment the small frames of one window are held, whatever the length of th
 grows with it are its timestamps and indices, some bytes a frame.
 
 ``read_video`` does all of it, in this process or in another, which a decoder that hangs or crashes
-then ends instead.
+then ends instead; that one holds the next window, too.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig, Run
 from tad_blockdrop.detector.init import dct_patch_init, xavier_init
 from tad_blockdrop.detector.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.training.devices import seed_all, set_threads
+from tad_blockdrop.devices import seed_all, set_threads
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.video.loading import Batch, TrainingWindows

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
+from tad_blockdrop.devices import epoch_seed, make_accelerator, seed_all
 from tad_blockdrop.state_file import fingerprint
-from tad_blockdrop.training.devices import epoch_seed, make_accelerator, seed_all
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress

@@ -25,12 +25,12 @@ from tad_blockdrop.config import DataConfig, Parameters, TrainConfig
 from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.formats.convert import load_backbone
 from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.devices import autocast, pick_device, set_threads
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.evaluation.measure import parameters as count_parameters
 from tad_blockdrop.evaluation.measure import resident
 from tad_blockdrop.evaluation.predict import detect
 from tad_blockdrop.training.baseline import new_detector
-from tad_blockdrop.training.devices import autocast, pick_device, set_threads
 from tad_blockdrop.training.forecast import (
     Measured,
     OneWindow,

@@ -1,6 +1,7 @@
 """Work on untrusted files, in processes that can be killed when one of them hangs or crashes."""
 
 import multiprocessing
+import pickle
 import signal
 import threading
 import time
@@ -20,6 +21,10 @@ Result = TypeVar("Result")
 
 STARTING = 120.0  # seconds a new process may take to import what the work needs
 SIGNS = 0.5  # seconds between two signs of life
+
+
+class WorkerError(BlockDropError):
+    """No process can be started for the work."""
 
 
 class GivenUpError(BlockDropError):
@@ -42,7 +47,7 @@ def run_guarded(
 
     What the function raises is the outcome's error; so is a GivenUpError after ``timeout`` seconds
     without an end or a sign of life (see ``alive``; the process is killed), or when the process
-    dies. ``function`` and items must be picklable.
+    dies. ``function`` and items must be picklable. Raises WorkerError if no process can start.
     """
     queue = iter(items)
     idle: list[_Worker] = []
@@ -76,44 +81,56 @@ class GuardedStream(Generic[Item, Result]):
     """A process that answers an item with one result after the other, while the caller reads them.
 
     ``function`` gives the results of an item; it, items and results must be picklable. It is one
-    result ahead of the reader. The process starts at once and lives until ``close``.
+    result ahead of the reader. The process starts at once and ends with ``close``.
     """
 
     def __init__(self, function: Callable[[Item], Iterable[Result]], timeout: float) -> None:
         self._serve = partial(_tell_all, function)
         self._timeout = timeout
-        self._worker = _Worker(self._serve)
+        self._worker: _Worker | None = _Worker(self._serve)
+
+    def start(self) -> None:
+        """Wait until the process has imported what it needs; begin a new one if it was killed."""
+        self._started().wait_until_ready()
 
     def __call__(self, item: Item) -> Generator[Result, None, None]:
         """The results of an item; read them to the end, or close the generator.
 
-        Raises what the function raises; GivenUpError after ``timeout`` seconds without a result or
-        a sign of life (see ``alive``), and when the process dies. The next item is not affected.
+        Raises what the function raises; GivenUpError after ``timeout`` seconds in which no result
+        and no sign of life (see ``alive``) begins to arrive, and when the process dies. The next
+        item is not affected.
         """
-        self._worker.begin(item, self._timeout)
+        worker = self._started()
+        worker.begin(item, self._timeout)
         ended = False
         try:
             while not ended:
-                left = self._worker.deadline - time.monotonic()
-                answer = self._worker.answer(bool(wait([self._worker.connection], max(0.0, left))))
+                left = worker.deadline - time.monotonic()
+                answer = worker.answer(bool(wait([worker.connection], max(0.0, left))))
                 if answer is None:
                     continue
                 result, error = answer
                 if isinstance(result, _Part):
                     yield result.value
-                    self._worker.begin_anew()  # the reader's own work took time as well
+                    worker.begin_anew()  # the reader's own work took time as well
                     continue
                 ended = not isinstance(error, GivenUpError)
                 if error is not None:
                     raise error
         finally:
             if not ended:
-                self._worker.kill()
-                self._worker = _Worker(self._serve)
+                self.close()
 
     def close(self) -> None:
         """End the process."""
-        self._worker.kill()
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker = None
+
+    def _started(self) -> "_Worker":
+        if self._worker is None:
+            self._worker = _Worker(self._serve)
+        return self._worker
 
 
 def _tell_all(function: Callable[[Any], Iterable[Any]], item: Any) -> None:
@@ -178,6 +195,16 @@ class _Worker:
         with suppress(BrokenPipeError):  # it died: that is the answer
             self.connection.send(item)
 
+    def wait_until_ready(self) -> None:
+        """Wait for the first sign of life. Raises WorkerError if there is none."""
+        if self.patience and not wait([self.connection], self.patience):
+            raise WorkerError(
+                f"a process for work on videos did not start within {self.patience:g} s: is the "
+                "machine out of memory?"
+            )
+        if self.patience:
+            self.answer(is_there=True)
+
     def begin_anew(self) -> None:
         """Wait for the next part of an answer as long as for the first."""
         self.deadline = time.monotonic() + self.timeout
@@ -190,11 +217,16 @@ class _Worker:
             return None, GivenUpError(f"given up: nothing happened for {self.timeout:g} s")
         try:
             message = self.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError) as end:  # OSError: it died while it sent
             self.process.join()
-            return None, GivenUpError(
-                f"given up: its process died (exit code {self.process.exitcode})"
-            )
+            code = self.process.exitcode
+            if self.patience:
+                raise WorkerError(
+                    f"a process for work on videos cannot start (exit code {code}; what it says is "
+                    "above). In a script of your own, put the work under `if __name__ == "
+                    "'__main__':`, since such processes import the script"
+                ) from end
+            return None, GivenUpError(f"given up: its process died (exit code {code})")
         if message is _ALIVE:
             self.patience = 0.0
             self.begin_anew()
@@ -210,20 +242,24 @@ class _Worker:
 
 def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     _guard.connection = connection
-    connection.send(_ALIVE)
-    while True:
-        try:
+    with suppress(EOFError, OSError):  # the parent is done, or gone
+        connection.send(_ALIVE)
+        while True:
             item = connection.recv()
-        except (EOFError, OSError):  # the parent is done, or gone
-            return
-        try:
-            answer: tuple[Any, Exception | None] = (function(item), None)
-        except Exception as error:  # every failure belongs to its item; the caller sorts them
-            answer = (None, error)
-        try:
+            try:
+                answer: tuple[Any, Exception | None] = (function(item), None)
+            except Exception as error:  # every failure belongs to its item; the caller sorts them
+                answer = (None, _portable(error))
             connection.send(answer)
-        except OSError:  # the parent is gone
-            return
+
+
+def _portable(error: Exception) -> Exception:
+    """The error, or where it cannot be sent to another process one of the same words."""
+    try:
+        pickle.loads(pickle.dumps(error))  # our own object, not one from outside
+    except Exception:  # whatever its class does
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def clean_processes() -> ForkServerContext | SpawnContext:

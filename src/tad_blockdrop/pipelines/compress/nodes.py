@@ -58,8 +58,8 @@ def score_blocks(
     """
     from tad_blockdrop.compression.scoring import score_blocks as score
     from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.devices import autocast, pick_device, set_threads
     from tad_blockdrop.evaluation.resuming import scratch_for
-    from tad_blockdrop.training.devices import autocast, pick_device, set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
     from tad_blockdrop.video.summary import coverage
     from tad_blockdrop.video.windows import records
@@ -177,9 +177,9 @@ def merge_lora(
     """Fold the LoRA into plain weights (docs/method.md §4.4); the checkpoint states its metrics."""
     from tad_blockdrop.compression import lora
     from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.devices import autocast
     from tad_blockdrop.evaluation.measure import latency
     from tad_blockdrop.evaluation.validation import checkpoint_metrics
-    from tad_blockdrop.training.devices import autocast
     from tad_blockdrop.video.windows import records
 
     source, model = aligned.source, aligned.model
@@ -219,8 +219,8 @@ def evaluate_step(
     step has no detections and NaN for precision.
     """
     from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.devices import pick_device, set_threads
     from tad_blockdrop.evaluation.validation import evaluate_test
-    from tad_blockdrop.training.devices import pick_device, set_threads
     from tad_blockdrop.video.summary import coverage
 
     described = {

@@ -44,10 +44,10 @@ def check_export(
     ``export.max_difference``.
     """
     from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.devices import set_threads
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
-    from tad_blockdrop.training.devices import set_threads
     from tad_blockdrop.video.loading import TestWindows, make_loader
     from tad_blockdrop.video.windows import records
 

@@ -60,10 +60,10 @@ def detect_actions(
     the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
     time.
     """
+    from tad_blockdrop.devices import autocast, pick_device, set_threads
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predict import make_predictor
     from tad_blockdrop.prediction.stream import read_apart
-    from tad_blockdrop.training.devices import autocast, pick_device, set_threads
     from tad_blockdrop.video.workers import GuardedStream
 
     if predict.videos is None:
@@ -74,14 +74,15 @@ def detect_actions(
     files = find_videos(predict.videos)
     set_threads(runtime.threads)
     device = pick_device(runtime)
-    predictor = make_predictor(checkpoint, device)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     with (
         closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
         autocast(runtime, device),
     ):
+        predictor = make_predictor(checkpoint, device)
         for video_id, path in files.items():
+            reader.start()  # so that a video's time is its own
             row, found = _detect_in(predictor, reader, video_id, path, predict)
             rows.append(row)
             if found is not None:
@@ -100,6 +101,7 @@ def _detect_in(
     predictor: Predictor, reader: Reader, video_id: str, path: Path, predict: PredictConfig
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """What became of one video (a row of ``COLUMNS``), and its detections if it can be read."""
+    from tad_blockdrop.evaluation.predict import OutputError
     from tad_blockdrop.video.container import DecodeError
     from tad_blockdrop.video.listing import UnsafeVideoError, refuse_unsafe_id
 
@@ -110,6 +112,9 @@ def _detect_in(
     except DecodeError as error:
         logger.warning("skipped %s", error)
         return row | {"problem": error.reason}, None
+    except OutputError as error:
+        logger.warning("skipped %s: %s", path, error)
+        return row | {"problem": str(error)}, None
     except UnsafeVideoError as error:
         names = {"video_id": written_out(video_id), "path": written_out(row["path"])}
         logger.warning("skipped %s: %s", names["path"], error)
@@ -186,4 +191,4 @@ def draw_videos(
         tasks[video_id] = VideoTask(
             f"{source_fingerprint(path)} with {drawn}", partial(draw_video, Path(path), marks)
         )
-    return VideoTasks(tasks, max(1, runtime.workers))
+    return VideoTasks(tasks, max(1, runtime.workers), runtime.decode_timeout, skip_failed=True)

@@ -174,8 +174,8 @@ def write_report(
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page."""
+    from tad_blockdrop.devices import pick_device
     from tad_blockdrop.reporting.html import Figures, RunFacts, render_report
-    from tad_blockdrop.training.devices import pick_device
 
     typed = Parameters.model_validate(parameters)
     facts = RunFacts(

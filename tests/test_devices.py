@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
-from tad_blockdrop.training.devices import (
+from tad_blockdrop.devices import (
     DeviceError,
+    autocast,
     epoch_seed,
     make_accelerator,
     pick_device,
@@ -81,3 +82,10 @@ def _page_faults() -> int:
     held = [torch.ones(2**22) for _ in range(10)]
     del held
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_autocast_is_that_of_the_precision() -> None:
+    cpu, a = torch.device("cpu"), torch.ones(2, 2)
+    for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with autocast(RuntimeConfig.model_validate({"precision": precision}), cpu):
+            assert (a @ a).dtype == kind
