@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
@@ -62,6 +63,15 @@ def test_a_video_that_takes_too_long_is_given_up(checkpoint, write_video):
     hasty = RUNTIME.model_copy(update={"decode_timeout": 0.1})
     with pytest.raises(BlockDropError, match=r"long\.mp4: given up: nothing happened for 0\.1 s"):
         detect_actions(rare, long, hasty)
+
+
+def test_output_that_is_not_finite_is_told_of_its_video(checkpoint, write_video):
+    weights = {
+        name: torch.full_like(value, torch.nan) for name, value in checkpoint.weights.items()
+    }
+    broken = replace(checkpoint, weights=weights)
+    with pytest.raises(BlockDropError, match=r"video\.mp4: the model's output .* is not finite"):
+        detect_actions(broken, predict(write_video()), RUNTIME)
 
 
 def test_precision_is_that_of_the_runtime(checkpoint, write_video):

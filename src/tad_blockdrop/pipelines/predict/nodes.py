@@ -89,7 +89,7 @@ def detect_actions(
                 tables.append(found)
     if not tables:
         raise PredictError(
-            f"none of {len(rows)} files in {predict.videos} can be read as a video; "
+            f"none of {len(rows)} files in {predict.videos} could be used; "
             f"{Path(rows[0]['path']).name}: {rows[0]['problem']}"
         )
     videos = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"problem": object})
