@@ -1,5 +1,6 @@
 """Work on untrusted files, in processes that can be killed when one of them hangs or crashes."""
 
+import copy
 import multiprocessing
 import pickle
 import signal
@@ -256,7 +257,8 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
 def _portable(error: Exception) -> Exception:
     """The error, or where it cannot be sent to another process one of the same words."""
     try:
-        pickle.loads(pickle.dumps(error))  # our own object, not one from outside
+        pickle.dumps(error)
+        copy.copy(error)  # made anew as unpickling does it
     except Exception:  # whatever its class does
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
