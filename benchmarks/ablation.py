@@ -140,7 +140,7 @@ def looking_ahead(bench: Bench) -> Iterator[tuple[int, float]]:
 
 
 def one_shot_aligned(bench: Bench) -> Iterator[tuple[int, float]]:
-    """n blocks dropped at once, then one alignment as long as the n alignments together."""
+    """n blocks dropped at once, then one alignment as the n alignments together."""
     for n in points(bench):
         compress = bench.parameters.compress
         recipe = compress.later

@@ -61,7 +61,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
 
 def run_here(arguments: argparse.Namespace) -> None:
     """The rows at ``arguments.threads`` threads; one JSON object on the last line."""
-    from tad_blockdrop.devices import set_threads
+    from tad_blockdrop.runtime.devices import set_threads
 
     quiet()
     set_threads(arguments.threads)

@@ -97,7 +97,7 @@ class Bench:
 
     def records(self, split: str) -> list[Any]:
         """The videos of a split."""
-        from tad_blockdrop.video.windows import records
+        from tad_blockdrop.video.windows.cutting import records
 
         return records(self.videos, self.instances, self.classes, split)
 
@@ -105,9 +105,9 @@ class Bench:
         """A detector with random weights; ``depth`` replaces the configured one.
 
         Untrained scores are all near ``head.prior``, so every proposal survives: post-processing
-        and matching get the most they can. The offsets are made as long as trained ones.
+        and matching get the most they can. The offsets are made as trained ones.
         """
-        from tad_blockdrop.training.baseline import new_detector
+        from tad_blockdrop.baseline.training import new_detector
 
         p, detector = self.parameters, self.parameters.detector
         if depth is not None:

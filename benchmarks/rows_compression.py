@@ -19,7 +19,7 @@ PUBLIC_SCORING, PUBLIC_SCORING_MODEL, PUBLIC_EVALUATION, PUBLIC_STEP = 586.0, 53
 def scoring(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """All candidates of the first ranking; on all training videos where ``public`` is compared."""
     from tad_blockdrop.compression.skipping import Skip, skipped_outputs
-    from tad_blockdrop.devices import autocast
+    from tad_blockdrop.runtime.devices import autocast
 
     model = bench.model()
     half = bench.parameters.runtime.model_copy(update={"precision": "bf16"})
@@ -71,7 +71,7 @@ def evaluation(bench: Bench, repeats: int, public: bool) -> list[Row]:
 
 def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """One step: teacher, student with LoRA, loss, backward, clipping, optimiser, moving average."""
-    from tad_blockdrop.video.loading import ReadAhead, TrainingWindows, make_loader
+    from tad_blockdrop.video.windows.loading import ReadAhead, TrainingWindows, make_loader
 
     p = bench.parameters
     windows = TrainingWindows(bench.records("train"), p.data, 0)
@@ -131,7 +131,7 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
 
 
 def _loader(bench: Bench, split: str) -> Any:
-    from tad_blockdrop.video.loading import TestWindows, make_loader
+    from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
     p = bench.parameters
     windows = TestWindows(bench.records(split), p.data, p.data.window.overlap)
@@ -150,9 +150,9 @@ def _pieces(
 ) -> list[Row]:
     """A whole pass over a split, piece by piece: decode, model, post-processing, matching."""
     from tad_blockdrop.compression.skipping import skipped_outputs
-    from tad_blockdrop.evaluation.average_precision import average_precision
-    from tad_blockdrop.evaluation.predict import VideoPool
-    from tad_blockdrop.evaluation.validation import instances_of
+    from tad_blockdrop.detections.evaluation import instances_of
+    from tad_blockdrop.detections.pooling import VideoPool
+    from tad_blockdrop.metrics.average_precision import average_precision
 
     model, evaluation = bench.model(), bench.parameters.evaluation
     records, classes = bench.records(split), bench.classes

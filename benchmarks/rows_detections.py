@@ -20,7 +20,7 @@ GROUPS, EACH = 125, 800  # 25 videos of 5 classes; together 100,000 predictions
 
 def detections(bench: Bench, repeats: int) -> list[Row]:
     """Soft-NMS and average precision of 100,000 predictions."""
-    from tad_blockdrop.detector.postprocess import soft_nms
+    from tad_blockdrop.detections.postprocess import soft_nms
 
     config = bench.parameters.evaluation.postprocess
     proposals = some_proposals()
@@ -46,7 +46,7 @@ def detections(bench: Bench, repeats: int) -> list[Row]:
 
 def some_proposals() -> Any:
     """Random proposals of every video and class; many overlap."""
-    from tad_blockdrop.detector.postprocess import Proposals
+    from tad_blockdrop.detections.postprocess import Proposals
 
     rng = np.random.default_rng(0)
     n = GROUPS * EACH
@@ -59,7 +59,7 @@ def some_proposals() -> Any:
 
 def matching(proposals: Any) -> Callable[[], object]:
     """Average precision of the proposals against 20 actions a class and video."""
-    from tad_blockdrop.evaluation.average_precision import average_precision
+    from tad_blockdrop.metrics.average_precision import average_precision
 
     table = pd.DataFrame(
         {

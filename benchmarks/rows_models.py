@@ -66,7 +66,7 @@ def onnx_latency(bench: Bench, repeats: int, dropped: int, batches: list[int]) -
         name = "ONNX Runtime, whole model"
         row = _share_of_ideal(name, batch, depth, dropped, spent["before"], spent["after"])
         against = ratio(spent["torch"], spent["before"])
-        rows.append(replace(row, note=f"with all blocks {against:.2f} times as fast as PyTorch"))
+        rows.append(replace(row, note=f"with all blocks {against:.2f} times as PyTorch"))
     return rows
 
 
@@ -82,7 +82,7 @@ def _share_of_ideal(name: str, batch: int, depth: int, n: int, before: Any, afte
 
 def memory(bench: Bench, dropped: list[int]) -> list[Row]:
     """Peak memory of one window, by dropped blocks."""
-    from tad_blockdrop.evaluation.measure import peak_memory
+    from tad_blockdrop.metrics.measure import peak_memory
 
     p = bench.parameters
     depth = p.detector.backbone.depth
@@ -164,9 +164,9 @@ def scoring_cost(
     Run it in a process of its own, at one thread.
     """
     from tad_blockdrop.compression.scoring import candidate_skips, precisions
-    from tad_blockdrop.devices import set_threads
-    from tad_blockdrop.evaluation.measure import resident
-    from tad_blockdrop.video.loading import TestWindows, make_loader
+    from tad_blockdrop.metrics.measure import resident
+    from tad_blockdrop.runtime.devices import set_threads
+    from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
     quiet()
     set_threads(1)
@@ -212,10 +212,10 @@ def step_memory(
     project: str, environment: str, checkpointing: bool, threads: int
 ) -> dict[str, float]:
     """CPU-seconds and peak bytes, above the start, of one alignment step on random windows."""
-    from tad_blockdrop.devices import set_threads
-    from tad_blockdrop.evaluation.measure import resident
-    from tad_blockdrop.video.loading import Batch, ReadAhead, TrainingWindows
-    from tad_blockdrop.video.windows import VideoRecord
+    from tad_blockdrop.metrics.measure import resident
+    from tad_blockdrop.runtime.devices import set_threads
+    from tad_blockdrop.video.windows.cutting import VideoRecord
+    from tad_blockdrop.video.windows.loading import Batch, ReadAhead, TrainingWindows
 
     quiet()
     set_threads(threads)

@@ -13,7 +13,7 @@ from rows_compression import alignment_step
 
 def data(bench: Bench, steps: int) -> list[Row]:
     """Augmented windows from proxies, and how long a training step waits for them."""
-    from tad_blockdrop.video.loading import TrainingWindows, make_loader
+    from tad_blockdrop.video.windows.loading import TrainingWindows, make_loader
 
     p = bench.parameters
     windows = TrainingWindows(bench.records("train"), p.data, 0)
@@ -36,7 +36,7 @@ def data(bench: Bench, steps: int) -> list[Row]:
 
 def _waiting(bench: Bench, windows: Any, loader: Any, steps: int) -> float:
     """The share of the time of ``steps`` steps that passes before the batch is there."""
-    from tad_blockdrop.video.loading import ReadAhead
+    from tad_blockdrop.video.windows.loading import ReadAhead
 
     timed, step = _Timed(ReadAhead(loader)), alignment_step(bench, windows)
     step(timed)  # the first batch also starts processes

@@ -10,8 +10,8 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tad_blockdrop.config import RuntimeConfig
-from tad_blockdrop.detector.head import Head
-from tad_blockdrop.evaluation import measure
+from tad_blockdrop.detector.heads.anchor_free import Head
+from tad_blockdrop.metrics import measure
 from tad_blockdrop.pipelines.compress.nodes import evaluate_step, score_blocks
 from tad_blockdrop.pipelines.evaluate.nodes import measure_costs
 

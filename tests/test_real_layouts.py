@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-
-from tests.video.dataset_files import damage, database, video, write_video
+from dataset_files import damage, database, video, write_video
 
 Kedro = Callable[..., CompletedProcess[str]]
 

@@ -14,13 +14,13 @@ import av
 import pandas as pd
 import pytest
 import yaml
+from dataset_files import database, video, write_video
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.config.training import RuntimeConfig
 from tad_blockdrop.datasets.videos import VideoFolder
 from tad_blockdrop.pipelines.data import nodes
 from tad_blockdrop.video.annotations import AnnotationError
-from tests.video.dataset_files import database, video, write_video
 
 Kedro = Callable[..., CompletedProcess[str]]
 

@@ -21,10 +21,10 @@ from kedro.pipeline.node import Node
 
 from tad_blockdrop.datasets.scratch import ScratchDataset
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.experiment import STAGE_OF, ExperimentError, refuse_mixing
-from tad_blockdrop.files import sweep, whole
-from tad_blockdrop.logs import guard_handlers, harmless
-from tad_blockdrop.stopping import ADVICE, StopSignals
+from tad_blockdrop.runtime.logs import escape_for_terminal, guard_handlers
+from tad_blockdrop.runtime.stop_signals import ADVICE, StopSignals
+from tad_blockdrop.storage.atomic import atomic_write, sweep
+from tad_blockdrop.storage.experiment_record import STAGE_OF, ExperimentError, refuse_mixing
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ class ExperimentHooks:
             ) from None
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
         self._lock = lock
-        with whole(holder) as temporary:
+        with atomic_write(holder) as temporary:
             temporary.write_text(f"process {os.getpid()}, started {now}", encoding="utf-8")
 
     def _release_lock(self) -> None:
@@ -143,12 +143,13 @@ class ReadableErrorHooks:
         for cause in causes:
             if isinstance(cause, BlockDropError):
                 logger.debug("the run failed", exc_info=error)
-                raise ClickException(harmless(str(cause))) from error
+                raise ClickException(escape_for_terminal(str(cause))) from error
         for cause in causes:
             if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
-                raise ClickException(harmless(disk_sentence(cause))) from error
+                raise ClickException(escape_for_terminal(disk_sentence(cause))) from error
         if isinstance(error, DatasetError):
-            raise ClickException(harmless(_missing(pipeline, catalog) or str(error))) from error
+            sentence = _missing(pipeline, catalog) or str(error)
+            raise ClickException(escape_for_terminal(sentence)) from error
 
 
 class PageHooks:

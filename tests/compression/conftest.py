@@ -14,8 +14,8 @@ from tad_blockdrop.config import (
     WindowConfig,
 )
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.video.loading import Batch
-from tad_blockdrop.video.windows import Window
+from tad_blockdrop.video.windows.cutting import Window
+from tad_blockdrop.video.windows.loading import Batch
 
 WINDOW = WindowConfig(frames=32, grid=16, crop=16, short_side=16)
 DETECTOR = DetectorConfig(

@@ -12,7 +12,7 @@ from tad_blockdrop.compression.scoring import rank
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
-from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
 

@@ -27,7 +27,7 @@ from tad_blockdrop.compression.losses import (
 )
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
 

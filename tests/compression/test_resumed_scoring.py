@@ -14,12 +14,12 @@ from tests.conftest import limited_files
 
 from tad_blockdrop.compression.scoring import score_blocks
 from tad_blockdrop.config import CompressConfig, DataConfig, EvaluationConfig, WindowConfig
+from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.evaluation import resuming
-from tad_blockdrop.evaluation.predict import detect
-from tad_blockdrop.evaluation.resuming import PassError, Scratch, scratch_for
-from tad_blockdrop.video.loading import LoadedWindow, TestWindows, make_loader
-from tad_blockdrop.video.windows import VideoRecord, grid_mask
+from tad_blockdrop.storage import resumable_pass as resuming
+from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
+from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
+from tad_blockdrop.video.windows.loading import LoadedWindow, TestWindows, make_loader
 
 MakeDetector = Callable[..., Detector]
 

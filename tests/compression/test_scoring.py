@@ -22,13 +22,13 @@ from tad_blockdrop.compression.scoring import (
     score_blocks,
 )
 from tad_blockdrop.config import CompressConfig, EvaluationConfig
-from tad_blockdrop.detector.losses import DetectionLoss
+from tad_blockdrop.detections.evaluation import instances_of
+from tad_blockdrop.detections.losses import DetectionLoss
+from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.evaluation.average_precision import average_map, average_precision
-from tad_blockdrop.evaluation.predict import detect
-from tad_blockdrop.evaluation.validation import instances_of
-from tad_blockdrop.video.loading import Batch
-from tad_blockdrop.video.windows import VideoRecord
+from tad_blockdrop.metrics.average_precision import average_map, average_precision
+from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
 

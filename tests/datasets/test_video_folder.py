@@ -16,7 +16,7 @@ from tad_blockdrop.datasets.videos import (
     VideoTask,
     VideoTasks,
 )
-from tad_blockdrop.video.workers import alive
+from tad_blockdrop.video.files.guarded_processes import heartbeat
 
 
 def write(text: str, path: Path) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def begin_and_hang(path: Path) -> None:
 
 def take_long_but_move(path: Path) -> None:
     for _ in range(8):
-        alive()
+        heartbeat()
         time.sleep(0.6)
     path.write_text("slow")
 

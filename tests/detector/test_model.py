@@ -15,8 +15,8 @@ from tad_blockdrop.config import (
     PyramidConfig,
     WindowConfig,
 )
+from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
-from tad_blockdrop.detector.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 
 N_CLASSES = 5

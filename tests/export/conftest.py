@@ -6,7 +6,7 @@ import torch
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
-from tad_blockdrop.export.files import ExportedModel
+from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.export.model import export_checkpoint
 
 # Positions are interpolated (pretrain_size), pooling shrinks the grid, attention is local, a

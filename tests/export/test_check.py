@@ -19,9 +19,9 @@ from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
 from tad_blockdrop.pipelines.export import create_pipeline
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
-from tad_blockdrop.video.loading import Batch
-from tad_blockdrop.video.windows import VideoRecord, grid_mask
-from tad_blockdrop.video.windows import test_windows as windows_of
+from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
+from tad_blockdrop.video.windows.cutting import test_windows as windows_of
+from tad_blockdrop.video.windows.loading import Batch
 
 RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=0)
 

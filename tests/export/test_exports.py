@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.export.files import read_export, write_export
+from tad_blockdrop.export.bundle import read_export, write_export
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
 

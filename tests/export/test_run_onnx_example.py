@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.evaluation.predict import VideoPool
-from tad_blockdrop.export.files import write_export
+from tad_blockdrop.export.bundle import write_export
 from tad_blockdrop.export.sidecar import sidecar
-from tad_blockdrop.prediction.predict import DEFAULT_SCORE
-from tad_blockdrop.video.windows import VideoRecord, grid_mask
-from tad_blockdrop.video.windows import test_windows as windows_of
+from tad_blockdrop.prediction.predictor import DEFAULT_SCORE
+from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
+from tad_blockdrop.video.windows.cutting import test_windows as windows_of
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 [EXAMPLE] = (

@@ -29,9 +29,9 @@ import json, resource, signal, sys
 from pathlib import Path
 from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.video.decode import read_frames
-from tad_blockdrop.video.probe import probe
-from tad_blockdrop.video.proxies import write_proxy
+from tad_blockdrop.video.files.decode import read_frames
+from tad_blockdrop.video.files.probe import probe
+from tad_blockdrop.video.files.proxies import write_proxy
 
 memory, seconds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

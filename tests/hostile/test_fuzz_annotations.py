@@ -1,4 +1,4 @@
-"""Annotations, predictions, classifier scores and parameters: understood, or refused in words."""
+"""Annotations, classifier scores and parameters: understood, or refused in words."""
 
 import json
 from typing import Any
@@ -16,12 +16,11 @@ from tests.conftest import ROOT
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.context import ParameterError, validate_parameters
 from tad_blockdrop.datasets.tables import CSVTable, JSONFile
+from tad_blockdrop.detections.classifier import read_classifier
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.evaluation.classifier import read_classifier
 from tad_blockdrop.video.annotations import read_annotations, read_classes
 from tad_blockdrop.video.dataset import build_dataset, listed_videos
-from tad_blockdrop.video.predictions import read_predictions
-from tad_blockdrop.video.probing import FACTS
+from tad_blockdrop.video.files.probing import FACTS
 from tad_blockdrop.video.problems import problems_table, refuse_fatal
 
 DATA = DataConfig(every=1)
@@ -34,10 +33,6 @@ ANNOTATIONS = {
         "c": {"subset": "validation", "annotations": [ACTION]},
         "d": {"subset": "testing", "annotations": []},
     },
-}
-PREDICTIONS = {
-    "version": "1",
-    "results": {"a": [{"segment": [0.5, 1.5], "label": "run", "score": 0.7}], "b": []},
 }
 CLASSIFIER = {"class": ["run", "jump"], "results": {"a": [0.2, 0.8], "b": [0.5, 0.5]}}
 CSV = "video,start,end,label,subset,duration,fps\na,0.5,1.5,run,training,2,25\nb,,,,validation,,\n"
@@ -135,16 +130,6 @@ def test_class_lists(text: str) -> None:
 
 
 @FUZZ
-@given(spoilt(PREDICTIONS) | json_values)
-def test_predictions(raw: Any) -> None:
-    try:
-        table = read_predictions(raw)
-    except BlockDropError:
-        return
-    assert np.isfinite(table[["start", "end", "score"]].to_numpy(dtype=float)).all()
-
-
-@FUZZ
 @given(spoilt(CLASSIFIER) | json_values)
 def test_classifier_scores(raw: Any) -> None:
     try:
@@ -167,7 +152,6 @@ def test_the_parameters_that_are_spoilt_are_good_ones() -> None:
     """Else all of the above might be refused for one reason."""
     validate_parameters(PARAMETERS)
     use(ANNOTATIONS)
-    assert len(read_predictions(PREDICTIONS)) == 1
     listed, _ = listed_videos(read_annotations(ANNOTATIONS), DATA)
     dataset = build_dataset(read_annotations(ANNOTATIONS), facts(list(listed["video_id"])), DATA)
     assert len(dataset.instances) == 4

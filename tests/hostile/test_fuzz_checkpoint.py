@@ -19,11 +19,11 @@ from tad_blockdrop.detector.checkpoint import (
     weights_hash,
     write_checkpoint,
 )
-from tad_blockdrop.detector.formats.errors import FormatError
-from tad_blockdrop.detector.formats.files import read_weights
 from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.reading import read_weights
 from tad_blockdrop.pipelines.lineage import model_name
-from tad_blockdrop.prediction.predict import make_predictor
+from tad_blockdrop.prediction.predictor import make_predictor
 
 WINDOW = WindowConfig(frames=16, grid=8, crop=16, short_side=16)
 DETECTOR = DetectorConfig.model_validate(

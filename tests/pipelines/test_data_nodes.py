@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from dataset_files import damage, database, video, write_video
 from kedro.io import DatasetError
-from tests.video.dataset_files import damage, database, video, write_video
 
 from tad_blockdrop.config import (
     DataConfig,
@@ -18,7 +18,7 @@ from tad_blockdrop.config import (
 from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset, VideoFolderError
 from tad_blockdrop.pipelines.data import nodes
 from tad_blockdrop.video.annotations import AnnotationError
-from tad_blockdrop.video.decode import read_frames
+from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.problems import UnusableDatasetError
 from tad_blockdrop.video.summary import coverage
 

@@ -30,9 +30,9 @@ from tad_blockdrop.config.weights import ImportWeightsConfig
 from tad_blockdrop.datasets.tables import JSONFile
 from tad_blockdrop.datasets.weights import WeightsDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash, write_checkpoint
-from tad_blockdrop.detector.formats.convert import load_backbone
-from tad_blockdrop.detector.formats.export import export_opentad
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
+from tad_blockdrop.detector.weights.convert import load_backbone
+from tad_blockdrop.detector.weights.export import export_opentad
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.export_weights.pipeline import create_pipeline as export_pipeline
 from tad_blockdrop.pipelines.import_weights.pipeline import create_pipeline as import_pipeline

@@ -7,8 +7,8 @@ import pytest
 
 from tad_blockdrop.prediction.draw import Mark, draw_video, marks_of, readable_size
 from tad_blockdrop.reporting.style import PALETTE
-from tad_blockdrop.video.container import DecodeError
-from tad_blockdrop.video.probe import probe
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.files.probe import probe
 
 BLUE = np.array([0x00, 0x72, 0xB2])
 MARKS = [Mark(2.0, 4.0, "jump 0.93", "#0072B2"), Mark(3.0, 5.0, "run 0.41", "#E69F00")]

@@ -14,21 +14,21 @@ from prediction_videos import KINDS, evaluation_record
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.detections.pooling import detect
+from tad_blockdrop.detections.postprocess import overlaps
 from tad_blockdrop.detector.checkpoint import CheckpointError, write_checkpoint
 from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.detector.postprocess import overlaps
-from tad_blockdrop.evaluation.predict import detect
-from tad_blockdrop.prediction.predict import (
+from tad_blockdrop.prediction.predictor import (
     DEFAULT_SCORE,
     load_predictor,
     make_predictor,
     newest_checkpoint,
 )
 from tad_blockdrop.prediction.stream import read_apart, read_video
-from tad_blockdrop.video.container import DecodeError
-from tad_blockdrop.video.loading import TestWindows, make_loader
-from tad_blockdrop.video.proxies import write_proxy
-from tad_blockdrop.video.workers import GuardedStream
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.files.guarded_processes import GuardedStream
+from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
 
 def evaluated(checkpoint, record):

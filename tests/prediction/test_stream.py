@@ -11,8 +11,8 @@ from prediction_videos import KINDS, evaluation_record
 from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.prediction import stream as streaming
 from tad_blockdrop.prediction.stream import open_stream, stream_windows
-from tad_blockdrop.video.container import DecodeError
-from tad_blockdrop.video.loading import TestWindows
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.windows.loading import TestWindows
 
 SLIDING = WindowConfig.model_validate({"frames": 16, "grid": 8, "crop": 16, "short_side": 18})
 RESIZE = SLIDING.model_copy(update={"kind": "resize"})

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tad_blockdrop.reporting.html import RunFacts
-from tad_blockdrop.reporting.tables import ModelResult, build_result_table
+from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
 
 HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
 

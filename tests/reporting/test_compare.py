@@ -78,7 +78,7 @@ def test_each_experiment_has_its_lines(table: pd.DataFrame) -> None:
     assert list(lines["one: steps"].y) == [66.0, 69.0, 70.0]
     assert list(lines["one: steps"].x) == pytest.approx([0.4, 0.6, 0.8])
     assert list(lines["two: steps"].y) == [71.0, 72.0]
-    # The control of step 1 computes as much as the uncompressed model but stands with its step.
+    # The control of step 1 computes as the uncompressed model but stands with its step.
     assert list(lines["one: control"].x) == pytest.approx([0.6])
     assert "step_01" in lines["two: steps"].text[0]
     json.loads(figure.to_json())

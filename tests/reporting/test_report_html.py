@@ -16,7 +16,7 @@ from tad_blockdrop.reporting.plots import (
     class_change,
     training_curves,
 )
-from tad_blockdrop.reporting.tables import build_result_table, class_changes, with_costs
+from tad_blockdrop.reporting.result_table import build_result_table, class_changes, with_costs
 from tad_blockdrop.reporting.timelines import timelines
 
 

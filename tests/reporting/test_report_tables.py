@@ -1,4 +1,4 @@
-"""Tests of tad_blockdrop.reporting.tables."""
+"""Tests of tad_blockdrop.reporting.result_table."""
 
 import math
 from dataclasses import replace
@@ -6,8 +6,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from tad_blockdrop.reporting.style import number, short, signed
-from tad_blockdrop.reporting.tables import (
+from tad_blockdrop.reporting.result_table import (
     build_result_table,
     changed_videos,
     class_changes,
@@ -15,6 +14,7 @@ from tad_blockdrop.reporting.tables import (
     race_table,
     strongest_detections,
 )
+from tad_blockdrop.reporting.style import number, short, signed
 
 
 def detections(*rows):

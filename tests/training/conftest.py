@@ -1,13 +1,9 @@
-"""Makes ``training_small`` importable however pytest imports the tests; one CPU thread."""
+"""One CPU thread."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)

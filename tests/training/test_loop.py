@@ -26,11 +26,11 @@ from training_small import (
 )
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
-from tad_blockdrop.devices import make_accelerator
+from tad_blockdrop.runtime.devices import make_accelerator
 from tad_blockdrop.training import loop
 from tad_blockdrop.training.loop import Loss, Validate, train
 from tad_blockdrop.training.state import TrainingError
-from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows.loading import Batch
 
 # Gradients near 64 times this pass fp32's largest number, 2^128, until it was halved repeatedly.
 SCALE = 2.0**127

@@ -25,7 +25,7 @@ from training_small import (
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.training.state import FILE, TrainingError, clear
-from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.video.windows.loading import Batch
 
 STEPS = 3  # batches an epoch
 

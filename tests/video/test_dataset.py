@@ -16,8 +16,8 @@ from tad_blockdrop.video.dataset import (
     listed_videos,
     source_frames,
 )
-from tad_blockdrop.video.decode import read_frames
-from tad_blockdrop.video.windows import records
+from tad_blockdrop.video.files.decode import read_frames
+from tad_blockdrop.video.windows.cutting import records
 
 
 def config(**changes: Any) -> DataConfig:

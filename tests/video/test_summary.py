@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig, PyramidConfig
-from tad_blockdrop.detector.head import make_points
-from tad_blockdrop.detector.targets import assign
+from tad_blockdrop.detections.targets import assign
+from tad_blockdrop.detector.heads.anchor_free import make_points
 from tad_blockdrop.video.summary import (
     coverage,
     covered_share,

@@ -14,11 +14,11 @@ from tad_blockdrop.compression.losses import AlignLoss
 from tad_blockdrop.config import AlignLossConfig, DataConfig, RuntimeConfig, TrainConfig
 from tad_blockdrop.detector.checkpoint import weights_hash
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.devices import pick_device, set_threads
+from tad_blockdrop.runtime.devices import pick_device, set_threads
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
-from tad_blockdrop.video.loading import TrainingWindows
-from tad_blockdrop.video.windows import VideoRecord
+from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.video.windows.loading import TrainingWindows
 
 
 def align_model(

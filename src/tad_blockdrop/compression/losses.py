@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import AlignLossConfig
-from tad_blockdrop.detector.head import decode
-from tad_blockdrop.detector.losses import DetectionLoss, DetectionTerms, diou_loss
+from tad_blockdrop.detections.losses import DetectionLoss, DetectionTerms, diou_loss
+from tad_blockdrop.detector.heads.anchor_free import decode
 from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.devices import core_to_spare
-from tad_blockdrop.video.loading import Batch
+from tad_blockdrop.runtime.devices import core_to_spare
+from tad_blockdrop.video.windows.loading import Batch
 
 # A logit so low that its softmax is an exact float32 zero, yet finite: -inf has NaN gradients.
 _NEVER = -1e4

@@ -21,18 +21,18 @@ from torch import Tensor
 from tad_blockdrop.compression.dropping import ScoringError
 from tad_blockdrop.compression.skipping import Skip, skipped_outputs
 from tad_blockdrop.config import CompressConfig, EvaluationConfig
-from tad_blockdrop.detector.losses import DetectionLoss
+from tad_blockdrop.detections.evaluation import instances_of
+from tad_blockdrop.detections.losses import DetectionLoss
+from tad_blockdrop.detections.pooling import OutputError, VideoPool
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.evaluation.average_precision import average_map, average_precision
-from tad_blockdrop.evaluation.predict import OutputError, VideoPool
-from tad_blockdrop.evaluation.resuming import Gathering, Scratch, resumed
-from tad_blockdrop.evaluation.validation import instances_of
-from tad_blockdrop.video.windows import VideoRecord
+from tad_blockdrop.metrics.average_precision import average_map, average_precision
+from tad_blockdrop.storage.resumable_pass import Gathering, Scratch, resume_batches
+from tad_blockdrop.video.windows.cutting import VideoRecord
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-    from tad_blockdrop.video.loading import Batch, LoadedWindow
+    from tad_blockdrop.video.windows.loading import Batch, LoadedWindow
 
 logger = logging.getLogger(__name__)
 
@@ -249,5 +249,5 @@ def _batches(
     scratch: Scratch | None,
 ) -> "Iterator[Batch]":
     device = model.head.location.device
-    for batch in resumed(loader, "scoring blocks", gathering, scratch):
+    for batch in resume_batches(loader, "scoring blocks", gathering, scratch):
         yield batch.to(device, non_blocking=True)

@@ -17,8 +17,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from tad_blockdrop.detector.backbones.videomae import VisionTransformer
 from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.detector.vit import VisionTransformer
 
 Skip = frozenset[int]
 

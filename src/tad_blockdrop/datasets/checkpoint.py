@@ -12,7 +12,7 @@ from tad_blockdrop.detector.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from tad_blockdrop.files import whole
+from tad_blockdrop.storage.atomic import atomic_write
 
 
 class CheckpointDataset(VersionedFolder[Checkpoint]):
@@ -30,7 +30,7 @@ class CheckpointDataset(VersionedFolder[Checkpoint]):
 
     def save(self, data: Checkpoint) -> None:
         """Write the checkpoint as a whole."""
-        with whole(Path(self._get_save_path())) as temporary:
+        with atomic_write(Path(self._get_save_path())) as temporary:
             write_checkpoint(data, temporary)
 
     def preview(self) -> JSONPreview:

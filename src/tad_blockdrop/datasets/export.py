@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from tad_blockdrop.datasets.folder import VersionedFolder
-from tad_blockdrop.export.files import ExportedModel, read_export, write_export
+from tad_blockdrop.export.bundle import ExportedModel, read_export, write_export
 from tad_blockdrop.export.sidecar import SIDECAR_FILE
-from tad_blockdrop.files import whole
+from tad_blockdrop.storage.atomic import atomic_write
 
 
 class ExportDataset(VersionedFolder[ExportedModel]):
@@ -19,5 +19,5 @@ class ExportDataset(VersionedFolder[ExportedModel]):
 
     def save(self, data: ExportedModel) -> None:
         """Write the folder as a whole."""
-        with whole(Path(self._get_save_path())) as temporary:
+        with atomic_write(Path(self._get_save_path())) as temporary:
             write_export(data, temporary)

@@ -13,7 +13,7 @@ from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
-from tad_blockdrop.files import whole
+from tad_blockdrop.storage.atomic import atomic_write
 
 
 class WholeFile:
@@ -31,7 +31,7 @@ class WholeFile:
     def save(self, data: Any) -> None:
         """Save through the original class, to a temporary sibling first."""
         path = Path(self._get_save_path())
-        with whole(path) as temporary:
+        with atomic_write(path) as temporary:
             self._writing_to = temporary
             try:
                 # Kedro wraps every save; the outer wrapper (ours) is the one that must act.

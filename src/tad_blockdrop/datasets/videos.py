@@ -12,9 +12,9 @@ from typing import Any
 from kedro.io import AbstractDataset, DatasetError
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.files import sweep, whole
-from tad_blockdrop.progress import progress
-from tad_blockdrop.video.workers import run_guarded
+from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.storage.atomic import atomic_write, sweep
+from tad_blockdrop.video.files.guarded_processes import run_guarded
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
         if failed:
             logger.warning("left out of %s: %s", self._folder, _listed(failed))
         made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
-        with whole(self._folder / MANIFEST) as temporary:
+        with atomic_write(self._folder / MANIFEST) as temporary:
             manifest = {"videos": dict(sorted(made.items())), "failed": failed}
             temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
@@ -161,8 +161,8 @@ def _make(job: _Job) -> None:
     """Write the video, then its stamp: a stamp without its whole video cannot exist."""
     stamp = _stamp_path(job.path)
     stamp.unlink(missing_ok=True)
-    with whole(job.path) as temporary:
+    with atomic_write(job.path) as temporary:
         facts = job.task.write(temporary)
-    with whole(stamp) as temporary:
+    with atomic_write(stamp) as temporary:
         text = json.dumps({"made_from": job.task.fingerprint, **(facts or {})})
         temporary.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from tad_blockdrop.files import whole
+from tad_blockdrop.storage.atomic import atomic_write
 
 
 class WeightsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
@@ -35,7 +35,7 @@ class WeightsDataset(AbstractDataset[dict[str, Any], dict[str, Any]]):
         import torch
         from safetensors.torch import save_file
 
-        with whole(Path(self._filepath)) as temporary:
+        with atomic_write(Path(self._filepath)) as temporary:
             if temporary.suffix == ".safetensors":
                 save_file(data, temporary, metadata={"format": "pt"})
             else:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
+from tad_blockdrop.detector.backbones.videomae import VisionTransformer
 from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError
-from tad_blockdrop.detector.head import Head, Points
-from tad_blockdrop.detector.pyramid import Pyramid
-from tad_blockdrop.detector.vit import VisionTransformer
+from tad_blockdrop.detector.heads.anchor_free import Head, Points
+from tad_blockdrop.detector.necks.attention import Pyramid
 
 # Numbers (tokens times width) that go through a block at once on a CPU when nothing is learned.
 # Four times as many float32, which the MLP holds, are just below 32 MiB: memory that is kept for

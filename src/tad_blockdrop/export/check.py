@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.evaluation.measure import interleaved
-from tad_blockdrop.evaluation.predict import VideoPool
 from tad_blockdrop.export.onnx import ExportError, open_session
 from tad_blockdrop.export.onnx import Run as RunOnnx
 from tad_blockdrop.export.torch_export import Run as RunTorch
-from tad_blockdrop.progress import progress
-from tad_blockdrop.video.windows import VideoRecord
+from tad_blockdrop.metrics.measure import interleaved
+from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.video.windows.cutting import VideoRecord
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
-    from tad_blockdrop.video.loading import LoadedWindow
+    from tad_blockdrop.video.windows.loading import LoadedWindow
 
 DECIMALS = 2  # to which detections must be the same
 

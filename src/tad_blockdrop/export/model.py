@@ -2,7 +2,7 @@
 
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.export.files import ExportedModel
+from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.export.onnx import to_onnx
 from tad_blockdrop.export.sidecar import sidecar
 from tad_blockdrop.export.torch_export import to_archive, trace

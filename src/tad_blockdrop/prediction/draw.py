@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tad_blockdrop.prediction.stream import numbered_frames
 from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, PALETTE
-from tad_blockdrop.video.container import DecodeError, display_size, upright
-from tad_blockdrop.video.probe import timeline
+from tad_blockdrop.video.files.container import DecodeError, display_size, upright
+from tad_blockdrop.video.files.probe import timeline
 
 MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on them
 MOST_NAMES = 4  # detections named at a time, the strongest

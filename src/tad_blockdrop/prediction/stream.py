@@ -21,14 +21,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
-from tad_blockdrop.video.augment import centre_crop
-from tad_blockdrop.video.container import DecodeError, Pixels, display_size, open_video, upright
-from tad_blockdrop.video.loading import LoadedWindow
-from tad_blockdrop.video.probe import Timeline, timeline
-from tad_blockdrop.video.proxies import sampled_frames
-from tad_blockdrop.video.sampling import Indices
-from tad_blockdrop.video.windows import VideoRecord, Window, grid_mask, test_windows
-from tad_blockdrop.video.workers import alive
+from tad_blockdrop.video.files.container import (
+    DecodeError,
+    Pixels,
+    display_size,
+    open_video,
+    upright,
+)
+from tad_blockdrop.video.files.guarded_processes import heartbeat
+from tad_blockdrop.video.files.probe import Timeline, timeline
+from tad_blockdrop.video.files.proxies import sampled_frames
+from tad_blockdrop.video.files.sampling import Indices
+from tad_blockdrop.video.windows.augment import centre_crop
+from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask, test_windows
+from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
 
@@ -118,7 +124,7 @@ def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFram
     """Every frame that can be decoded, with its number in the timeline of its file."""
     with open_video(path) as (container, stream):
         for count, frame in enumerate(container.decode(stream)):
-            alive()
+            heartbeat()
             number = count
             if line.stamps is not None and frame.pts is not None:
                 # a frame that is lost must not shift those after it

@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tad_blockdrop.reporting.html import flat
+from tad_blockdrop.reporting.result_table import NAMES, with_costs
 from tad_blockdrop.reporting.style import (
     BLUE,
     ORANGE,
@@ -16,7 +17,6 @@ from tad_blockdrop.reporting.style import (
     plain,
     signed,
 )
-from tad_blockdrop.reporting.tables import NAMES, with_costs
 
 SIDES = ("first", "second")
 # What is set side by side; all but `kept_blocks` are numbers, missing where not measured.

@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tad_blockdrop.reporting.style import BLANK, number, short, signed
-from tad_blockdrop.reporting.tables import (
+from tad_blockdrop.reporting.result_table import (
     Family,
     difference,
     race_table,
     tiou_columns,
     with_costs,
 )
+from tad_blockdrop.reporting.style import BLANK, number, short, signed
 
 TITLES: dict[Family, str] = {
     "uncompressed": "uncompressed",

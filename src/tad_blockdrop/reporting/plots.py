@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from tad_blockdrop.reporting.result_table import race_table, with_costs
 from tad_blockdrop.reporting.style import (
     BLUE,
     GREY,
@@ -21,7 +22,6 @@ from tad_blockdrop.reporting.style import (
     short,
     signed,
 )
-from tad_blockdrop.reporting.tables import race_table, with_costs
 
 Cost = Literal["n_blocks", "gmacs", "latency_ms"]
 

@@ -158,7 +158,7 @@ def _hover(bar: Mapping[Any, Any]) -> str:
 
 
 def _legend(figure: go.Figure, kinds: Mapping[str, int]) -> None:
-    """Legend entries of their own, as opaque as true actions."""
+    """Legend entries of their own, as true actions."""
     for label, kind in kinds.items():
         figure.add_bar(
             x=[None],

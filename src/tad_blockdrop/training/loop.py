@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
-from tad_blockdrop.devices import epoch_seed, make_accelerator, seed_all
-from tad_blockdrop.state_file import fingerprint
+from tad_blockdrop.runtime.devices import epoch_seed, make_accelerator, seed_all
+from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
-from tad_blockdrop.video.loading import Batch, ReadAhead, TrainingWindows, make_loader
+from tad_blockdrop.video.windows.loading import Batch, ReadAhead, TrainingWindows, make_loader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -83,7 +83,7 @@ def train(
         while run.state.epochs < config.stop:
             row = run.epoch(progress)
             if validate and config.rates(run.state.epochs + 1):
-                row["metric"] = run.judge(validate)
+                row["metric"] = run.rate_epoch(validate)
             run.state.history.append(row)
             run.state.epochs += 1
             if scratch:
@@ -166,7 +166,7 @@ class TrainingRun:
         total_value, norm = self._update(self.state.epochs * self.steps + step, total, videos)
         return terms, total_value, norm
 
-    def judge(self, validate: Validate) -> float:
+    def rate_epoch(self, validate: Validate) -> float:
         """The metric of the averaged weights; they may be kept if they are the best so far."""
         self.model.eval()
         with self.state.ema.applied(), torch.no_grad():

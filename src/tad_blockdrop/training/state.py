@@ -17,7 +17,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.state_file import read_state, write_state
+from tad_blockdrop.storage.resumable import read_state, write_state
 from tad_blockdrop.training.ema import Ema
 
 FILE = "training.safetensors"

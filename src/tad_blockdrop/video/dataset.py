@@ -15,7 +15,15 @@ import pandas as pd
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
-from tad_blockdrop.video.probe import timeline
+from tad_blockdrop.video.files.probe import timeline
+from tad_blockdrop.video.files.sampling import (
+    Indices,
+    count_samples,
+    count_samples_at,
+    sampling_rate,
+    source_indices,
+    source_indices_at,
+)
 from tad_blockdrop.video.problems import (
     ANNOTATIONS,
     SHOWN,
@@ -24,14 +32,6 @@ from tad_blockdrop.video.problems import (
     ground_truth_problems,
     instance_problems,
     stated_problems,
-)
-from tad_blockdrop.video.sampling import (
-    Indices,
-    count_samples,
-    count_samples_at,
-    sampling_rate,
-    source_indices,
-    source_indices_at,
 )
 
 AGNOSTIC = "action"  # the one class of a class-agnostic detector

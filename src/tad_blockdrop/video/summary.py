@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 
 from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig
-from tad_blockdrop.video.windows import Floats
+from tad_blockdrop.video.windows.cutting import Floats
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SPLITS = ("train", "holdout", "test")
 STEPS_OF_SHORT = 4  # grid steps that a short action (5 % are shorter) should span
-WINDOW_OF_LONG = 4  # windows should be that many times as long as a long action (1 % are longer)
+WINDOW_OF_LONG = 4  # windows should be that many times as a long action (1 % are longer)
 PLACES = 64  # positions against the grid at which an instance is tried
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples are spread evenly over every stride at once
 
@@ -103,7 +103,7 @@ def suggest(
     """Window, levels and ranges that fit the lengths of the instances (s), by rules of thumb.
 
     A grid step is short enough that the shortest 5 % span four; a window holds four times the
-    longest 1 %; levels are as many as the longest can use, each range twice the one before.
+    longest 1 %; levels are as the longest can use, each range twice the one before.
     ``grid_step_seconds``, ``window_seconds``; ``every``: the sampling that gives this step with
     one sample each; ``frames``: the window at the configured sampling, a multiple of what clips
     and levels need; ``levels``, ``ranges``.

@@ -56,11 +56,11 @@ def make_baseline(
 
     Returns its history (no rows for a given checkpoint) and the checkpoint.
     """
-    from tad_blockdrop.detector.formats.convert import load_backbone
+    from tad_blockdrop.baseline.training import new_detector, train_baseline
+    from tad_blockdrop.detections.evaluation import checkpoint_metrics, held_out_map
     from tad_blockdrop.detector.model import weights_of
-    from tad_blockdrop.evaluation.validation import checkpoint_metrics, held_out_map
-    from tad_blockdrop.training.baseline import new_detector, train_baseline
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.detector.weights.convert import load_backbone
+    from tad_blockdrop.video.windows.cutting import records
 
     if baseline.source == "checkpoint":
         return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)

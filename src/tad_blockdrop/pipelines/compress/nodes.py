@@ -58,11 +58,11 @@ def score_blocks(
     """
     from tad_blockdrop.compression.scoring import score_blocks as score
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.devices import autocast, pick_device, set_threads
-    from tad_blockdrop.evaluation.resuming import scratch_for
-    from tad_blockdrop.video.loading import TestWindows, make_loader
+    from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
+    from tad_blockdrop.storage.resumable_pass import scratch_for
     from tad_blockdrop.video.summary import coverage
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.video.windows.cutting import records
+    from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
     step = int(student.lineage["step"]) + 1
     reason = stop_reason(student, uncompressed, compress)
@@ -136,9 +136,9 @@ def align(
     before the drop. A skipped step trains nothing.
     """
     from tad_blockdrop.compression.alignment import align_model
+    from tad_blockdrop.detections.evaluation import held_out_map
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.evaluation.validation import held_out_map
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.video.windows.cutting import records
 
     name, step = model_name(dropped), int(dropped.lineage["step"])
     if dropped.lineage["skipped"]:
@@ -176,11 +176,11 @@ def merge_lora(
 ) -> Checkpoint:
     """Fold the LoRA into plain weights (docs/method.md §4.4); the checkpoint states its metrics."""
     from tad_blockdrop.compression import lora
+    from tad_blockdrop.detections.evaluation import checkpoint_metrics
     from tad_blockdrop.detector.model import weights_of
-    from tad_blockdrop.devices import autocast
-    from tad_blockdrop.evaluation.measure import latency
-    from tad_blockdrop.evaluation.validation import checkpoint_metrics
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.metrics.measure import latency
+    from tad_blockdrop.runtime.devices import autocast
+    from tad_blockdrop.video.windows.cutting import records
 
     source, model = aligned.source, aligned.model
     if model is None:
@@ -218,9 +218,9 @@ def evaluate_step(
     Both tables carry ``model``, that of precision also ``videos``, how many were used; a skipped
     step has no detections and NaN for precision.
     """
+    from tad_blockdrop.detections.evaluation import evaluate_test
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.devices import pick_device, set_threads
-    from tad_blockdrop.evaluation.validation import evaluate_test
+    from tad_blockdrop.runtime.devices import pick_device, set_threads
     from tad_blockdrop.video.summary import coverage
 
     described = {

@@ -55,7 +55,7 @@ def probe_videos(
     """
     from tad_blockdrop.video.annotations import read_annotations
     from tad_blockdrop.video.dataset import listed_videos
-    from tad_blockdrop.video.probing import probe_videos as probe_all
+    from tad_blockdrop.video.files.probing import probe_videos as probe_all
 
     listed, _ = listed_videos(read_annotations(raw_annotations), data)
     return probe_all(
@@ -80,7 +80,7 @@ def check_dataset(
     Returns the usable videos with their split, the usable instances, the classes, all problems,
     and how many videos the annotations list.
     """
-    from tad_blockdrop.evaluation.classifier import classifier_problems
+    from tad_blockdrop.detections.classifier import classifier_problems
     from tad_blockdrop.video.annotations import read_annotations, read_classes
     from tad_blockdrop.video.dataset import build_dataset
 
@@ -115,7 +115,7 @@ def refuse_fatal_problems(
 
 def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
     """Plan a proxy for each video (sampled frames, small, short GOP); none if they are off."""
-    from tad_blockdrop.video.proxies import source_fingerprint, write_proxy
+    from tad_blockdrop.video.files.proxies import source_fingerprint, write_proxy
 
     if data.proxy is None:
         return VideoTasks({})

@@ -74,8 +74,8 @@ def measure_costs(
     and the seconds of its step.
     """
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.devices import autocast, pick_device, set_threads
-    from tad_blockdrop.evaluation.measure import latency, peak_memory
+    from tad_blockdrop.metrics.measure import latency, peak_memory
+    from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
 
     set_threads(runtime.threads)
     device = pick_device(runtime)

@@ -11,7 +11,7 @@ import pandas as pd
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.export.files import ExportedModel
+from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.pipelines.predict.nodes import read_given
 
 logger = logging.getLogger(__name__)
@@ -44,12 +44,12 @@ def check_export(
     ``export.max_difference``.
     """
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.devices import set_threads
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
-    from tad_blockdrop.video.loading import TestWindows, make_loader
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.runtime.devices import set_threads
+    from tad_blockdrop.video.windows.cutting import records
+    from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
     set_threads(runtime.threads)
     own_windows = data.model_copy(update={"window": checkpoint.window})

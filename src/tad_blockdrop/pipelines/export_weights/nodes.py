@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 def export_opentad(checkpoint: Checkpoint) -> dict[str, Any]:
     """The detector as OpenTAD and Progressive Block Drop load it."""
-    from tad_blockdrop.detector.formats.export import opentad_file
+    from tad_blockdrop.detector.weights.export import opentad_file
 
     _warn_of_aids(checkpoint)
     return opentad_file(checkpoint)
@@ -20,7 +20,7 @@ def export_opentad(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def export_transformers(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
     """The backbone as a ``transformers`` VideoMAE: its weights and its ``config.json``."""
-    from tad_blockdrop.detector.formats.export import export_transformers, transformers_config
+    from tad_blockdrop.detector.weights.export import export_transformers, transformers_config
 
     _warn_of_aids(checkpoint)
     return export_transformers(checkpoint), transformers_config(checkpoint)

@@ -23,7 +23,7 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import first_lineage
 
 if TYPE_CHECKING:
-    from tad_blockdrop.detector.formats.convert import ImportedBackbone, ImportedDetector
+    from tad_blockdrop.detector.weights.convert import ImportedBackbone, ImportedDetector
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +44,8 @@ def import_weights(
     A detector becomes one for ``baseline.checkpoint``; of a backbone file, the checkpoint holds
     the backbone alone, for ``baseline.backbone_weights``.
     """
-    from tad_blockdrop.detector.formats.convert import recognise, to_backbone, to_detector
-    from tad_blockdrop.detector.formats.files import read_weights
+    from tad_blockdrop.detector.weights.convert import recognise, to_backbone, to_detector
+    from tad_blockdrop.detector.weights.reading import read_weights
 
     path = settings.path
     if path is None:
@@ -79,7 +79,7 @@ def _tell_assumptions(part: str, config: BackboneConfig | PyramidConfig, *keys: 
 
 
 def _class_names(data: DataConfig) -> list[str] | None:
-    """In the order of training, as far as the parameters say; a weights file has none."""
+    """In the order of training, as the parameters say; a weights file has none."""
     if data.classes_file is not None:
         try:
             lines = Path(data.classes_file).read_text(encoding="utf-8").splitlines()
@@ -101,7 +101,7 @@ def _detector_checkpoint(
     import torch
 
     from tad_blockdrop.detector.model import Detector
-    from tad_blockdrop.evaluation.cost import macs
+    from tad_blockdrop.metrics.cost import macs
 
     n_classes = len(found.classes)
     try:

@@ -16,11 +16,11 @@ from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.logs import written_out
 from tad_blockdrop.pipelines.lineage import model_name
+from tad_blockdrop.runtime.logs import escape_line
 
 if TYPE_CHECKING:
-    from tad_blockdrop.prediction.predict import Predictor
+    from tad_blockdrop.prediction.predictor import Predictor
     from tad_blockdrop.prediction.stream import Reader
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ def read_folder(predict: PredictConfig) -> Checkpoint:
 def read_given(folder: str | None, key: str) -> Checkpoint:
     """The checkpoint in a folder that a person named under ``key``."""
     from tad_blockdrop.detector.checkpoint import CheckpointError, read_checkpoint
-    from tad_blockdrop.prediction.predict import newest_checkpoint
+    from tad_blockdrop.prediction.predictor import newest_checkpoint
 
     if folder is None:
         raise PredictError(f"set {key} to the folder of a checkpoint")
@@ -60,11 +60,11 @@ def detect_actions(
     the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
     time.
     """
-    from tad_blockdrop.devices import autocast, pick_device, set_threads
     from tad_blockdrop.prediction.folder import find_videos
-    from tad_blockdrop.prediction.predict import make_predictor
+    from tad_blockdrop.prediction.predictor import make_predictor
     from tad_blockdrop.prediction.stream import read_apart
-    from tad_blockdrop.video.workers import GuardedStream
+    from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
+    from tad_blockdrop.video.files.guarded_processes import GuardedStream
 
     if predict.videos is None:
         raise PredictError(
@@ -101,9 +101,9 @@ def _detect_in(
     predictor: Predictor, reader: Reader, video_id: str, path: Path, predict: PredictConfig
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """What became of one video (a row of ``COLUMNS``), and its detections if it can be read."""
-    from tad_blockdrop.evaluation.predict import OutputError
-    from tad_blockdrop.video.container import DecodeError
-    from tad_blockdrop.video.listing import UnsafeVideoError, refuse_unsafe_id
+    from tad_blockdrop.detections.pooling import OutputError
+    from tad_blockdrop.video.files.container import DecodeError
+    from tad_blockdrop.video.files.listing import UnsafeVideoError, refuse_unsafe_id
 
     row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
     try:
@@ -116,7 +116,7 @@ def _detect_in(
         logger.warning("skipped %s: %s", path, error)
         return row | {"problem": str(error)}, None
     except UnsafeVideoError as error:
-        names = {"video_id": written_out(video_id), "path": written_out(row["path"])}
+        names = {"video_id": escape_line(video_id), "path": escape_line(row["path"])}
         logger.warning("skipped %s: %s", names["path"], error)
         return row | names | {"problem": str(error)}, None
     logger.info(
@@ -178,7 +178,7 @@ def draw_videos(
 ) -> VideoTasks:
     """Plan a copy of every video with its detections drawn; none unless ``predict.draw``."""
     from tad_blockdrop.prediction.draw import draw_video, marks_of
-    from tad_blockdrop.video.proxies import source_fingerprint
+    from tad_blockdrop.video.files.proxies import source_fingerprint
 
     if not predict.draw:
         return VideoTasks({})

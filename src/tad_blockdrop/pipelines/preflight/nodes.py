@@ -23,10 +23,10 @@ def run_preflight(
 
     ``videos`` are the checked ones, whose paths are those of the sources.
     """
-    from tad_blockdrop.training import preflight
-    from tad_blockdrop.training.forecast import count_work
+    from tad_blockdrop.preflight import measuring as preflight
+    from tad_blockdrop.preflight.forecast import count_work
     from tad_blockdrop.video.dataset import source_frames
-    from tad_blockdrop.video.windows import records
+    from tad_blockdrop.video.windows.cutting import records
 
     settings = Parameters.model_validate(parameters)
     train, held_out, test = (
@@ -50,7 +50,7 @@ def run_preflight(
 
 def refuse_obstacles(report: dict[str, Any]) -> None:
     """Raise PreflightError if memory or disk will not do."""
-    from tad_blockdrop.training.preflight import PreflightError
+    from tad_blockdrop.preflight.measuring import PreflightError
 
     if report["obstacles"]:
         raise PreflightError("this job will not do here:\n  " + "\n  ".join(report["obstacles"]))

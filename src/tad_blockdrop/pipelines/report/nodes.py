@@ -47,14 +47,14 @@ def build_results(
     runtime: RuntimeConfig,
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
+    from tad_blockdrop.detections.evaluation import truth_of
     from tad_blockdrop.detector.model import Detector
-    from tad_blockdrop.evaluation.average_precision import mean_ap
-    from tad_blockdrop.evaluation.bootstrap import bootstrap_difference
-    from tad_blockdrop.evaluation.cost import macs, paper_macs, tokens_per_clip
-    from tad_blockdrop.evaluation.measure import parameters
-    from tad_blockdrop.evaluation.validation import truth_of
-    from tad_blockdrop.reporting.tables import ModelResult, build_result_table
-    from tad_blockdrop.reporting.tables import model_name as name_of
+    from tad_blockdrop.metrics.average_precision import mean_ap
+    from tad_blockdrop.metrics.bootstrap import bootstrap_difference
+    from tad_blockdrop.metrics.cost import macs, paper_macs, tokens_per_clip
+    from tad_blockdrop.metrics.measure import parameters
+    from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
+    from tad_blockdrop.reporting.result_table import model_name as name_of
 
     test = sorted(videos.loc[videos["split"] == "test", "video_id"])
     truth = truth_of(instances, evaluation)
@@ -128,7 +128,7 @@ def plot_training(history_table: pd.DataFrame) -> Figure:
 def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
     """Which classes the final model gained and lost."""
     from tad_blockdrop.reporting.plots import class_change
-    from tad_blockdrop.reporting.tables import class_changes
+    from tad_blockdrop.reporting.result_table import class_changes
 
     return class_change(
         class_changes(class_table.dropna(subset=["ap"]), "uncompressed", model_name(final))
@@ -144,8 +144,8 @@ def plot_timelines(
     report: ReportConfig,
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
-    from tad_blockdrop.evaluation.validation import truth_of
-    from tad_blockdrop.reporting.tables import changed_videos, strongest_detections
+    from tad_blockdrop.detections.evaluation import truth_of
+    from tad_blockdrop.reporting.result_table import changed_videos, strongest_detections
     from tad_blockdrop.reporting.timelines import timelines
 
     test = videos[videos["split"] == "test"]
@@ -174,8 +174,8 @@ def write_report(
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page."""
-    from tad_blockdrop.devices import pick_device
     from tad_blockdrop.reporting.html import Figures, RunFacts, render_report
+    from tad_blockdrop.runtime.devices import pick_device
 
     typed = Parameters.model_validate(parameters)
     facts = RunFacts(
@@ -207,7 +207,7 @@ def show_results(
     result_table: pd.DataFrame, cost_table: pd.DataFrame, html_report: str, experiment: str
 ) -> None:
     """Print the result table; always runs, and last, so that a resumed run ends with it too."""
-    from tad_blockdrop.reporting.tables import format_table
+    from tad_blockdrop.reporting.result_table import format_table
 
     assert html_report, "the report is written before the run ends"
     print(format_table(result_table, cost_table))

@@ -1,0 +1,1 @@
+"""The uncompressed model: initialised and fine-tuned."""

@@ -1,0 +1,1 @@
+"""The task of temporal action detection: targets, losses, post-processing, evaluation."""

@@ -1,0 +1,1 @@
+"""Transformers whose blocks can be dropped: one file per kind."""

@@ -1,0 +1,1 @@
+"""From maps to class scores and segments: one file per kind."""

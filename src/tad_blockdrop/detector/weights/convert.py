@@ -1,0 +1,238 @@
+"""Weights in: from a file of a public layout to our tensors, with a report on every one."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tad_blockdrop.config import BackboneConfig, DetectorConfig
+from tad_blockdrop.detector.backbones.videomae import VisionTransformer
+from tad_blockdrop.detector.heads.anchor_free import Head
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.necks.attention import Pyramid
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.layout import FOREIGN, Layout
+from tad_blockdrop.detector.weights.mcg_nju import McgNju
+from tad_blockdrop.detector.weights.mmaction import Mmaction
+from tad_blockdrop.detector.weights.opentad import OpenTad
+from tad_blockdrop.detector.weights.own import Own
+from tad_blockdrop.detector.weights.reading import read_weights
+from tad_blockdrop.detector.weights.report import SHOWN, Entry, Report, Status
+from tad_blockdrop.detector.weights.sizes import backbone_of, check_backbone, detector_of
+from tad_blockdrop.detector.weights.transformers import Transformers
+
+LAYOUTS: tuple[type[Layout], ...] = (Own, OpenTad, Mmaction, McgNju, Transformers)
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedBackbone:
+    """A backbone from a file; ``weights`` are named as in ``Detector.backbone.state_dict()``."""
+
+    config: BackboneConfig
+    kept_blocks: tuple[int, ...]
+    weights: dict[str, Tensor]
+    report: Report
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedDetector:
+    """A detector from a file; ``weights`` are named as in ``Detector.state_dict()``."""
+
+    config: DetectorConfig
+    kept_blocks: tuple[int, ...]
+    classes: tuple[str, ...]
+    weights: dict[str, Tensor]
+    report: Report
+
+
+def recognise(keys: Collection[str]) -> Layout:
+    """The layout of a file that names its tensors so.
+
+    Raises:
+        FormatError: it is none of those this program knows.
+    """
+    for kind in LAYOUTS:
+        layout = kind.recognise(keys)
+        if layout is not None:
+            return layout
+    raise FormatError(
+        f"the file's tensors are named like no layout known here; it begins with "
+        f"{', '.join(sorted(keys)[:SHOWN])}. Known are: "
+        f"{'; '.join(kind.title for kind in LAYOUTS)}"
+    )
+
+
+def to_backbone(
+    weights: Mapping[str, Tensor], expected: BackboneConfig | None = None, source: str = "the file"
+) -> ImportedBackbone:
+    """The backbone in ``weights`` (of any layout, as ``read_weights`` gives them).
+
+    ``expected`` tells what shapes do not (see ``sizes``); a projection, neck and head are left
+    out. ``source`` names the file in messages.
+
+    Raises:
+        FormatError: unknown layout, incomplete, or not an encoder this program has.
+    """
+    layout = recognise(weights)
+    config = backbone_of(layout, weights, expected or BackboneConfig())
+    kept = layout.block_indices() if layout.droppable else tuple(range(config.depth))
+    shapes = _backbone_shapes(config, kept)
+    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, kept)
+    _require(report, source)
+    return ImportedBackbone(
+        config, kept, {name.removeprefix("backbone."): t for name, t in ours.items()}, report
+    )
+
+
+def to_detector(
+    weights: Mapping[str, Tensor],
+    classes: Sequence[str] | None = None,
+    expected: DetectorConfig | None = None,
+    source: str = "the file",
+) -> ImportedDetector:
+    """The detector in ``weights`` of the OpenTAD layout; LoRA is merged.
+
+    ``classes``: their names, in the order of training; none: ``class_00``, ... ``expected`` tells
+    what shapes do not: heads, attention window, positions of the pyramid, ranges, losses, and how
+    many blocks there once were, from which the dropped ones follow.
+
+    Raises:
+        FormatError: no detector, incomplete, of another architecture, or of other classes.
+    """
+    layout = recognise(weights)
+    if not isinstance(layout, OpenTad) or not layout.has_detector:
+        raise FormatError(
+            f"{source} holds a backbone only ({layout.title}): use it as "
+            "baseline.backbone_weights and train the detector"
+        )
+    config = detector_of(layout, weights, expected or DetectorConfig())
+    names = _class_names(classes, len(weights["rpn_head.cls_head.weight"]), source)
+    kept = layout.block_indices()
+    shapes = _backbone_shapes(config.backbone, kept) | _detector_shapes(config, len(names))
+    ours, report = _collect(layout, weights, shapes, kept)
+    _require(report, source)
+    return ImportedDetector(config, kept, names, ours, report)
+
+
+def load_backbone(model: Detector, path: str | Path) -> Report:
+    """Put the backbone of a weights file into ``model``; pyramid and head stay as they are.
+
+    The file may be of any layout, also a detector (its backbone is taken) or a checkpoint folder.
+    Blocks of it that ``model`` has dropped are left out.
+
+    Raises:
+        FormatError: unreadable, unknown, incomplete, or of another size than ``model``.
+    """
+    weights = read_weights(path)
+    layout = recognise(weights)
+    check_backbone(layout, weights, model.config.backbone, str(path))
+    shapes = {f"backbone.{name}": tuple(t.shape) for name, t in model.backbone.state_dict().items()}
+    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, model.kept_blocks)
+    fresh = [
+        Entry(Status.FRESH, name, shape=tuple(t.shape), detail="training creates it")
+        for name, t in model.state_dict().items()
+        if not name.startswith("backbone.")
+    ]
+    report = Report(report.layout, (*report.entries, *fresh))
+    _require(report, str(path))
+    model.backbone.load_state_dict(
+        {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
+    )
+    return report
+
+
+def _class_names(given: Sequence[str] | None, n: int, source: str) -> tuple[str, ...]:
+    names = [f"class_{i:02d}" for i in range(n)] if given is None else given
+    if len(names) != n:
+        raise FormatError(
+            f"{source} detects {n} classes, but {len(names)} names are given "
+            f"({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}): list the "
+            "names in the order it was trained with"
+        )
+    return tuple(names)
+
+
+def _backbone_part(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in weights.items() if not k.startswith(layout.detector_parts)}
+
+
+def _backbone_shapes(config: BackboneConfig, kept: Iterable[int]) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        backbone = VisionTransformer(config, config.pretrain_size, tuple(kept))
+    return _shapes(backbone, "backbone.")
+
+
+def _detector_shapes(config: DetectorConfig, n_classes: int) -> dict[str, tuple[int, ...]]:
+    grid = 2 ** (config.pyramid.levels - 1)  # no weight depends on it
+    with torch.device("meta"):
+        pyramid = Pyramid(config.backbone.width, config.pyramid, grid)
+        head = Head(config.pyramid.width, config.head, n_classes, grid)
+    return _shapes(pyramid, "pyramid.") | _shapes(head, "head.")
+
+
+def _shapes(module: nn.Module, prefix: str) -> dict[str, tuple[int, ...]]:
+    return {prefix + name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+
+
+def _collect(
+    layout: Layout,
+    weights: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    kept: Collection[int],
+) -> tuple[dict[str, Tensor], Report]:
+    """Tensors of these names and shapes (those that fit) and what became of each."""
+    ours: dict[str, Tensor] = {}
+    entries: list[Entry] = []
+    used: set[str] = set()
+    for name, shape in shapes.items():
+        entry, tensor = _take(layout, weights, name, shape)
+        entries.append(entry)
+        used.update(layout.rule(name).theirs)
+        if tensor is not None:
+            ours[name] = tensor
+    for name, tensor in weights.items():
+        if name not in used:
+            block = layout.block_of(name)
+            useless = layout.is_unused(name) or (block is not None and block not in kept)
+            status = Status.UNUSED if useless else Status.UNEXPECTED
+            entries.append(Entry(status, theirs=name, shape=tuple(tensor.shape)))
+    return ours, Report(layout.title, tuple(entries))
+
+
+def _take(
+    layout: Layout, weights: Mapping[str, Tensor], name: str, shape: tuple[int, ...]
+) -> tuple[Entry, Tensor | None]:
+    """One tensor of ours in single precision, or None if the file cannot give it."""
+    rule = layout.rule(name)
+    theirs = " + ".join(rule.theirs)
+    absent = [part for part in rule.theirs if part not in weights]
+    if absent or not rule.theirs:
+        return Entry(Status.MISSING, name, " + ".join(absent), shape), None
+    parts = [weights[part].float() for part in rule.theirs]
+    given = " + ".join(str(tuple(part.shape)) for part in parts)
+    try:
+        tensor = rule.join(parts)
+    except (RuntimeError, ValueError) as error:
+        return Entry(Status.UNFIT, name, theirs, shape, f"shapes {given}: {error}"), None
+    if tuple(tensor.shape) != shape:
+        detail = f"shape {given} where {shape} is needed"
+        return Entry(Status.UNFIT, name, theirs, shape, detail), None
+    if not tensor.isfinite().all():
+        return Entry(Status.UNFIT, name, theirs, shape, "has values that are not finite"), None
+    same = len(parts) == 1 and tuple(parts[0].shape) == shape
+    status, detail = (Status.MATCHED, "") if same else (Status.RESHAPED, f"from {given}")
+    return Entry(status, name, theirs, shape, detail), tensor.contiguous().clone()
+
+
+def _require(report: Report, source: str) -> None:
+    """Refuse what is incomplete, or computes something else than this detector would."""
+    foreign = [e.theirs for e in report.of(Status.UNEXPECTED) if FOREIGN.search(e.theirs)]
+    if foreign:
+        raise FormatError(
+            f"{source} ({report.layout}) has parts that this detector has not, {foreign[0]} "
+            f"for one ({len(foreign)} tensors): without them it would compute something else. "
+            "Adapters, layer scale and LoRA of other layers than qkv and proj cannot be imported"
+        )
+    report.require_complete(source)

@@ -1,0 +1,95 @@
+"""Weights out: any checkpoint of ours in the layouts of OpenTAD and of ``transformers``.
+
+Both leave out the key bias, which no output depends on (see ``layout.without_key_bias``).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tad_blockdrop.detector.backbones.videomae import sincos_table
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.weights.layout import Layout
+from tad_blockdrop.detector.weights.opentad import OpenTad
+from tad_blockdrop.detector.weights.transformers import Transformers
+
+
+def export_opentad(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """All that ``load_state_dict`` of an OpenTAD / Progressive Block Drop detector asks for.
+
+    Plain weights (merged, no LoRA); dropped blocks are absent and the others keep their indices.
+    Besides the weights: the table of positions, the final norm that a feature map does not pass,
+    and the initial loss normaliser.
+    """
+    backbone, head = checkpoint.detector.backbone, checkpoint.detector.head
+    layout = OpenTad([f"rpn_head.scale.{level}.scale" for level in range(len(head.ranges))])
+    side = backbone.pretrain_size // backbone.patch
+    n_tokens = backbone.clip_frames // backbone.tubelet * side**2
+    return {
+        layout.positions: sincos_table(n_tokens, backbone.width)[None],
+        **_renamed(layout, checkpoint.weights),
+        f"{layout.prefix}fc_norm.weight": torch.ones(backbone.width),
+        f"{layout.prefix}fc_norm.bias": torch.zeros(backbone.width),
+        "rpn_head.loss_normalizer": torch.tensor(round(head.loss_normaliser)),
+    }
+
+
+def opentad_file(checkpoint: Checkpoint) -> dict[str, Any]:
+    """What OpenTAD's tools load with ``torch.load``; EMA and trained weights are the same."""
+    weights = export_opentad(checkpoint)
+    return {
+        "epoch": 0,
+        "state_dict": {f"module.{name}": tensor for name, tensor in weights.items()},
+        "state_dict_ema": weights,
+    }
+
+
+def export_transformers(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The backbone as the state dict of a ``transformers`` (version 5) ``VideoMAEModel``.
+
+    That model numbers its layers from 0 without gaps, and so are the remaining blocks here.
+    """
+    backbone = {}
+    for number, index in enumerate(checkpoint.kept_blocks):
+        for name, tensor in checkpoint.weights.items():
+            if name.startswith(f"backbone.blocks.{index}."):
+                rest = name.split(".", 3)[3]
+                backbone[f"backbone.blocks.{number}.{rest}"] = tensor
+            elif name.startswith("backbone.patch_embed."):
+                backbone[name] = tensor
+    return _renamed(Transformers(prefix=""), backbone)
+
+
+def transformers_config(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The ``config.json`` that goes with ``export_transformers``."""
+    config = checkpoint.detector.backbone
+    return {
+        "model_type": "videomae",
+        "architectures": ["VideoMAEModel"],
+        "image_size": config.pretrain_size,
+        "patch_size": config.patch,
+        "num_channels": 3,
+        "num_frames": config.clip_frames,
+        "tubelet_size": config.tubelet,
+        "hidden_size": config.width,
+        "num_hidden_layers": len(checkpoint.kept_blocks),
+        "num_attention_heads": config.heads,
+        "intermediate_size": int(config.width * config.mlp_ratio),
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+        "layer_norm_eps": 1e-6,
+        "qkv_bias": True,
+        "use_mean_pooling": True,  # no final norm: the last hidden state is our last block's
+    }
+
+
+def _renamed(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    renamed: dict[str, Tensor] = {}
+    for name, tensor in weights.items():
+        rule = layout.rule(name)
+        parts = rule.split(tensor)
+        renamed |= {theirs: part.clone() for theirs, part in zip(rule.theirs, parts, strict=True)}
+    return renamed

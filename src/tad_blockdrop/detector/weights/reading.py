@@ -1,0 +1,119 @@
+"""Reading weights files: safetensors and PyTorch pickles, the latter without running code.
+
+Nothing here knows what the tensors mean.
+"""
+
+import argparse
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tad_blockdrop.detector.checkpoint import WEIGHTS_FILE, read_checkpoint
+from tad_blockdrop.detector.weights.errors import FormatError
+
+# Where training programs put their weights, the preferred one first (EMA before raw).
+CONTAINERS = ("state_dict_ema", "state_dict", "model", "module")
+FOLDER_FILES = ("model*.safetensors", "pytorch_model*.bin")  # as `transformers` names them
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a weights file, on the CPU, by the names the file gives them.
+
+    ``path`` is a safetensors file, a PyTorch file, a folder of a ``transformers`` model, or a
+    checkpoint folder of this program. Containers (EMA weights preferred) are unwrapped and the
+    ``module.`` prefix of distributed training is taken off.
+
+    Raises:
+        FormatError: nothing is there, nothing can be read, or it holds more than plain data.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FormatError(
+            f"{path} does not exist: give the path of a weights file (.safetensors, .pth, .pt, "
+            ".bin) or of a folder that holds one"
+        )
+    if path.is_dir():
+        return _read_folder(path)
+    return _unwrap(_read_file(path), path)
+
+
+def _read_folder(folder: Path) -> dict[str, Tensor]:
+    if (folder / WEIGHTS_FILE).is_file():
+        return read_checkpoint(folder).weights
+    for pattern in FOLDER_FILES:
+        files = sorted(folder.glob(pattern))
+        if files:
+            parts = [_unwrap(_read_file(file), file) for file in files]
+            return {name: tensor for part in parts for name, tensor in part.items()}
+    raise FormatError(
+        f"{folder} holds no weights: expected {WEIGHTS_FILE} with its config.json (a checkpoint "
+        f"of this program) or {' or '.join(FOLDER_FILES)} (a transformers model)"
+    )
+
+
+def _read_file(path: Path) -> Any:
+    """Whatever the file holds; its first bytes, not its name, say how it is written."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{":  # safetensors: eight bytes of length, then JSON
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise FormatError(f"{path} is damaged ({error}): download or copy it again") from error
+    try:
+        # A Namespace (the training arguments in MCG-NJU's files) only holds values.
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if start.startswith((b"PK", b"\x80")):  # a PyTorch archive or a pickle, not just anything
+            raise FormatError(_refusal(path, str(error))) from error
+        raise FormatError(_no_weights(path, "it begins like neither")) from error
+    # A damaged archive or pickle is answered with errors of nearly every other kind.
+    except Exception as error:
+        raise FormatError(_no_weights(path, str(error).partition("\n")[0] or "empty")) from error
+
+
+def _refusal(path: Path, message: str) -> str:
+    found = re.search(r"GLOBAL (\S+)", message)
+    what = found[1] if found else "objects PyTorch does not allow"
+    return (
+        f"{path} holds more than tensors and plain values ({what}): opening it could run code, so "
+        "it is refused. Ask its author for a safetensors file; or, only if you trust the file, "
+        "save its tensors alone with safetensors.torch.save_file where it was made"
+    )
+
+
+def _no_weights(path: Path, reason: str) -> str:
+    return (
+        f"{path} is neither a safetensors nor a readable PyTorch file ({reason}): was it cut "
+        "short, or is it something else? Download or copy it again"
+    )
+
+
+def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+    while isinstance(content, Mapping):
+        inner = next((content[k] for k in CONTAINERS if isinstance(content.get(k), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = (
+        {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        what = f"the keys {list(content)[:5]}" if isinstance(content, Mapping) else type(content)
+        raise FormatError(
+            f"{path} holds no named tensors but {what}: give a file of model weights (a state "
+            f"dict, alone or under {', '.join(CONTAINERS)})"
+        )
+    while all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    return {name: tensor.detach() for name, tensor in tensors.items()}

@@ -1,0 +1,31 @@
+"""VideoMAE as the package ``transformers`` saves it (safetensors and .bin)."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from tad_blockdrop.detector.weights.layout import Layout
+
+
+class Transformers(Layout):
+    """``VideoMAEModel`` and the models around it, of version 4 and 5."""
+
+    title = "transformers VideoMAE"
+    prefixes = ("videomae.", "")
+    patch = "embeddings.patch_embeddings.projection"
+    block = "encoder.layer.{}."
+    modules: ClassVar[Mapping[str, str]] = {
+        "norm1": "layernorm_before",
+        "attn.proj": "attention.output.dense",
+        "norm2": "layernorm_after",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+    }
+    qkv = tuple(f"attention.attention.{part}.weight" for part in ("query", "key", "value"))
+    qv_bias = (
+        ("attention.attention.query.bias", "attention.attention.value.bias"),
+        ("attention.attention.q_bias", "attention.attention.v_bias"),  # version 4
+    )
+    unused = (
+        "embeddings.position_embeddings", "layernorm.", "fc_norm.", "classifier.", "mask_token",
+        "encoder_to_decoder.", "decoder.",
+    )  # fmt: skip

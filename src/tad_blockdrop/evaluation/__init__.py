@@ -1,1 +1,0 @@
-"""Detections, mean average precision, cost."""

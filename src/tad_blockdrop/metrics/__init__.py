@@ -1,0 +1,1 @@
+"""Average precision, intervals, operating points, cost."""

@@ -1,0 +1,180 @@
+"""What a detector costs as measured: parameters, latency, peak memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
+from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.runtime.devices import autocast, pick_device
+
+_TINY = DetectorConfig.model_validate(
+    {
+        "backbone": {"width": 8, "depth": 1, "heads": 1, "patch": 8},
+        "pyramid": {"width": 8, "levels": 1},
+        "head": {"ranges": [[0, 10000]]},
+    }
+)
+_TINY_WINDOW = WindowConfig.model_validate({"frames": 16, "grid": 8, "crop": 16})
+
+
+def parameters(model: nn.Module) -> int:
+    """How many numbers the model learned."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def latency(models: Mapping[str, Detector], repeats: int, batch: int = 1) -> pd.DataFrame:
+    """Seconds of a forward pass of ``batch`` windows, by model; see ``interleaved``.
+
+    The models run where they are, in evaluation mode (which they are left in), under the caller's
+    autocast if there is one. They must share device and window.
+    """
+    inputs = {name: _inputs(model.eval(), batch) for name, model in models.items()}
+    calls = {name: partial(model, *inputs[name]) for name, model in models.items()}
+    device = next(next(iter(models.values())).parameters()).device
+    with torch.inference_mode():
+        return interleaved(calls, repeats, device)
+
+
+def interleaved(
+    calls: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device | str = "cpu",
+    clock: Callable[[], float] = time.perf_counter,
+) -> pd.DataFrame:
+    """Time ``calls`` in turns, so that what disturbs the machine disturbs all of them alike.
+
+    Each is called once to warm up and then ``repeats`` times; in every turn another one starts.
+    Columns model, median, low, high: seconds of ``clock``, with the quartiles.
+    """
+    names = list(calls)
+    for name in names:
+        calls[name]()
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(repeats):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            _synchronise(device)
+            start = clock()
+            calls[name]()
+            _synchronise(device)
+            seconds[name].append(clock() - start)
+    rows = [(name, *np.percentile(seconds[name], [50, 25, 75])) for name in names]
+    return pd.DataFrame(rows, columns=["model", "median", "low", "high"])
+
+
+def peak_memory(
+    config: DetectorConfig,
+    window: WindowConfig,
+    n_classes: int,
+    kept_blocks: Sequence[int],
+    runtime: RuntimeConfig,
+    batch: int = 1,
+) -> float:
+    """Bytes that the weights and one forward pass of ``batch`` windows need at their peak.
+
+    At the precision and on the device of ``runtime``. On the CPU, the growth of a fresh process
+    from before the model is built, so that nothing of this process counts (Linux and macOS); on
+    CUDA, the allocator's peak. NaN where there is no such count.
+    """
+    device = pick_device(runtime)
+    if device.type == "cuda":
+        model = Detector(config, n_classes, window, kept_blocks)
+        return _peak_on_cuda(model, batch, runtime, device)
+    if device.type != "cpu" or sys.platform == "win32":
+        return float("nan")
+    job = {
+        "config": config.model_dump(),
+        "window": window.model_dump(),
+        "n_classes": n_classes,
+        "kept_blocks": list(kept_blocks),
+        "batch": batch,
+        "runtime": runtime.model_copy(update={"device": "cpu"}).model_dump(mode="json"),
+        "threads": torch.get_num_threads(),
+    }
+    child = subprocess.run(
+        [sys.executable, "-m", "tad_blockdrop.metrics.measure"],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        raise RuntimeError(
+            f"measuring peak memory failed with exit code {child.returncode} (negative: killed, "
+            f"perhaps for lack of memory): {child.stderr.strip()[-500:]}"
+        )
+    return float(child.stdout)
+
+
+def _inputs(model: Detector, batch: int) -> tuple[Tensor, Tensor]:
+    window, device = model.window, next(model.parameters()).device
+    shape = (batch, window.frames, window.crop, window.crop, 3)
+    frames = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    return frames, torch.ones(batch, window.grid, dtype=torch.bool, device=device)
+
+
+def _synchronise(device: torch.device | str) -> None:
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.synchronize(device)
+    elif kind == "mps":
+        torch.mps.synchronize()
+
+
+def _peak_on_cuda(
+    model: Detector, batch: int, runtime: RuntimeConfig, device: torch.device
+) -> float:
+    before = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    _run_once(model.to(device), batch, runtime)
+    return float(torch.cuda.max_memory_allocated(device) - before)
+
+
+def _run_once(model: Detector, batch: int, runtime: RuntimeConfig) -> None:
+    with torch.inference_mode(), autocast(runtime, model.head.location.device):
+        model.eval()(*_inputs(model, batch))
+
+
+def _growth(job: dict[str, Any]) -> int:
+    """Bytes by which this process grows at the peak of building and running the job's model."""
+    torch.set_num_threads(job["threads"])
+    runtime = RuntimeConfig.model_validate(job["runtime"])
+    # what a first run loads, code and thread pools, is no cost of the model
+    _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1, runtime)
+    config = DetectorConfig.model_validate(job["config"])
+    window = WindowConfig.model_validate(job["window"])
+    before = resident("VmRSS")
+    model = Detector(config, job["n_classes"], window, job["kept_blocks"])
+    _run_once(model, job["batch"], runtime)
+    return max(0, resident("VmHWM") - before)
+
+
+def resident(field: str) -> int:
+    """Bytes of memory this process holds (VmRSS) or has held at most (VmHWM).
+
+    Where only the latter is known (macOS), that is given for both.
+    """
+    status = Path("/proc/self/status")
+    if not status.exists():
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
+    return int(lines[field].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    print(_growth(json.load(sys.stdin)))

@@ -1,0 +1,221 @@
+"""Detections on any video, from nothing but a checkpoint.
+
+>>> predictor = load_predictor("data/06_models/synthetic/final_checkpoint")
+>>> table = predictor.detect("holiday.mp4")
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import torch
+
+from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detections.pooling import VideoPool
+from tad_blockdrop.detector.checkpoint import (
+    CONFIG_FILE,
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+)
+from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.prediction.stream import (
+    Reader,
+    ReadingJob,
+    ReadWindow,
+    VideoStream,
+    read_video,
+    windows_of,
+)
+from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.files.guarded_processes import GivenUpError
+from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_SCORE = 0.2
+"""Lowest score shown of a class without an operating point. Focal losses keep scores low: what a
+detector is fairly sure of is often near 0.5, and background is below 0.1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
+
+    ``detections``: video_id, start, end (s), label, score; by falling score. ``strongest``: the
+    highest score found, also where none was high enough.
+    """
+
+    detections: pd.DataFrame
+    duration: float
+    seconds: float
+    strongest: float
+
+    @property
+    def speed(self) -> float:
+        """Seconds of video per second of work: × real time."""
+        return self.duration / self.seconds
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """A model with all it needs to turn video files into detections.
+
+    ``thresholds``: lowest score to keep, by class; see ``DEFAULT_SCORE`` for those without one.
+    """
+
+    model: Detector
+    classes: tuple[str, ...]
+    every: int | None
+    fps: float | None
+    postprocess: PostprocessConfig
+    thresholds: Mapping[str, float]
+
+    def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
+        """Detections in the video at ``path``: video_id, start, end (s), label, score.
+
+        ``min_score``: the lowest score to keep (0: what evaluation keeps), instead of the
+        checkpoint's operating point of each class. Raises DecodeError if the video cannot be
+        read.
+        """
+        return self.predict(Path(path), Path(path).stem, min_score).detections
+
+    def predict(
+        self,
+        path: Path,
+        video_id: str,
+        min_score: float | None = None,
+        batch: int = 1,
+        reader: Reader = read_video,
+    ) -> Prediction:
+        """Like ``detect``, ``batch`` windows at a time, with the time it took.
+
+        ``reader`` decodes the video: here, or as ``GuardedStream(read_apart, timeout)`` in a
+        process of its own, at the same time and with a limit of time.
+        """
+        job = ReadingJob(path, video_id, self.every, self.fps, self.model.window)
+        try:
+            with closing(reader(job)) as arriving:
+                return self._detect(arriving, min_score, batch)
+        except GivenUpError as error:
+            raise DecodeError(path, str(error)) from error
+
+    def _detect(
+        self,
+        arriving: Iterator[VideoStream | ReadWindow],
+        min_score: float | None,
+        batch: int,
+    ) -> Prediction:
+        begin = time.perf_counter()
+        stream = next(arriving)
+        assert isinstance(stream, VideoStream)
+        window = self.model.window
+        limits = {
+            label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
+            for label in self.classes
+        }
+        suppression = self._suppression(min(limits.values()))
+        pool = VideoPool([stream.record], self.classes, window, suppression)
+        device = next(self.model.parameters()).device
+        steps = -(-len(windows_of(stream, window)) // batch)
+        strongest = 0.0
+        with torch.inference_mode():
+            what = f"detecting in {stream.record.video_id}"
+            for part in progress(_batches(arriving, batch), what, total=steps):
+                on_device = part.to(device)
+                output = self.model(on_device.frames, on_device.mask)
+                strongest = max(
+                    strongest, float(output.logits[output.mask].max().float().sigmoid())
+                )
+                pool.add(part.windows, output)
+        found = pool.detections()
+        enough = found["score"] >= found["label"].map(limits).astype(float)
+        return Prediction(
+            detections=found[enough].reset_index(drop=True),
+            duration=stream.record.duration,
+            seconds=time.perf_counter() - begin,
+            strongest=strongest,
+        )
+
+    def _suppression(self, lowest: float) -> PostprocessConfig:
+        """Post-processing that gives all detections of at least the score ``lowest``.
+
+        The most that evaluation keeps of a video would cut long ones short, and what a threshold
+        limits needs no other limit. Soft-NMS goes from the best down and only lowers scores:
+        what starts below ``lowest`` changes nothing above it, except in voting.
+        """
+        config = self.postprocess
+        if lowest <= config.min_score:
+            return config
+        changes: dict[str, float] = {"max_detections": sys.maxsize}
+        if config.voting_tiou is None:
+            changes["min_score"] = 0.99 * lowest  # a score at the threshold survives rounding
+        return config.model_copy(update=changes)
+
+
+def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Predictor:
+    """The predictor of a checkpoint folder, or of the newest version below it.
+
+    Raises CheckpointError if there is no readable checkpoint.
+    """
+    return make_predictor(read_checkpoint(newest_checkpoint(Path(folder).expanduser())), device)
+
+
+def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -> Predictor:
+    """The predictor of a checkpoint that is in memory."""
+    known = checkpoint.metrics.get("operating_point") or {}
+    thresholds = {label: float(value) for label, value in known.items() if value is not None}
+    if not thresholds:
+        logger.warning(
+            "the checkpoint states no operating point: detections from score %.2f are kept; "
+            "set predict.min_score to see more or fewer",
+            DEFAULT_SCORE,
+        )
+    return Predictor(
+        model=from_checkpoint(checkpoint, device),
+        classes=checkpoint.classes,
+        every=checkpoint.every,
+        fps=checkpoint.fps,
+        postprocess=checkpoint.postprocess,
+        thresholds=thresholds,
+    )
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """``folder`` itself if it is a checkpoint, else the newest of its versions.
+
+    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
+    """
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
+    if not versions:
+        raise CheckpointError(
+            f"{folder} is no checkpoint: it has no {CONFIG_FILE}, and no versions of one; give "
+            "a folder such as data/06_models/<experiment>/final_checkpoint"
+        )
+    return versions[-1].parent
+
+
+def _batches(arriving: Iterator[VideoStream | ReadWindow], size: int) -> Iterable[Batch]:
+    while part := list(islice(arriving, size)):
+        yield collate([_loaded(read) for read in part])
+
+
+def _loaded(read: VideoStream | ReadWindow) -> LoadedWindow:
+    assert not isinstance(read, VideoStream)  # which comes first, before all windows
+    window, frames, mask = read
+    return LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))

@@ -1,0 +1,281 @@
+"""A look ahead before a long job: the real work, at full size, on one window."""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tad_blockdrop.baseline.training import new_detector
+from tad_blockdrop.compression.lora import add_lora
+from tad_blockdrop.compression.losses import AlignLoss
+from tad_blockdrop.compression.scoring import (
+    block_changes,
+    candidate_skips,
+    detection_losses,
+    precisions,
+)
+from tad_blockdrop.config import DataConfig, Parameters, TrainConfig
+from tad_blockdrop.detections.pooling import detect
+from tad_blockdrop.detector.checkpoint import read_checkpoint
+from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.detector.weights.convert import load_backbone
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.metrics.measure import parameters as count_parameters
+from tad_blockdrop.metrics.measure import resident
+from tad_blockdrop.preflight.forecast import (
+    Measured,
+    OneWindow,
+    Work,
+    disk_needed,
+    obstacles,
+    predict_hours,
+    size,
+)
+from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
+from tad_blockdrop.training.groups import freeze_for
+from tad_blockdrop.training.loop import train
+from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
+from tad_blockdrop.video.windows.loading import (
+    Batch,
+    LoadedWindow,
+    TestWindows,
+    TrainingWindows,
+    make_loader,
+)
+
+
+class PreflightError(BlockDropError):
+    """The job cannot run here as it is configured."""
+
+
+def given_model(settings: Parameters, n_classes: int) -> Detector:
+    """The uncompressed model that the job starts from; this is how its weights are checked.
+
+    Raises FormatError or CheckpointError for weights that cannot be used.
+    """
+    baseline = settings.baseline
+    if baseline.source == "checkpoint" and baseline.checkpoint is not None:
+        return from_checkpoint(read_checkpoint(Path(baseline.checkpoint)))
+    model = new_detector(
+        settings.detector, n_classes, settings.data, baseline, settings.runtime.seed
+    )
+    if baseline.backbone_weights is not None:
+        load_backbone(model, baseline.backbone_weights)
+    return model
+
+
+def choose_record(records: Sequence[VideoRecord], data: DataConfig) -> VideoRecord:
+    """The shortest video that fills a window and has actions; else the longest that has some."""
+    able = [r for r in records if len(training_instances(r, data.window)[1])]
+    if not able:
+        raise PreflightError("no training video has an action to learn: see problems.csv")
+    filling = [r for r in able if r.n_samples >= data.window.frames]
+    return min(filling or able, key=lambda r: r.n_samples if filling else -r.n_samples)
+
+
+def run_preflight(
+    model: Detector, record: VideoRecord, work: Work, free_disk: int, settings: Parameters
+) -> dict[str, Any]:
+    """Measure on one video and predict the whole job of ``work``; the result is plain values.
+
+    ``record`` reads its source; the windows measured come from a proxy where the job will make
+    some. ``obstacles`` in the result are sentences on what will not do.
+    """
+    set_threads(settings.runtime.threads)
+    data, recipe = settings.data, settings.compress.first
+    device = pick_device(settings.runtime)
+    share = record.n_samples / work.samples
+    with TemporaryDirectory() as folder:
+        seconds, proxy_bytes = 0.0, 0
+        if data.proxy is not None:
+            path = Path(folder, "proxy.mp4")
+            begin = time.perf_counter()
+            write_proxy(record.path, path, data.every, data.fps, data.proxy)
+            seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
+            record = replace(record, path=str(path), source_indices=None)
+        one = OneWindow(
+            proxies=seconds / share,
+            reading=measure_reading(record, data),
+            training=measure_training(model, record, recipe, settings),
+            batch=recipe.batch,
+            scoring=measure_scoring(model, record, settings),
+            detection=measure_detection(model, record, settings),
+        )
+    disk = disk_needed(proxy_bytes / share, 4 * count_parameters(model), settings)
+    memory = max(m.memory for m in (one.training, one.scoring, one.detection))
+    there = _memory_of(device)
+    return {
+        "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
+        "video": record.video_id,
+        "window": [data.window.frames, data.window.crop, data.window.crop],
+        "measured": asdict(one),
+        "work": asdict(work),
+        "predicted_hours": predict_hours(work, one, settings),
+        "memory_needed": memory,
+        "memory_there": there,
+        "disk_needed": disk,
+        "disk_free": free_disk,
+        "obstacles": obstacles(memory, there, disk, free_disk),
+    }
+
+
+def measure_reading(record: VideoRecord, data: DataConfig) -> float:
+    """Seconds that one process needs for an augmented training window."""
+    dataset = TrainingWindows([record], data, 0)
+    begin = time.perf_counter()
+    dataset[0, 0]
+    return time.perf_counter() - begin
+
+
+def measure_training(
+    teacher: Detector, record: VideoRecord, recipe: TrainConfig, settings: Parameters
+) -> Measured:
+    """One alignment step of a whole batch, as the loop does it, on a model without one block.
+
+    On a GPU it is the last of three, since the first ones compile and allocate.
+    """
+    data, runtime = settings.data, settings.runtime
+    device = pick_device(runtime)
+    kept = teacher.kept_blocks[1:] or teacher.kept_blocks
+    student = Detector(teacher.config, teacher.n_classes, data.window, kept)
+    if recipe.tuning == "lora":
+        add_lora(student, recipe.lora, runtime.seed)
+    freeze_for(student, recipe)
+    loss = AlignLoss(settings.compress.loss, student, teacher.to(device))
+    begins: list[float] = []
+
+    def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
+        _finish(device)
+        begins.append(time.perf_counter())
+        terms: Mapping[str, Tensor] = loss(batch, epoch)
+        return terms
+
+    windows = recipe.batch * (1 if device.type == "cpu" else 3)
+    window = data.window.model_copy(update={"per_video": windows})
+    dataset = TrainingWindows([record], data.model_copy(update={"window": window}), 0)
+    once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
+    one_epoch = recipe.model_copy(update=once)
+
+    def work() -> None:
+        train(
+            student, timed, dataset, one_epoch, runtime, None, None, "preflight",
+            modules={"align": loss},
+        )  # fmt: skip
+
+    with _too_much(device, "a training step", "lower batch and raise accumulate"):
+        memory, end = _measure(work, device)
+    return Measured(end - begins[-1], memory)
+
+
+def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
+    """One test window, ranked by ``compress.criterion`` with all candidates."""
+    compress, device = settings.compress, pick_device(settings.runtime)
+    model, loader = model.to(device), _one_window(record, settings.data)
+    skips = candidate_skips(model.kept_blocks, compress.look_ahead)
+    classes = _names(model)
+    work: dict[str, Callable[[], object]] = {
+        "block_mse": lambda: block_changes(model, loader),
+        "train_loss": lambda: detection_losses(model, loader, skips),
+        "train_map": lambda: precisions(
+            model, loader, [record], classes, settings.evaluation, skips
+        ),
+    }
+    begin = time.perf_counter()
+    ranking = _too_much(device, "ranking blocks", "set compress.look_ahead to 1")
+    with ranking, autocast(settings.runtime, device):
+        memory, end = _measure(work[compress.criterion], device)
+    return Measured(end - begin, memory)
+
+
+def measure_detection(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
+    """One test window, from pixels to detections."""
+    device = pick_device(settings.runtime)
+    model, loader = model.to(device), _one_window(record, settings.data)
+    config = settings.evaluation.postprocess
+    begin = time.perf_counter()
+    detecting = _too_much(device, "detecting", "lower data.window.frames")
+    with detecting, autocast(settings.runtime, device):
+        memory, end = _measure(
+            lambda: detect(model, loader, [record], _names(model), config), device
+        )
+    return Measured(end - begin, memory)
+
+
+def describe(report: Mapping[str, Any]) -> str:
+    """The report as lines for people."""
+    measured = report["measured"]
+    rows = [("reading", {"seconds": measured["reading"], "memory": None})]
+    rows += [(name, measured[name]) for name in ("training", "scoring", "detection")]
+    lines = [f"one window {report['window']} of '{report['video']}' on {report['device']}:"]
+    for name, row in rows:
+        text = f"{name} (batch of {measured['batch']})" if name == "training" else name
+        memory = "" if row["memory"] is None else size(row["memory"])
+        lines.append(f"  {text:<22}{row['seconds']:10.2f} s {memory:>10}")
+    lines.append("the whole job, at most about:")
+    lines += [f"  {stage:<22}{h:10.2f} h" for stage, h in report["predicted_hours"].items()]
+    lines.append(
+        f"memory {size(report['memory_needed'])} of {size(report['memory_there'])}, "
+        f"disk {size(report['disk_needed'])} of {size(report['disk_free'])} free"
+    )
+    return "\n".join(lines)
+
+
+def _names(model: Detector) -> list[str]:
+    return [str(k) for k in range(model.n_classes)]
+
+
+def _one_window(record: VideoRecord, data: DataConfig) -> DataLoader[LoadedWindow]:
+    dataset = TestWindows([record], data, data.window.overlap)
+    dataset.items = dataset.items[:1]
+    return make_loader(dataset, batch=1, workers=0)
+
+
+def _measure(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Do it: the peak of memory meanwhile (bytes), and the time at its end."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        # Linux forgets the peak so far; elsewhere it is that of everything until now.
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    work()
+    _finish(device)
+    end = time.perf_counter()
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device)), end
+    return float(resident("VmHWM")), end
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for what a GPU has been told to do."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _memory_of(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.get_device_properties(device).total_memory)
+    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+@contextmanager
+def _too_much(device: torch.device, what: str, advice: str) -> Iterator[None]:
+    """Say what did not fit into a GPU's memory. (A full main memory kills the process.)"""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise PreflightError(
+            f"{what} does not fit into the {size(_memory_of(device))} of {device}: set "
+            f"detector.backbone.checkpointing to true, or {advice}"
+        ) from error

@@ -1,0 +1,266 @@
+"""The tables of the report: results of all models, the races between blocks, class changes.
+
+Accuracies are in percent and their differences in points throughout. Tables are plain DataFrames;
+names of columns are given with the functions that make them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from tad_blockdrop.reporting.style import BLANK, number, signed
+
+Family = Literal["uncompressed", "progressive", "control", "one_shot"]
+Interval = tuple[float, float]
+
+NAMES: dict[Family, str] = {
+    "uncompressed": "uncompressed",
+    "progressive": "step",
+    "control": "control",
+    "one_shot": "one_shot",
+}
+MOST_TIOUS_IN_TEXT = 5
+TIME_POINTS = 1000
+
+
+def model_name(family: Family, step: int) -> str:
+    """The key of a model in every table: ``uncompressed``, ``step_01``, ``control_01``, ..."""
+    return NAMES[family] if family == "uncompressed" else f"{NAMES[family]}_{step:02d}"
+
+
+def tiou_column(tiou: float) -> str:
+    """The column that holds the mAP at one overlap threshold, such as ``map@0.50``."""
+    return f"map@{tiou:.2f}"
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """What is known of one model after its evaluation.
+
+    ``mean_ap`` maps tIoU thresholds to mAP in percent. The two intervals are the 95 % bounds, in
+    points, of the difference of the average mAP to the uncompressed model and to the control of
+    the same step; ``None`` where there is none.
+    """
+
+    family: Family
+    step: int
+    kept_blocks: Sequence[int]
+    mean_ap: Mapping[float, float]
+    parameters: int
+    gmacs: float
+    paper_gmacs: float
+    videos: str
+    dropped_block: int | None = None
+    skipped: bool = False
+    delta_interval: Interval | None = None
+    delta_control_interval: Interval | None = None
+
+    @property
+    def model(self) -> str:
+        """The model's key."""
+        return model_name(self.family, self.step)
+
+    @property
+    def average(self) -> float:
+        """The mAP averaged over the thresholds, percent."""
+        return float(np.mean(list(self.mean_ap.values())))
+
+
+def build_result_table(models: Sequence[ModelResult]) -> pd.DataFrame:
+    """One row per model: uncompressed first, then steps, controls and one-shot models in order.
+
+    Columns: model, family, step, dropped_block, kept_blocks, n_blocks, map@..., average, delta,
+    delta_low, delta_high, delta_control, delta_control_low, delta_control_high, parameters,
+    gmacs, paper_gmacs, skipped, videos.
+
+    Raises ``ValueError`` if the uncompressed model is missing, a model is given twice, or the
+    models were evaluated at different thresholds.
+    """
+    averages = {m.model: m.average for m in models}
+    if len(averages) != len(models):
+        raise ValueError(f"a model is given twice: {sorted(m.model for m in models)}")
+    if "uncompressed" not in averages:
+        raise ValueError(
+            f"the uncompressed model is missing among {sorted(averages)}: "
+            "all others are compared with it"
+        )
+    thresholds = {tuple(sorted(m.mean_ap)) for m in models}
+    if len(thresholds) != 1:
+        raise ValueError(f"the models were evaluated at different tIoUs: {sorted(thresholds)}")
+    order = list(NAMES)
+    ordered = sorted(models, key=lambda m: (order.index(m.family), m.step))
+    rows = [_result_row(m, averages) for m in ordered]
+    return pd.DataFrame(rows).astype({"dropped_block": "Int64"})
+
+
+def _result_row(m: ModelResult, averages: Mapping[str, float]) -> dict[str, object]:
+    nothing = (float("nan"), float("nan"))
+    control = averages.get(model_name("control", m.step)) if m.family == "progressive" else None
+    low, high = m.delta_interval or nothing
+    control_low, control_high = m.delta_control_interval or nothing
+    return {
+        "model": m.model,
+        "family": m.family,
+        "step": m.step,
+        "dropped_block": pd.NA if m.dropped_block is None else m.dropped_block,
+        "kept_blocks": " ".join(map(str, m.kept_blocks)),
+        "n_blocks": len(m.kept_blocks),
+        **{tiou_column(t): m.mean_ap[t] for t in sorted(m.mean_ap)},
+        "average": m.average,
+        "delta": m.average - averages["uncompressed"],
+        "delta_low": low,
+        "delta_high": high,
+        "delta_control": float("nan") if control is None else m.average - control,
+        "delta_control_low": control_low,
+        "delta_control_high": control_high,
+        "parameters": m.parameters,
+        "gmacs": m.gmacs,
+        "paper_gmacs": m.paper_gmacs,
+        "skipped": m.skipped,
+        "videos": m.videos,
+    }
+
+
+def tiou_columns(results: pd.DataFrame) -> list[str]:
+    """The mAP columns of a result table, by rising threshold."""
+    return sorted(c for c in results.columns if c.startswith("map@"))
+
+
+def with_costs(results: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
+    """The result table with the measured costs beside it, missing where none were measured."""
+    measured = costs.drop(columns="n_blocks", errors="ignore")
+    return results.merge(measured, on="model", how="left", validate="one_to_one")
+
+
+def difference(value: float, low: float, high: float) -> str:
+    """``−0.4 [−1.2, +0.3]``, without the brackets where there is no interval."""
+    if not np.isfinite([low, high]).all():
+        return signed(value)
+    return f"{signed(value)} [{signed(low)}, {signed(high)}]"
+
+
+def format_table(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> str:
+    """The result table as aligned text for a console, with latencies if ``costs`` are given.
+
+    Of more than five tIoUs the first, middle and last are shown.
+    """
+    tious = tiou_columns(results)
+    if len(tious) > MOST_TIOUS_IN_TEXT:
+        tious = [tious[0], tious[len(tious) // 2], tious[-1]]
+    table = results if costs is None else with_costs(results, costs)
+    text = pd.DataFrame({"model": table["model"], "blocks": table["n_blocks"]})
+    text["dropped"] = [
+        "skipped" if skipped else BLANK if pd.isna(block) else str(block)
+        for block, skipped in zip(table["dropped_block"], table["skipped"], strict=True)
+    ]
+    for column in [*tious, "average"]:
+        text[column.replace("map", "mAP")] = table[column].map(number)
+    text["Δ uncompressed"] = _differences(table, "delta")
+    if table["delta_control"].notna().any():
+        text["Δ control"] = _differences(table, "delta_control")
+    text["params M"] = (table["parameters"] / 1e6).map(lambda v: number(v, 2))
+    text["GMACs"] = table["gmacs"].map(lambda v: number(v, 2))
+    if costs is not None:
+        text["latency ms"] = table["latency_ms"].map(number)
+        text["× uncompressed"] = table["latency_ratio"].map(lambda v: number(v, 2))
+    coverage = ", ".join(table["videos"].unique())
+    return f"{text.to_string(index=False)}\nmAP in percent over {coverage}; [95 % interval]"
+
+
+def _differences(table: pd.DataFrame, name: str) -> list[str]:
+    columns = (table[name], table[f"{name}_low"], table[f"{name}_high"])
+    return [difference(*values) for values in zip(*columns, strict=True)]
+
+
+def race_table(scores: pd.DataFrame) -> pd.DataFrame:
+    """Which block fell at each step, and how close the race was.
+
+    ``scores`` has step, block, criterion, value and rank, of which the first is dropped.
+    Columns: step, criterion, block, value, runner_up, runner_up_value, margin (never negative),
+    candidates. The runner-up is missing where no other candidate had a rank.
+    """
+    rows = []
+    for step, race in scores.groupby("step"):
+        ranked = race.dropna(subset=["rank"]).sort_values("rank", kind="stable")
+        if ranked.empty:
+            continue
+        first, second = ranked.iloc[0], ranked.iloc[1] if len(ranked) > 1 else None
+        rows.append(
+            {
+                "step": step,
+                "criterion": first["criterion"],
+                "block": first["block"],
+                "value": first["value"],
+                "runner_up": pd.NA if second is None else second["block"],
+                "runner_up_value": np.nan if second is None else second["value"],
+                "margin": np.nan if second is None else abs(first["value"] - second["value"]),
+                "candidates": len(race),
+            }
+        )
+    columns = ["step", "criterion", "block", "value", "runner_up", "runner_up_value"]
+    table = pd.DataFrame(rows, columns=[*columns, "margin", "candidates"])
+    return table.astype({"step": "int64", "block": "int64", "runner_up": "Int64"})
+
+
+def class_changes(classes: pd.DataFrame, before: str, after: str) -> pd.DataFrame:
+    """Average precision per class of two models, averaged over the tIoUs; largest loss first.
+
+    ``classes`` has model, label, tiou, ap. Columns: label, before, after, change.
+    """
+    means = classes.groupby(["label", "model"], sort=True)["ap"].mean().unstack("model")
+    missing = {before, after} - set(means.columns)
+    if missing:
+        raise ValueError(f"no class table of {sorted(missing)}; there are {list(means.columns)}")
+    table = pd.DataFrame({"before": means[before], "after": means[after]})
+    table["change"] = table["after"] - table["before"]
+    return table.sort_values("change", kind="stable").reset_index()
+
+
+def strongest_detections(detections: pd.DataFrame, instances: pd.DataFrame) -> pd.DataFrame:
+    """The detections with the highest scores, as there are true actions in all videos.
+
+    This shows models whose scores are scaled differently on equal terms, without looking at
+    which detections are right.
+    """
+    return detections.sort_values("score", ascending=False, kind="stable").head(len(instances))
+
+
+def changed_videos(
+    before: pd.DataFrame, after: pd.DataFrame, videos: pd.DataFrame, count: int
+) -> list[str]:
+    """Ids of the ``count`` videos that two sets of detections label most differently.
+
+    The measure is the share of a video's time that only one of the two gives a label, summed over
+    labels. ``videos`` (video_id, duration) are those to choose from; equals go by id.
+    """
+    # TIME_POINTS a video resolve differences far smaller than a timeline can show.
+    centres = (np.arange(TIME_POINTS) + 0.5) / TIME_POINTS
+    nothing = before.iloc[:0]
+    first = dict(iter(before.groupby("video_id")))
+    second = dict(iter(after.groupby("video_id")))
+    change = {
+        str(video): _disagreement(
+            first.get(video, nothing), second.get(video, nothing), centres * length
+        )
+        for video, length in zip(videos["video_id"], videos["duration"], strict=True)
+    }
+    return sorted(change, key=lambda video: (-change[video], video))[:count]
+
+
+def _disagreement(first: pd.DataFrame, second: pd.DataFrame, times: np.ndarray) -> float:
+    labels = sorted({*first["label"], *second["label"]})
+    differing = sum(
+        _covered(first, label, times) ^ _covered(second, label, times) for label in labels
+    )
+    return float(np.mean(differing)) if labels else 0.0
+
+
+def _covered(detections: pd.DataFrame, label: str, times: np.ndarray) -> np.ndarray:
+    own = detections[detections["label"] == label]
+    covered = np.zeros(len(times), dtype=bool)
+    for start, end in zip(own["start"], own["end"], strict=True):
+        covered |= (start <= times) & (times < end)
+    return covered

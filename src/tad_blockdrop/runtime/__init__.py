@@ -1,0 +1,1 @@
+"""Where and how work runs: device, precision, threads, progress, stop signals, log lines."""

@@ -1,0 +1,135 @@
+"""What an experiment was begun with, and whether a run would mix other parameters into it.
+
+``data/06_models/<experiment>/experiment.json`` holds, stage by stage, the parameters that the
+results depend on. A stage is written into the record when it is first run; from then on it, and
+every later stage, runs with the same parameters only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from click import ClickException
+
+from tad_blockdrop.storage.atomic import atomic_write
+
+# In order: the results of a stage depend on its own parameters and those of the stages before.
+STAGE_KEYS = {
+    "data": ("data", "synthetic"),
+    "baseline": ("detector", "baseline", "evaluation", "runtime"),
+    "compress": ("compress",),
+    "report": ("report",),
+}
+# The stages by the top-level namespace of their nodes.
+STAGE_OF = {
+    "data": "data",
+    "baseline": "baseline",
+    "compress": "compress",
+    "control": "compress",
+    "evaluate": "report",
+    "report": "report",
+}
+# Speed and presentation: these may differ between the runs of one experiment.
+FREE_KEYS = (
+    "runtime.device",
+    "runtime.threads",
+    "runtime.workers",
+    "runtime.decode_timeout",
+    "data.cache",
+    "evaluation.latency_repeats",
+    "report.timelines",
+)
+
+Parameters = dict[str, Any]
+
+
+class ExperimentError(ClickException):
+    """A run that would spoil an experiment; shown without a traceback."""
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> Parameters:
+    """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
+    flat: Parameters = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            flat[name] = value
+    return flat
+
+
+def of_stage(parameters: Parameters, stage: str) -> Parameters:
+    """Those of the flat parameters that belong to a stage and change results."""
+    return {
+        key: value
+        for key, value in parameters.items()
+        if key.split(".")[0] in STAGE_KEYS[stage] and key not in FREE_KEYS
+    }
+
+
+def refuse_mixing(
+    record: Path,
+    experiment: str,
+    raw: dict[str, Any],
+    running: Iterable[str],
+    settled: Iterable[str],
+) -> None:
+    """Compare with the record of the experiment, and add to it the stages that this run settles.
+
+    The ``running`` stages are checked with all stages before them; those of them that are
+    ``settled`` by this run become part of the record. Raises ExperimentError that lists the keys
+    that differ.
+    """
+    parameters = json.loads(json.dumps(flatten(raw)))
+    known: Parameters = {}
+    begun = datetime.now(UTC).isoformat(timespec="seconds")
+    if record.is_file():
+        known, begun = _read(record)
+    order = list(STAGE_KEYS)
+    settled = set(settled)
+    last = max((order.index(stage) for stage in running), default=-1)
+    differing: list[str] = []
+    added: Parameters = {}
+    for stage in order[: last + 1]:
+        mine, theirs = of_stage(parameters, stage), of_stage(known, stage)
+        if theirs:
+            differing += _differences(theirs, mine)
+        elif stage in settled:
+            added |= mine
+    if differing:
+        raise ExperimentError(
+            f"experiment '{experiment}' was begun with other parameters:\n"
+            + "\n".join(differing)
+            + "\nIts results would be mixed with new ones. Give the new run a name of its own "
+            "(--params experiment=<name>), or delete the old one with "
+            f"`kedro versions --experiment {experiment} --delete`."
+        )
+    if added:
+        with atomic_write(record) as temporary:
+            text = json.dumps({"begun": begun, "parameters": known | added}, indent=1)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _read(record: Path) -> tuple[Parameters, str]:
+    try:
+        stored = json.loads(record.read_text(encoding="utf-8"))
+        return dict(stored["parameters"]), str(stored["begun"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ExperimentError(
+            f"{record} is damaged ({error}): restore it, or remove it if you are sure that the "
+            "parameters are still those that the experiment was begun with"
+        ) from error
+
+
+def _differences(theirs: Parameters, mine: Parameters) -> list[str]:
+    absent = "(not set)"
+    return [
+        f"  {key}: {theirs.get(key, absent)} -> {mine.get(key, absent)}"
+        for key in sorted(theirs.keys() | mine.keys())
+        if theirs.get(key, absent) != mine.get(key, absent)
+    ]

@@ -1,0 +1,106 @@
+"""A pass over test windows that goes on where a killed one was cut, and ends with the same bits.
+
+What the pass has gathered so far is saved between two batches, every now and then. The batches
+themselves stay the same, so that it does not matter where, or whether, a pass was cut.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from torch import Tensor, nn
+
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.storage.resumable import fingerprint, read_state, write_state
+from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.video.windows.loading import ReadAhead, after
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
+
+    from tad_blockdrop.video.windows.loading import Batch, LoadedWindow
+
+logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_SAVES = 30.0
+
+
+class PassError(BlockDropError):
+    """What a pass has gathered cannot be saved."""
+
+
+class Gathering(Protocol):
+    """What a pass fills: its tensors are all that it remembers of the batches so far."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything gathered, by name."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become what ``state`` was taken from; called before the first batch."""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """The file that keeps the state of one pass; ``mark`` says what the pass was made from."""
+
+    file: Path
+    mark: str
+
+
+def scratch_for(
+    folder: Path | None, model: nn.Module, videos: Sequence[VideoRecord], **settings: Any
+) -> Scratch | None:
+    """Where a pass of ``model`` over ``videos`` keeps its state; None without a folder.
+
+    ``settings``: whatever else the result depends on, as JSON values.
+    """
+    if folder is None:
+        return None
+    facts = {"videos": [(video.video_id, video.n_samples) for video in videos], **settings}
+    return Scratch(folder / "pass.safetensors", fingerprint({"model": model}, facts))
+
+
+def resume_batches(
+    loader: DataLoader[LoadedWindow], what: str, gathering: Gathering, scratch: Scratch | None
+) -> Iterator[Batch]:
+    """The batches that ``gathering`` still lacks, with progress titled ``what``.
+
+    ``loader`` gives test windows. Without ``scratch`` these are all batches, and nothing is saved.
+    The caller must have taken a batch into ``gathering`` before it asks for the next one. Raises
+    PassError if the state cannot be written.
+    """
+    done, total = 0, len(loader)
+    if scratch is not None and (state := read_state(scratch.file, scratch.mark, what)):
+        tensors, facts = state
+        done = facts["batches"]
+        gathering.restore(tensors)
+        logger.info("%s goes on after %d of %d batches", what, done, total)
+    batches: Iterable[Batch] = after(loader, done) if done else loader
+    reader = ReadAhead(batches)
+    begin = saved = time.monotonic()
+    for batch in progress(reader, what, total - done):
+        reader.start()
+        yield batch
+        done += 1
+        if scratch is not None and time.monotonic() - saved >= SECONDS_BETWEEN_SAVES:
+            _save(scratch, gathering, done)
+            saved = time.monotonic()
+    if scratch is not None and saved > begin:  # a long pass: what follows may be cut as well
+        _save(scratch, gathering, done)
+
+
+def _save(scratch: Scratch, gathering: Gathering, done: int) -> None:
+    try:
+        write_state(scratch.file, scratch.mark, gathering.state(), {"batches": done})
+    except OSError as error:
+        raise PassError(
+            f"the state of this work cannot be written to {scratch.file.parent} "
+            f"({error.strerror or error}): free some space or check its permissions, then run "
+            "again; it goes on from the last state saved"
+        ) from error

@@ -1,0 +1,132 @@
+"""Proxies: the sampled frames of a video, small, in a file made for random access.
+
+Frame i of the proxy is sample i. The source is decoded once, in order, in constant memory.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TypedDict
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+
+from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.video.files.container import display_size, upright
+from tad_blockdrop.video.files.decode import PROXY_MARK, frames_at
+from tad_blockdrop.video.files.probe import Timeline, timeline
+from tad_blockdrop.video.files.sampling import (
+    Indices,
+    count_samples,
+    count_samples_at,
+    sampling_rate,
+    source_indices,
+    source_indices_at,
+)
+
+MIN_SIDE = 16  # pixels: below that neither encoder nor decoder is at home
+FINGERPRINT_BYTES = 1 << 20  # from each end of the file
+
+
+class ProxyFacts(TypedDict):
+    """A proxy: ``n_samples`` frames of ``width`` × ``height`` at ``rate``.
+
+    ``duration`` (s), ``n_frames`` and ``fps`` are those of its source.
+    """
+
+    n_samples: int
+    rate: float
+    duration: float
+    n_frames: int
+    fps: float
+    width: int
+    height: int
+
+
+def source_fingerprint(path: str | Path) -> str:
+    """sha256 (hex) over the size, the first and the last MiB of a file: cheap, and it changes with
+    any other download, trim or re-encoding of the video."""
+    file = Path(path)
+    size = file.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with file.open("rb") as stream:
+        digest.update(stream.read(FINGERPRINT_BYTES))
+        stream.seek(max(0, size - FINGERPRINT_BYTES))
+        digest.update(stream.read(FINGERPRINT_BYTES))
+    return digest.hexdigest()
+
+
+def sampled_frames(line: Timeline, every: int | None, fps: float | None) -> tuple[Indices, float]:
+    """Frame indices (n_samples,) of all samples of a video, and their rate per second."""
+    rate = sampling_rate(line.fps, every, fps)
+    if line.variable_rate:
+        samples = np.arange(count_samples_at(line.duration, rate))
+        return source_indices_at(samples, line.times, rate, line.tick), rate
+    count = len(line.times)
+    samples = np.arange(count_samples(count, line.fps, rate))
+    return source_indices(samples, count, line.fps, rate), rate
+
+
+def write_proxy(
+    source: str | Path,
+    destination: str | Path,
+    every: int | None,
+    fps: float | None,
+    config: ProxyConfig,
+) -> ProxyFacts:
+    """Sample ``source`` (each ``every``-th frame, or ``fps`` per second) into an MP4 file.
+
+    H.264 without B-frames, a key frame every ``config.gop``, short side at most
+    ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
+    Raises DecodeError; the destination may then hold a torn file, which the caller discards.
+    """
+    line = timeline(source)
+    indices, rate = sampled_frames(line, every, fps)
+    frames = frames_at(source, indices, line.stamps)
+    height, width = _encode(frames, Path(destination), rate, config)
+    return ProxyFacts(
+        n_samples=len(indices),
+        rate=rate,
+        duration=line.duration,
+        n_frames=len(line.times),
+        fps=line.fps,
+        width=width,
+        height=height,
+    )
+
+
+def proxy_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Height and width: short side at most ``short_side`` (never enlarged), both even, >= 16."""
+    scale = min(1.0, short_side / min(size))
+    height, width = (max(MIN_SIDE, round(side * scale / 2) * 2) for side in size)
+    return height, width
+
+
+def _encode(
+    frames: Iterator[VideoFrame], destination: Path, rate: float, config: ProxyConfig
+) -> tuple[int, int]:
+    clock = Fraction(rate).limit_denominator(100_000)
+    options = {
+        "crf": str(config.crf),
+        "preset": "veryfast",
+        "bf": "0",
+        "x264-params": f"keyint={config.gop}:min-keyint={config.gop}:scenecut=0:threads=1:"
+        "cpu-independent=1",
+    }
+    first = next(frames)
+    size = proxy_size(display_size(first), config.short_side)
+    with av.open(str(destination), "w", format="mp4") as container:
+        container.metadata["comment"] = PROXY_MARK
+        stream = container.add_stream("libx264", rate=clock, options=options)
+        stream.height, stream.width = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = 1 / clock
+        for number, source in enumerate(chain([first], frames)):
+            frame = VideoFrame.from_ndarray(upright(source, size), format="rgb24")
+            frame.pts, frame.time_base = number, 1 / clock
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return size

@@ -1,0 +1,296 @@
+"""Windows as batches of pixels: the datasets and the loader that training and testing read from.
+
+What a training window holds, and where it comes in the epoch, is a function of (seed, epoch,
+index) alone: the number of worker processes, or being resumed, changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from tad_blockdrop.config import DataConfig, WindowConfig
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.files.decode import read_frames
+from tad_blockdrop.video.files.guarded_processes import clean_processes
+from tad_blockdrop.video.files.probe import probe
+from tad_blockdrop.video.windows.augment import augment, centre_crop
+from tad_blockdrop.video.windows.cutting import (
+    VideoRecord,
+    Window,
+    grid_mask,
+    test_windows,
+    training_instances,
+    training_window,
+)
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """B windows: ``frames`` uint8 (B, T, H, W, 3), ``mask`` bool (B, grid), true where real.
+
+    Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,).
+    """
+
+    frames: Tensor
+    mask: Tensor
+    segments: list[Tensor]
+    labels: list[Tensor]
+    windows: list[Window]
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """A copy whose tensors are on ``device``."""
+        return replace(
+            self,
+            frames=self.frames.to(device, non_blocking=non_blocking),
+            mask=self.mask.to(device, non_blocking=non_blocking),
+            segments=[s.to(device, non_blocking=non_blocking) for s in self.segments],
+            labels=[v.to(device, non_blocking=non_blocking) for v in self.labels],
+        )
+
+    def pin_memory(self) -> Batch:
+        """A copy in page-locked memory (called by the loader, for fast copies to a GPU)."""
+        return replace(
+            self,
+            frames=self.frames.pin_memory(),
+            mask=self.mask.pin_memory(),
+            segments=[s.pin_memory() for s in self.segments],
+            labels=[v.pin_memory() for v in self.labels],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedWindow:
+    """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,)."""
+
+    window: Window
+    frames: Tensor
+    mask: Tensor
+
+
+class TrainingWindows(Dataset[LoadedWindow]):
+    """Random augmented windows: ``per_video`` for each video that has an action to learn.
+
+    Item (epoch, index) is always the same window with the same augmentation. ``set_epoch`` tells
+    the loader which epoch comes next. Raises ValueError when no video has an action.
+    """
+
+    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, seed: int) -> None:
+        self.records = [r for r in records if len(training_instances(r, data.window)[1])]
+        if not self.records:
+            raise ValueError(
+                f"none of the {len(records)} training videos has an action to learn; check the "
+                "annotations of data.training_subset and window.min_instance_share"
+            )
+        if without := len(records) - len(self.records):
+            log.info("%d of %d training videos have no action: left out", without, len(records))
+        self.data = data
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass over a loader of this dataset."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.records) * self.data.window.per_video
+
+    def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
+        epoch, index = key
+        rng = np.random.default_rng((self.seed, epoch, index))
+        record = self.records[index // self.data.window.per_video]
+        window = training_window(record, self.data.window, rng)
+        frames = augment(
+            read_window(record, window, self.data.cache),
+            self.data.window.crop,
+            self.data.augment,
+            rng,
+        )
+        return _loaded(window, frames, self.data.window)
+
+
+class TestWindows(Dataset[LoadedWindow]):
+    """All test windows of all videos, video by video and in order of time; nothing is random."""
+
+    __test__ = False  # a dataset, whatever pytest makes of its name
+
+    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, overlap: float) -> None:
+        self.data = data
+        self.items = [
+            (record, window)
+            for record in records
+            for window in test_windows(record, data.window, overlap)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> LoadedWindow:
+        record, window = self.items[index]
+        size = self.data.window
+        frames = centre_crop(
+            read_window(record, window, self.data.cache), size.short_side, size.crop
+        )
+        return _loaded(window, frames, size)
+
+
+def make_loader(
+    dataset: TrainingWindows | TestWindows,
+    batch: int,
+    workers: int,
+    shuffle_seed: int | None = None,
+) -> DataLoader[LoadedWindow]:
+    """Iterates over ``Batch``es of up to ``batch`` windows, read by ``workers`` processes.
+
+    ``TrainingWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
+    ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
+    epoch on the prepared loader (which counts epochs itself), otherwise on the dataset.
+    """
+    sampler: Sampler[int] | Sampler[tuple[int, int]]
+    if isinstance(dataset, TrainingWindows):
+        sampler = _EpochOrder(dataset, shuffle_seed)
+    elif shuffle_seed is None:
+        sampler = _InOrder(len(dataset))
+    else:
+        raise ValueError("test windows are read in order; leave shuffle_seed out")
+    return DataLoader(
+        dataset,
+        batch_size=batch,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=collate,
+        pin_memory=torch.cuda.is_available(),
+        persistent_workers=workers > 0,
+        multiprocessing_context=_worker_context() if workers else None,
+        # Else each pass takes a number from torch's global generator, to seed workers with.
+        generator=torch.Generator(),
+    )
+
+
+def after(loader: DataLoader[LoadedWindow], batches: int) -> Iterator[Batch]:
+    """The batches of a loader of ``TestWindows`` but the first ones, which are not even read."""
+    order = loader.sampler
+    assert isinstance(order, _InOrder)
+    assert loader.batch_size is not None
+    order.first = batches * loader.batch_size
+    try:
+        yield from loader  # type: ignore[misc]  # what it gives are batches
+    finally:
+        order.first = 0
+
+
+class ReadAhead(Iterator[T]):
+    """The same batches; a thread of its own may read the next while one is worked on."""
+
+    def __init__(self, batches: Iterable[T]) -> None:
+        self._batches = iter(batches)
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._coming: Future[T | None] | None = None
+
+    def start(self) -> None:
+        """Begin to read the next batch, unless that has begun."""
+        if self._coming is None:
+            self._coming = self._reader.submit(next, self._batches, None)
+
+    def __next__(self) -> T:
+        self.start()
+        assert self._coming is not None
+        batch = self._coming.result()
+        self._coming = None
+        if batch is None:
+            raise StopIteration
+        return batch
+
+
+def collate(items: Sequence[LoadedWindow]) -> Batch:
+    """Stack windows into one batch."""
+    return Batch(
+        frames=torch.stack([item.frames for item in items]),
+        mask=torch.stack([item.mask for item in items]),
+        segments=[torch.from_numpy(item.window.segments) for item in items],
+        labels=[torch.from_numpy(item.window.labels) for item in items],
+        windows=[item.window for item in items],
+    )
+
+
+def read_window(record: VideoRecord, window: Window, keep: bool = False) -> Tensor:
+    """The frames of a window as they are in the file, uint8 (T, H, W, 3).
+
+    With ``keep`` the whole video is decoded the first time and stays in this process's memory.
+
+    Raises DecodeError that names the file, the video and the samples.
+    """
+    try:
+        indices = record.frames_of(window.samples)
+        if keep:
+            frames = _whole_video(record.path, Path(record.path).stat().st_mtime_ns)[indices]
+        else:
+            frames = read_frames(record.path, indices)
+    except DecodeError as error:
+        first, last = window.samples[0], window.samples[-1]
+        reason = f"{error.reason} (video '{record.video_id}', samples {first} to {last})"
+        raise DecodeError(error.path, reason) from error
+    return torch.from_numpy(frames)
+
+
+@cache
+def _whole_video(path: str, stamp: int) -> NDArray[np.uint8]:
+    """All frames (n, H, W, 3); ``stamp`` tells files of one name apart."""
+    return read_frames(path, np.arange(probe(path).n_frames))
+
+
+def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
+    return LoadedWindow(window, frames, torch.from_numpy(grid_mask(window.n_valid, size)))
+
+
+class _InOrder(Sampler[int]):
+    """Every index below ``count`` from ``first`` on."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.first = count, 0
+
+    def __len__(self) -> int:
+        return self.count - self.first
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.count))
+
+
+class _EpochOrder(Sampler[tuple[int, int]]):
+    """Keys (epoch, index) of one epoch, so that workers started long ago learn of a new one."""
+
+    def __init__(self, dataset: TrainingWindows, seed: int | None) -> None:
+        self.dataset = dataset
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        epoch, order = self.dataset.epoch, np.arange(len(self.dataset))
+        if self.seed is not None:
+            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+        return iter([(epoch, int(index)) for index in order])
+
+
+def _worker_context() -> multiprocessing.context.BaseContext:
+    """How workers start; the server process imports this module once and then forks."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", __name__])
+    return clean_processes()

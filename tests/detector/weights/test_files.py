@@ -1,0 +1,161 @@
+"""Reading files: what opens, what is preferred, and that nothing is ever run."""
+
+import argparse
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.reading import read_weights
+
+A, B = torch.arange(3.0), torch.ones(2, 2)
+
+
+def as_safetensors(content: dict[str, Any], path: Path) -> None:
+    save_file(content, path)
+
+
+def as_zip(content: Any, path: Path) -> None:
+    torch.save(content, path)
+
+
+def as_old_pickle(content: Any, path: Path) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+@pytest.mark.parametrize("write", [as_safetensors, as_zip, as_old_pickle])
+def test_every_kind_of_file_whatever_it_is_called(
+    tmp_path: Path, write: Callable[[dict[str, Any], Path], None]
+) -> None:
+    path = tmp_path / "weights.dat"
+    write({"a": A, "b": B}, path)
+    found = read_weights(path)
+    assert set(found) == {"a", "b"}
+    assert torch.equal(found["a"], A)
+    assert torch.equal(found["b"], B)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": A},
+        {"module.a": A},
+        {"model": {"a": A}, "optimizer": {"state": {0: B}}, "epoch": 3},
+        {"module": {"a": A}, "dp_world_size": 8},
+        {"state_dict": {"module.a": B}, "state_dict_ema": {"a": A}},
+        {"state_dict": {"a": B}, "state_dict_ema": {"module.a": A}, "epoch": 3},
+        {"model": {"state_dict": {"a": A}}},
+        {"model": {"a": nn.Parameter(A)}, "args": argparse.Namespace(model="vit", lr=0.1)},
+    ],
+)
+def test_containers_are_unwrapped_and_averaged_weights_preferred(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    found = read_weights(tmp_path / "w.pth")
+    assert list(found) == ["a"]
+    assert torch.equal(found["a"], A)
+    assert not found["a"].requires_grad
+
+
+def test_a_folder_of_a_transformers_model(tmp_path: Path) -> None:
+    save_file({"a": A}, tmp_path / "model-00001-of-00002.safetensors")
+    save_file({"b": B}, tmp_path / "model-00002-of-00002.safetensors")
+    torch.save({"c": A}, tmp_path / "pytorch_model.bin")  # the same model once more
+    assert set(read_weights(tmp_path)) == {"a", "b"}
+
+
+class Attack:
+    """Writes a file when unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.marker, "run")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize(
+    "write", [as_zip, as_old_pickle, lambda c, path: path.write_bytes(pickle.dumps(c))]
+)
+@pytest.mark.parametrize("forced", ["0", "1"])
+def test_a_malicious_file_is_refused_and_does_not_run(
+    tmp_path: Path,
+    write: Callable[[Any, Path], None],
+    forced: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", forced)
+    marker, path = tmp_path / "marker", tmp_path / "evil.pth"
+    content = {"state_dict": {"a": A}, "extra": Attack(marker)}
+    write(content, path)
+    with pytest.raises(FormatError, match=r"evil\.pth holds more than tensors.*refused.*safetens"):
+        read_weights(path)
+    assert not marker.exists()
+    pickle.loads(pickle.dumps(content))  # it would have run
+    assert marker.exists()
+
+
+def test_a_whole_pickled_model_is_refused_by_the_name_of_its_class(tmp_path: Path) -> None:
+    torch.save(nn.Linear(2, 2), tmp_path / "model.pt")
+    with pytest.raises(FormatError, match=r"torch\.nn\.modules\.linear\.Linear"):
+        read_weights(tmp_path / "model.pt")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_pickle_that_pytorch_did_not_write_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(pickle.dumps({"a": [1.0, 2.0]}))
+    with pytest.raises(FormatError, match=r"objects PyTorch does not allow.*refused"):
+        read_weights(tmp_path / "w.pth")
+
+
+def truncated(path: Path) -> bytes:
+    torch.save({"a": torch.randn(100)}, path)
+    return path.read_bytes()[:-200]
+
+
+def truncated_safetensors(path: Path) -> bytes:
+    save_file({"a": torch.randn(100)}, path)
+    return path.read_bytes()[:-200]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>404 not found</html>",
+        b"PK\x03\x04 no archive",
+        bytes(range(256)) * 8,
+        b"\xff\xff\xff\xff\xff\xff\xff\x7f{",
+        truncated,
+        truncated_safetensors,
+    ],
+)
+def test_damaged_files_get_a_sentence(
+    tmp_path: Path, content: bytes | Callable[[Path], bytes]
+) -> None:
+    path = tmp_path / "bad.pth"
+    path.write_bytes(content(path) if callable(content) else content)
+    with pytest.raises(FormatError, match=r"bad\.pth is .*again"):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("content", [{"epoch": 3}, [A], {"model": {}}, {}, 7])
+def test_files_without_weights(tmp_path: Path, content: Any) -> None:
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(FormatError, match="holds no named tensors but"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="does not exist: give the path"):
+        read_weights(tmp_path / "none.pth")
+    with pytest.raises(FormatError, match="holds no weights: expected"):
+        read_weights(tmp_path)

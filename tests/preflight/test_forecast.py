@@ -1,0 +1,128 @@
+"""What a whole job will take, against sums done by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tad_blockdrop.config import Parameters
+from tad_blockdrop.preflight.forecast import (
+    Measured,
+    OneWindow,
+    Work,
+    count_work,
+    disk_needed,
+    obstacles,
+    predict_hours,
+)
+from tad_blockdrop.video.windows.cutting import VideoRecord
+
+BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters.yml"
+
+
+def merged(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    pairs = {
+        key: merged(tree[key], value) if isinstance(value, dict) else value
+        for key, value in changes.items()
+    }
+    return tree | pairs
+
+
+def settings(**changes: dict[str, Any]) -> Parameters:
+    """Base with 2 drops of 3 and 5 epochs after a baseline of 10, no control, no one-shot."""
+    recipe = {"warmup": 0.1, "batch": 2}
+    plain: dict[str, Any] = {
+        "experiment": "x",
+        "runtime": {"workers": 2},
+        "baseline": {"source": "train", "train": recipe | {"epochs": 10, "stop": 10}},
+        "compress": {
+            "n_drops": 2,
+            "score_videos": None,
+            "first": recipe | {"epochs": 3, "stop": 3},
+            "later": recipe | {"epochs": 5, "stop": 5},
+        },
+        "report": {"control": False, "one_shot": False},
+        "data": {"window": {"frames": 16, "grid": 16, "overlap": 0.5, "per_video": 2}},
+    }
+    tree = merged(yaml.safe_load(BASE.read_text()), plain)
+    return Parameters.model_validate(merged(tree, changes))
+
+
+def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
+    segments = np.tile([[1.0, 2.0]], (actions, 1))
+    return VideoRecord(
+        name, f"{name}.mp4", n_samples, 1.0, float(n_samples), segments, np.zeros(actions, int)
+    )
+
+
+WORK = Work(training=100, scored=40, held_out=10, rated=10, tested=50, samples=10_000)
+
+
+def one(**changes: Any) -> OneWindow:
+    measured: dict[str, Any] = {
+        "proxies": 7200.0,
+        "reading": 0.2,
+        "training": Measured(8.0, 1e9),
+        "batch": 2,
+        "scoring": Measured(18.0, 1e9),
+        "detection": Measured(1.0, 1e9),
+    }
+    return OneWindow(**(measured | changes))
+
+
+def test_work_is_counted() -> None:
+    train = [record("a", 32), record("b", 8), record("c", 20, actions=0)]
+    work = count_work(train, [record("h", 16)], [record("t", 40), record("u", 1)], settings())
+    # windows of 16 samples every 8: 32 -> 3, 8 -> 1, 20 -> 2; 16 -> 1; 40 -> 4, 1 -> 1
+    assert work == Work(training=4, scored=6, held_out=1, rated=1, tested=5, samples=117)
+    no_holdout = count_work(train, [], [record("t", 40)], settings(compress={"score_videos": 1}))
+    assert (no_holdout.scored, no_holdout.held_out, no_holdout.rated) == (3, 0, 6)
+
+
+def test_hours() -> None:
+    hours = predict_hours(WORK, one(), settings())
+    seconds = {
+        "proxies": 7200 / 2,
+        "baseline": 10 * 100 * (8 / 2 - 1),
+        "ranking": 2 * 40 * 18,
+        "alignment": (3 + 5) * 100 * 8 / 2,
+        # the baseline's epochs 1, 4, 7 and 10 on the held-out windows, no epoch of an alignment,
+        # then 3 models on those and on the test windows
+        "evaluation": 10 * 4 + 10 * 3 + 50 * 3,
+    }
+    expected = {stage: value / 3600 for stage, value in seconds.items()}
+    assert hours == pytest.approx(expected | {"total": sum(expected.values())})
+
+
+def test_slow_reading_holds_the_model_up() -> None:
+    hours = predict_hours(WORK, one(reading=20.0), settings())
+    assert hours["alignment"] == pytest.approx(8 * 100 * 20 / 2 / 3600)
+    assert hours["ranking"] == pytest.approx(2 * 40 * 18 / 3600)
+
+
+def test_what_the_report_adds_is_counted() -> None:
+    plain = predict_hours(WORK, one(), settings())
+    control = predict_hours(WORK, one(), settings(report={"control": True}))
+    one_shot = predict_hours(WORK, one(), settings(report={"one_shot": True}))
+    assert control["alignment"] == pytest.approx(2 * plain["alignment"])
+    assert one_shot["evaluation"] - plain["evaluation"] == pytest.approx(2 * 50 / 3600)
+
+
+def test_a_given_baseline_is_not_trained() -> None:
+    given = settings(baseline={"source": "checkpoint", "checkpoint": "somewhere"})
+    assert predict_hours(WORK, one(), given)["baseline"] == 0
+
+
+def test_disk_holds_proxies_checkpoints_and_a_run_under_way() -> None:
+    assert disk_needed(1000.0, 10.0, settings()) == 1000 + 10 * (2 + 2 + 4)
+
+
+def test_obstacles() -> None:
+    assert obstacles(5e9, 10e9, 1e9, 2e9) == []
+    (memory,) = obstacles(11e9, 10e9, 1e9, 2e9)
+    assert memory.startswith("memory: the job needs 11.0 GB of 10.0 GB: set detector.backbone")
+    (disk,) = obstacles(5e9, 10e9, 1.9e9, 2e9)
+    assert disk.startswith("disk: proxies and checkpoints need 1.9 GB, 2.0 GB are free")
+    assert obstacles(5e9, float("nan"), 1e9, 2e9) == []

@@ -1,0 +1,130 @@
+"""One window of every kind of work, really done, on a tiny model and a generated video."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_files import write_video
+from test_forecast import WORK, record, settings
+from training_small import DETECTOR
+
+from tad_blockdrop.config import Parameters
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.preflight import measuring as preflight
+from tad_blockdrop.preflight.measuring import (
+    PreflightError,
+    choose_record,
+    describe,
+    given_model,
+    measure_training,
+    run_preflight,
+)
+from tad_blockdrop.video.windows.cutting import VideoRecord
+
+
+def small(**compress: object) -> Parameters:
+    return settings(
+        runtime={"workers": 0, "device": "cpu", "precision": "fp32", "threads": 1},
+        data={
+            "window": {"frames": 16, "grid": 8, "crop": 16, "short_side": 16, "overlap": 0.5},
+            "proxy": {"short_side": 20},
+            "cache": False,
+        },
+        detector=DETECTOR.model_dump(),
+        baseline={"aids": {"dct_patch_init": False, "xavier_init": False}},
+        compress=compress,
+    )
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> VideoRecord:
+    path = write_video(tmp_path_factory.mktemp("videos") / "a.mp4", seconds=3)
+    action = np.array([[0.2, 1.5]])
+    return VideoRecord("a", str(path), 30, 10.0, 3.0, action, np.zeros(1, int), np.arange(30))
+
+
+def test_the_whole_job_is_predicted(source: VideoRecord) -> None:
+    parameters = small()
+    model = given_model(parameters, 3)
+    report = run_preflight(model, source, WORK, 10**12, parameters)
+    assert report["obstacles"] == []
+    assert report["window"] == [16, 16, 16]
+    measured = report["measured"]
+    for work in ("training", "scoring", "detection"):
+        assert measured[work]["seconds"] > 0
+        assert 1e7 < measured[work]["memory"] < report["memory_there"]
+    assert measured["reading"] > 0
+    assert measured["proxies"] > 0
+    assert report["disk_needed"] > 4 * sum(p.numel() for p in model.parameters())
+    assert report["predicted_hours"]["total"] > 0
+    text = describe(report)
+    assert "training (batch of 2)" in text
+    assert "alignment" in text
+
+
+@pytest.mark.parametrize("criterion", ["block_mse", "train_loss"])
+def test_every_criterion_can_be_measured(source: VideoRecord, criterion: str) -> None:
+    parameters = small(criterion=criterion)
+    model = given_model(parameters, 3)
+    assert preflight.measure_scoring(model, source, parameters).seconds > 0
+
+
+def test_the_step_is_that_of_the_loop(source: VideoRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of a whole batch, on a model without one block, against all blocks."""
+    seen = []
+    original = preflight.AlignLoss.forward
+
+    def spy(self, batch, epoch):
+        seen.append((len(batch.windows), self))
+        return original(self, batch, epoch)
+
+    monkeypatch.setattr(preflight.AlignLoss, "forward", spy)
+    parameters = small()
+    model = given_model(parameters, 3)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure_training(model, source, parameters.compress.later, parameters)
+    assert [count for count, _ in seen] == [parameters.compress.later.batch]
+    assert all((value == before[name]).all() for name, value in model.state_dict().items())
+    assert model.kept_blocks == (0, 1, 2)
+
+
+def test_proxies_may_be_off(source: VideoRecord) -> None:
+    parameters = small()
+    data = parameters.data.model_copy(update={"proxy": None})
+    parameters = parameters.model_copy(update={"data": data})
+    report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
+    assert report["measured"]["proxies"] == 0
+
+
+def test_a_full_disk_is_an_obstacle(source: VideoRecord) -> None:
+    parameters = small()
+    report = run_preflight(given_model(parameters, 3), source, WORK, 1000, parameters)
+    assert len(report["obstacles"]) == 1
+    assert "disk" in report["obstacles"][0]
+
+
+def test_weights_are_checked(tmp_path: Path) -> None:
+    parameters = small()
+    missing = parameters.baseline.model_copy(update={"backbone_weights": str(tmp_path / "no.pth")})
+    with pytest.raises(FormatError, match="does not exist"):
+        given_model(parameters.model_copy(update={"baseline": missing}), 3)
+
+
+def test_the_shortest_video_that_fills_a_window_is_taken() -> None:
+    data = small().data
+    videos = [record("long", 99), record("enough", 17), record("idle", 16, 0), record("short", 9)]
+    assert choose_record(videos, data).video_id == "enough"
+    assert choose_record([videos[3], record("shorter", 4)], data).video_id == "short"
+    with pytest.raises(PreflightError, match="no training video has an action"):
+        choose_record([videos[2]], data)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a peak that can be forgotten")
+def test_memory_is_that_of_the_work() -> None:
+    device = preflight.pick_device(small().runtime)
+    small_peak, _ = preflight._measure(lambda: bytearray(10**6), device)
+    big_peak, _ = preflight._measure(lambda: bytearray(3 * 10**8), device)
+    again, _ = preflight._measure(lambda: bytearray(10**6), device)
+    assert big_peak - small_peak > 2.5e8
+    assert again < big_peak - 2e8

@@ -1,0 +1,91 @@
+"""Device choice, seeds."""
+
+import platform
+import random
+import resource
+
+import numpy as np
+import pytest
+import torch
+
+from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.runtime.devices import (
+    DeviceError,
+    autocast,
+    epoch_seed,
+    make_accelerator,
+    pick_device,
+    seed_all,
+    set_threads,
+)
+
+
+def test_auto_takes_the_best_there_is() -> None:
+    best = "cpu"
+    if torch.backends.mps.is_available():
+        best = "mps"
+    if torch.cuda.is_available():
+        best = "cuda"
+    assert pick_device(RuntimeConfig()).type == best
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the machine has CUDA")
+def test_missing_device_is_named() -> None:
+    with pytest.raises(DeviceError, match=r"runtime\.device is 'cuda'.*'auto'"):
+        pick_device(RuntimeConfig(device="cuda"))
+
+
+def test_fp16_needs_a_gpu() -> None:
+    with pytest.raises(DeviceError, match=r"'fp16' needs a GPU.*'bf16'"):
+        pick_device(RuntimeConfig(device="cpu", precision="fp16"))
+
+
+def test_precision_may_change_within_a_process() -> None:
+    make_accelerator(RuntimeConfig(device="cpu", precision="bf16"))
+    assert make_accelerator(RuntimeConfig(device="cpu")).mixed_precision == "no"
+
+
+def test_seed_covers_all_generators() -> None:
+    def draw() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    seed_all(5)
+    first = draw()
+    assert len(set(first)) == 3
+    assert draw() != first
+    seed_all(5)
+    assert draw() == first
+
+
+def test_epoch_seeds_are_distinct() -> None:
+    assert len({epoch_seed(seed, epoch) for seed in range(20) for epoch in range(50)}) == 1000
+
+
+def test_threads() -> None:
+    before = torch.get_num_threads()
+    set_threads(None)
+    assert torch.get_num_threads() == before
+    set_threads(2)
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
+def test_freed_memory_serves_the_next_step() -> None:
+    set_threads(None)
+    faults = [_page_faults() for _ in range(5)]
+    assert faults[-1] < 2**24 // resource.getpagesize()  # not even one tensor is mapped anew
+
+
+def _page_faults() -> int:
+    """How many pages the kernel has to give for ten tensors of 2^24 bytes, held together."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    held = [torch.ones(2**22) for _ in range(10)]
+    del held
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_autocast_is_that_of_the_precision() -> None:
+    cpu, a = torch.device("cpu"), torch.ones(2, 2)
+    for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
+        with autocast(RuntimeConfig.model_validate({"precision": precision}), cpu):
+            assert (a @ a).dtype == kind

@@ -1,0 +1,64 @@
+"""An experiment keeps to the parameters it was begun with, stage by stage."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tad_blockdrop.storage.experiment_record import ExperimentError, refuse_mixing
+
+BEGUN = {
+    "data": {"holdout": 0.1, "cache": True},
+    "baseline": {"train": {"batch": 4}},
+    "compress": {"n_drops": 2},
+    "runtime": {"seed": 0, "threads": 1},
+}
+ALL = {"data", "baseline", "compress", "report"}
+
+
+def check(folder: Path, changes: dict, running: set[str], settled: set[str] | None = None) -> None:
+    refuse_mixing(
+        folder / "experiment.json", "mine", {**BEGUN, **changes}, running,
+        running if settled is None else settled,
+    )  # fmt: skip
+
+
+def test_the_same_parameters_may_run_again(tmp_path: Path) -> None:
+    check(tmp_path, {}, ALL)
+    check(tmp_path, {}, ALL)
+
+
+def test_other_parameters_are_refused_with_their_keys(tmp_path: Path) -> None:
+    check(tmp_path, {}, ALL)
+    with pytest.raises(ExperimentError, match=r"compress\.n_drops: 2 -> 3") as refused:
+        check(tmp_path, {"compress": {"n_drops": 3}}, {"compress"})
+    assert "baseline" not in refused.value.message
+
+
+def test_a_later_stage_is_held_to_the_stages_before(tmp_path: Path) -> None:
+    check(tmp_path, {}, {"data", "baseline"})
+    with pytest.raises(ExperimentError, match=r"data\.holdout"):
+        check(tmp_path, {"data": {"holdout": 0.2, "cache": True}}, {"compress"})
+
+
+def test_what_was_not_run_yet_is_free(tmp_path: Path) -> None:
+    check(tmp_path, {}, {"data", "baseline"})
+    check(tmp_path, {"compress": {"n_drops": 3}}, {"compress"})
+    recorded = json.loads((tmp_path / "experiment.json").read_text())["parameters"]
+    assert recorded["compress.n_drops"] == 3
+
+
+def test_checking_a_dataset_settles_nothing(tmp_path: Path) -> None:
+    check(tmp_path, {}, {"data"}, settled=set())
+    check(tmp_path, {"data": {"holdout": 0.3, "cache": True}}, {"data"})
+
+
+def test_checking_is_refused_once_the_data_is_settled(tmp_path: Path) -> None:
+    check(tmp_path, {}, {"data"})
+    with pytest.raises(ExperimentError, match="holdout"):
+        check(tmp_path, {"data": {"holdout": 0.3, "cache": True}}, {"data"}, settled=set())
+
+
+def test_speed_may_change(tmp_path: Path) -> None:
+    check(tmp_path, {}, ALL)
+    check(tmp_path, {"runtime": {"seed": 0, "threads": 8}, "data": {"holdout": 0.1}}, ALL)

@@ -1,0 +1,115 @@
+"""Random access: every frame asked for is the one that comes, whatever the encoder did."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numbered import numbers, write_numbered
+
+from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.video.files import decode
+from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.files.decode import frames_at, read_frames
+from tad_blockdrop.video.files.proxies import write_proxy
+
+FRAMES = 100
+ASKED = [99, 0, 37, 36, 36, 11, 12, 13, 98, 50]
+
+# Each of these makes a reader that trusts packets or key frames return neighbours.
+TRAPS = {
+    "plain.mp4": ("libx264", {"g": "12"}),
+    "open.mp4": ("libx264", {"x264-params": "open-gop=1:bframes=3:b-adapt=0:keyint=12"}),
+    "refresh.mp4": ("libx264", {"x264-params": "intra-refresh=1:keyint=12"}),
+    "packed.avi": ("libx264", {"g": "12"}),
+    "stream.ts": ("libx264", {"g": "12"}),
+    "hevc.mp4": ("libx265", {"x265-params": "keyint=12:log-level=none"}),
+    "b.avi": ("mpeg4", {"g": "12", "bf": "2"}),
+    "b.mp4": ("mpeg4", {"g": "12", "bf": "2"}),
+    "hidden.webm": ("libvpx", {"auto-alt-ref": "1", "lag-in-frames": "16", "deadline": "good"}),
+    "vp9.webm": ("libvpx-vp9", {"g": "12", "deadline": "realtime", "cpu-used": "8"}),
+}
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_frames_are_those_asked_for(tmp_path: Path, name: str) -> None:
+    codec, options = TRAPS[name]
+    video = write_numbered(tmp_path / name, FRAMES, 25, codec, options)
+    frames = read_frames(video, ASKED)
+    assert frames.dtype == np.uint8
+    assert frames.shape == (len(ASKED), 48, 96, 3)
+    assert numbers(frames) == ASKED
+    for single in (1, 12, 23, 24, 60, 97, 99):
+        assert numbers(read_frames(video, [single])) == [single]
+
+
+def test_variable_rate(tmp_path: Path) -> None:
+    shown = list(np.cumsum(np.random.default_rng(0).integers(20, 90, 60)))
+    video = write_numbered(tmp_path / "v.mkv", 60, milliseconds=[int(t) for t in shown])
+    assert numbers(read_frames(video, [59, 30, 31, 0])) == [59, 30, 31, 0]
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+def test_both_decoders_read_a_proxy(
+    tmp_path: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_numbered(tmp_path / "source.mp4", FRAMES)
+    proxy = tmp_path / "proxy.mp4"
+    write_proxy(source, proxy, 1, None, ProxyConfig())
+    other = "_read_pyav" if decoder == "decord" else "_read_decord"
+    monkeypatch.setattr(decode, other, lambda path, indices: None)
+    assert numbers(read_frames(proxy, ASKED)) == ASKED
+
+
+def test_decord_is_for_proxies_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 5)
+    monkeypatch.setattr(decode, "_read_decord", lambda path, indices: pytest.fail("used"))
+    assert numbers(read_frames(source, [3])) == [3]
+
+
+def test_beyond_the_end_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 20)
+    proxy = tmp_path / "proxy.mp4"
+    write_proxy(source, proxy, 1, None, ProxyConfig())
+    for video in (source, proxy):
+        with pytest.raises(DecodeError, match=f"{video.name}: frame 20 .*cannot be decoded"):
+            read_frames(video, [0, 20])
+
+
+@pytest.mark.parametrize("indices", [[], [-1], [[0, 1]]])
+def test_senseless_indices_are_refused(tmp_path: Path, indices: list[int]) -> None:
+    video = write_numbered(tmp_path / "source.mp4", 5)
+    with pytest.raises(ValueError, match="frame indices"):
+        read_frames(video, indices)
+
+
+def test_one_pass_repeats_frames_where_asked(tmp_path: Path) -> None:
+    video = write_numbered(tmp_path / "source.mp4", 10)
+    stamps = [frame.pts for frame in frames_at(video, np.array([2, 2, 2, 9]))]
+    assert stamps[0] == stamps[2] != stamps[3]
+
+
+def test_a_lost_frame_does_not_pass_for_its_neighbour(tmp_path: Path) -> None:
+    """Were frame 4 undecodable, its timestamp would not come; here it never was there."""
+    video = write_numbered(
+        tmp_path / "v.mkv", 9, milliseconds=[0, 40, 80, 120, *range(200, 400, 40)]
+    )
+    stamps = np.arange(10) * 40
+    assert len(list(frames_at(video, np.array([0, 3, 5, 9]), stamps))) == 4
+    with pytest.raises(DecodeError, match="frame 4 "):
+        list(frames_at(video, np.array([0, 4, 9]), stamps))
+
+
+def test_the_file_is_released(tmp_path: Path) -> None:
+    proxy = tmp_path / "proxy.mp4"
+    write_proxy(write_numbered(tmp_path / "a.mp4", 20), proxy, 1, None, ProxyConfig())
+    before = _open_files()
+    for _ in range(20):
+        read_frames(proxy, [0, 19])
+    assert _open_files() == before
+
+
+def _open_files() -> int:
+    folder = Path("/proc/self/fd")
+    if not folder.is_dir():
+        pytest.skip("open files cannot be counted on this system")
+    return len(list(folder.iterdir()))

@@ -1,0 +1,202 @@
+"""Guarded work: results, errors, hangs and deaths each stay with their item."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tad_blockdrop.video.files.guarded_processes import (
+    GivenUpError,
+    GuardedStream,
+    Outcome,
+    heartbeat,
+    run_guarded,
+)
+
+
+def work(item: int) -> int:
+    if item == 13:
+        raise ValueError("thirteen")
+    if item == 7:
+        time.sleep(600)
+    if item == 4:
+        os._exit(9)
+    return item * item
+
+
+def test_each_item_has_its_outcome() -> None:
+    start = time.monotonic()
+    outcomes: dict[int, Outcome[int, int]] = {
+        outcome.item: outcome for outcome in run_guarded(work, [7, 1, 13, 2, 4, 3], 2, 3.0)
+    }
+    assert time.monotonic() - start < 120  # not ten minutes
+    assert {item: o.result for item, o in outcomes.items() if o.error is None} == {1: 1, 2: 4, 3: 9}
+    assert repr(outcomes[13].error) == "ValueError('thirteen')"
+    assert isinstance(outcomes[7].error, GivenUpError)
+    assert "nothing happened for 3 s" in str(outcomes[7].error)
+    assert "exit code 9" in str(outcomes[4].error)
+    assert set(outcomes) == {7, 1, 13, 2, 4, 3}
+
+
+def test_nothing_to_do() -> None:
+    assert list(run_guarded(work, [], 4, 1.0)) == []
+
+
+def test_processes_end_with_the_caller() -> None:
+    outcomes = run_guarded(process_id, range(9), 1, 30.0)
+    process = next(outcomes).result
+    assert process is not None
+    os.kill(process, 0)
+    outcomes.close()  # as when a loop over them is left
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def process_id(item: int) -> int:
+    return os.getpid()
+
+
+def count_to(item: int) -> Iterator[tuple[int, int]]:
+    for number in range(item):
+        if number == 13:
+            raise ValueError("thirteen")
+        if number == 7:
+            time.sleep(600)
+        if number == 4 and item < 6:
+            os._exit(9)
+        yield number, os.getpid()
+
+
+def slow_but_alive(item: int) -> Iterator[int]:
+    for _ in range(16):
+        time.sleep(0.2)
+        heartbeat()
+    yield item
+
+
+def test_results_of_a_stream_come_one_by_one_and_failures_stay_with_their_item() -> None:
+    with closing(GuardedStream(count_to, 2.0)) as stream:
+        first = list(stream(3))
+        assert [number for number, _ in first] == [0, 1, 2]
+        assert [number for number, _ in stream(4)] == [0, 1, 2, 3]
+        died = stream(5)
+        assert [next(died)[0] for _ in range(4)] == [0, 1, 2, 3]
+        with pytest.raises(GivenUpError, match="exit code 9"):
+            next(died)
+        again = list(stream(2))
+        assert {process for _, process in again}.isdisjoint(process for _, process in first)
+        start = time.monotonic()
+        with pytest.raises(GivenUpError, match="nothing happened for 2 s"):
+            list(stream(8))
+        assert time.monotonic() - start < 60
+        assert [number for number, _ in stream(1)] == [0]
+
+
+def test_errors_of_a_stream_are_raised_and_its_process_stays() -> None:
+    with closing(GuardedStream(broken_after_one, 30.0)) as stream:
+        results = stream(1)
+        process = next(results)
+        with pytest.raises(ValueError, match="broken"):
+            next(results)
+        assert next(stream(2)) == process
+
+
+def test_a_process_that_died_in_between_is_told() -> None:
+    with closing(GuardedStream(count_to, 30.0)) as stream:
+        ((_, process),) = stream(1)
+        os.kill(process, signal.SIGKILL)
+        time.sleep(0.5)
+        with pytest.raises(GivenUpError, match="its process died"):
+            list(stream(1))
+        assert len(list(stream(2))) == 2
+
+
+def broken_after_one(item: int) -> Iterator[int]:
+    yield os.getpid()
+    raise ValueError("broken")
+
+
+def test_a_stream_that_is_left_early_does_not_spoil_the_next() -> None:
+    with closing(GuardedStream(count_to, 30.0)) as stream:
+        results = stream(3)
+        process = next(results)[1]
+        results.close()
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+        assert [number for number, _ in stream(2)] == [0, 1]
+
+
+def large(item: int) -> Iterator[tuple[int, bytes]]:
+    for _ in range(item):
+        yield os.getpid(), bytes(30_000_000)
+
+
+def test_a_death_while_it_sends_is_a_death() -> None:
+    with closing(GuardedStream(large, 30.0)) as stream:
+        results = stream(9)
+        process, _ = next(results)
+        time.sleep(0.5)  # it is now inside of sending the second, which no pipe can hold
+        os.kill(process, signal.SIGKILL)
+        with pytest.raises(GivenUpError, match="its process died"):
+            list(results)
+        assert len(list(stream(2))) == 2
+
+
+def test_nothing_is_left_running() -> None:
+    before = set(multiprocessing.active_children())
+    stream = GuardedStream(count_to, 30.0)
+    results = stream(3)
+    next(results)
+    assert set(multiprocessing.active_children()) > before
+    stream.close()
+    results.close()
+    assert set(multiprocessing.active_children()) <= before
+
+
+class Odd(Exception):  # noqa: N818 - pickling keeps one argument, and two are needed
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one)
+
+
+def oddly_broken(item: int) -> int:
+    raise Odd("first", "second") if item else TypeError(threading.Lock())
+
+
+def test_errors_that_cannot_travel_keep_their_words() -> None:
+    found = {o.item: o.error for o in run_guarded(oddly_broken, [0, 1], 1, 30.0)}
+    assert isinstance(found[1], RuntimeError)
+    assert str(found[1]) == "Odd: first"
+    assert str(found[0]).startswith("TypeError: <unlocked")
+
+
+def test_a_script_without_its_guard_is_told_what_to_do(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from tad_blockdrop.video.files.guarded_processes import run_guarded\n"
+        "print(list(run_guarded(abs, [1], 1, 9.0)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1
+    assert "WorkerError: a process for work on videos cannot start" in done.stderr
+    assert "__main__" in done.stderr
+
+
+def test_signs_of_life_and_a_slow_reader_are_no_hang() -> None:
+    with closing(GuardedStream(slow_but_alive, 2.0)) as stream:
+        assert list(stream(5)) == [5]
+    with closing(GuardedStream(count_to, 1.0)) as stream:
+        found = []
+        for number, _ in stream(3):
+            time.sleep(1.5)
+            found.append(number)
+        assert found == [0, 1, 2]

@@ -1,0 +1,69 @@
+"""Which file an id means; none outside the folder, whatever the id or the links say."""
+
+from pathlib import Path
+
+import pytest
+
+from tad_blockdrop.video.files.listing import UnsafeVideoError, find_video, list_videos
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    (folder / "test").mkdir(parents=True)
+    for name in ("a.mp4", "v_b.mkv", "test/c.WEBM", "two.avi", "two.mp4", "-d.e.mp4", "note.txt"):
+        (folder / name).touch()
+    (tmp_path / "secret.mp4").touch()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("video_id", "file"),
+    [
+        ("a", "a.mp4"),
+        ("v_a", "a.mp4"),
+        ("a.mp4", "a.mp4"),
+        ("b", "v_b.mkv"),
+        ("v_b", "v_b.mkv"),
+        ("c", "test/c.WEBM"),
+        ("two", "two.mp4"),
+        ("-d.e", "-d.e.mp4"),
+    ],
+)
+def test_an_id_means_its_file(folder: Path, video_id: str, file: str) -> None:
+    assert find_video(folder, video_id) == folder.resolve() / file
+
+
+@pytest.mark.parametrize("video_id", ["A2", "note", "note.txt", "test", "secret"])
+def test_what_is_no_video_is_not_found(folder: Path, video_id: str) -> None:
+    assert find_video(folder, video_id) is None
+
+
+@pytest.mark.parametrize(
+    "video_id",
+    ["../secret", "..", ".", "", " ", "/etc/passwd", "test/c", "a\\b", "a\0", "a\nb", "x" * 300],
+)
+def test_ids_that_lead_elsewhere_are_refused(folder: Path, video_id: str) -> None:
+    with pytest.raises(UnsafeVideoError, match="cannot be a file name"):
+        find_video(folder, video_id)
+
+
+def test_links_that_lead_elsewhere_are_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")
+    (folder / "inside.mp4").symlink_to(folder / "a.mp4")
+    (folder / "linked").symlink_to(tmp_path, target_is_directory=True)
+    with pytest.raises(UnsafeVideoError, match="outside"):
+        find_video(folder, "link")
+    assert find_video(folder, "secret") is None
+    assert find_video(folder, "inside") == folder.resolve() / "inside.mp4"
+
+
+def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(folder)
+    assert find_video(tmp_path / "data", "a") == folder.resolve() / "a.mp4"
+
+
+def test_half_written_files_are_not_videos(folder: Path) -> None:
+    (folder / ".a.1234.tmp.mp4").touch()
+    assert list_videos(folder).find("a") == folder.resolve() / "a.mp4"
+    assert all(not name.startswith(".") for name in list_videos(folder).by_name)
