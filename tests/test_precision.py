@@ -10,7 +10,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from tad_blockdrop.config import RuntimeConfig
-from tad_blockdrop.detector.heads.anchor_free import Head
+from tad_blockdrop.detector.heads.anchor_free import AnchorFreeHead
 from tad_blockdrop.metrics import measure
 from tad_blockdrop.pipelines.compress.nodes import evaluate_step, score_blocks
 from tad_blockdrop.pipelines.evaluate.nodes import measure_costs
@@ -70,7 +70,7 @@ def test_costs_are_measured_at_the_precision(
     seen: set[torch.dtype] = set()
     forward = Head.forward
 
-    def watched(self: Head, *arguments: Any) -> Any:
+    def watched(self: AnchorFreeHead, *arguments: Any) -> Any:
         logits, offsets = forward(self, *arguments)
         seen.add(logits.dtype)
         return logits, offsets

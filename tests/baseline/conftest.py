@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DetectorConfig,
-    HeadConfig,
-    PyramidConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detector.model import Detector
@@ -21,9 +21,9 @@ GRID = 32
 @pytest.fixture
 def config() -> DetectorConfig:
     return DetectorConfig(
-        backbone=BackboneConfig(width=24, depth=4, heads=3, patch=8, clip_frames=8),
-        pyramid=PyramidConfig(width=16, heads=2, levels=3),
-        head=HeadConfig(ranges=((0, 4), (4, 8), (8, 10000))),
+        backbone=VideoMAEConfig(width=24, depth=4, heads=3, patch=8, clip_frames=8),
+        pyramid=AttentionNeckConfig(width=16, heads=2, levels=3),
+        head=AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000))),
     )
 
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tad_blockdrop.config import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DetectorConfig,
-    HeadConfig,
-    PyramidConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detector.model import Detector
@@ -19,9 +19,9 @@ from tad_blockdrop.video.windows.loading import Batch
 
 WINDOW = WindowConfig(frames=32, grid=16, crop=16, short_side=16)
 DETECTOR = DetectorConfig(
-    backbone=BackboneConfig(width=16, depth=5, heads=2, patch=8, pretrain_size=16),
-    pyramid=PyramidConfig(width=8, heads=2, embed_layers=1, stem_blocks=0, levels=2),
-    head=HeadConfig(tower_layers=1, ranges=((0, 4), (4, 10000))),
+    backbone=VideoMAEConfig(width=16, depth=5, heads=2, patch=8, pretrain_size=16),
+    pyramid=AttentionNeckConfig(width=8, heads=2, embed_layers=1, stem_blocks=0, levels=2),
+    head=AnchorFreeConfig(tower_layers=1, ranges=((0, 4), (4, 10000))),
 )
 
 

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
 
-from tad_blockdrop.config import HeadConfig
+from tad_blockdrop.config import AnchorFreeConfig
 from tad_blockdrop.detections.losses import DetectionLoss, diou_loss, focal_loss
 from tad_blockdrop.detections.targets import assign_batch
-from tad_blockdrop.detector.heads.anchor_free import decode, make_points
+from tad_blockdrop.detector.heads.contract import decode, make_points
 from tad_blockdrop.detector.model import DetectorOutput
 
-CONFIG = HeadConfig(ranges=((0, 4), (4, 8), (8, 10000)), regression_weight=2, label_smoothing=0.1)
+CONFIG = AnchorFreeConfig(
+    ranges=((0, 4), (4, 8), (8, 10000)), regression_weight=2, label_smoothing=0.1
+)
 SEGMENTS = [torch.tensor([[3.0, 8.0], [10.0, 27.0]]), torch.zeros(0, 2)]
 LABELS = [torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)]
 

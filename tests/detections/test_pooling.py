@@ -11,7 +11,7 @@ from tad_blockdrop.config import PostprocessConfig, WindowConfig
 from tad_blockdrop.detections import pooling as predict
 from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.pooling import VideoPool, detect
-from tad_blockdrop.detector.heads.anchor_free import Points
+from tad_blockdrop.detector.heads.contract import Points
 from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.video.windows import cutting
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tad_blockdrop.config import HeadConfig
+from tad_blockdrop.config import AnchorFreeConfig
 from tad_blockdrop.detections.targets import assign, assign_batch
-from tad_blockdrop.detector.heads.anchor_free import make_points
+from tad_blockdrop.detector.heads.contract import make_points
 
-CONFIG = HeadConfig(ranges=((0, 4), (4, 8), (8, 10000)))
+CONFIG = AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000)))
 GRID, N_CLASSES = 32, 4
 POINTS = make_points(GRID, CONFIG.ranges)
 

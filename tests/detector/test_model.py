@@ -8,11 +8,11 @@ from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from tad_blockdrop.config import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DetectorConfig,
-    HeadConfig,
     PostprocessConfig,
-    PyramidConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detections.losses import DetectionLoss
@@ -185,9 +185,9 @@ def test_every_parameter_learns(
 @pytest.mark.parametrize(
     ("part", "value", "message"),
     [
-        (BackboneConfig, {"pretrain_size": 100}, "pretrain_size 100 is not a multiple of patch"),
-        (PyramidConfig, {"embed_kernel": 2}, "embed_kernel must be odd"),
-        (HeadConfig, {"kernel": 4}, r"head\.kernel must be odd"),
+        (VideoMAEConfig, {"pretrain_size": 100}, "pretrain_size 100 is not a multiple of patch"),
+        (AttentionNeckConfig, {"embed_kernel": 2}, "embed_kernel must be odd"),
+        (AnchorFreeConfig, {"kernel": 4}, r"head\.kernel must be odd"),
     ],
 )
 def test_shapes_that_cannot_be_built_are_refused_by_the_configuration(
@@ -220,7 +220,7 @@ def test_size_of_the_published_backbones(
     """VideoMAE reports ViT-S 22 M and ViT-B 87 M parameters with head and final norm."""
     with torch.device("meta"):
         backbone = Detector(
-            DetectorConfig(backbone=BackboneConfig(width=width, depth=depth, heads=heads)),
+            DetectorConfig(backbone=VideoMAEConfig(width=width, depth=depth, heads=heads)),
             20,
             WindowConfig(),
         ).backbone

@@ -16,14 +16,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tad_blockdrop.config import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DataConfig,
     DetectorConfig,
     EvaluationConfig,
-    HeadConfig,
     PostprocessConfig,
-    PyramidConfig,
     RuntimeConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.config.weights import ImportWeightsConfig
@@ -38,9 +38,9 @@ from tad_blockdrop.pipelines.export_weights.pipeline import create_pipeline as e
 from tad_blockdrop.pipelines.import_weights.pipeline import create_pipeline as import_pipeline
 
 DETECTOR = DetectorConfig(
-    backbone=BackboneConfig(width=24, depth=3, heads=3, patch=8, clip_frames=8, pretrain_size=16),
-    pyramid=PyramidConfig(width=16, heads=2, levels=3),
-    head=HeadConfig(ranges=((0, 4), (4, 8), (8, 10000))),
+    backbone=VideoMAEConfig(width=24, depth=3, heads=3, patch=8, clip_frames=8, pretrain_size=16),
+    pyramid=AttentionNeckConfig(width=16, heads=2, levels=3),
+    head=AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000))),
 )
 DATA = DataConfig(
     every=4, window=WindowConfig(frames=16, grid=16, crop=16, short_side=16), class_agnostic=False

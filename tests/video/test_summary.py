@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig, PyramidConfig
+from tad_blockdrop.config import AnchorFreeConfig, AttentionNeckConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detections.targets import assign
-from tad_blockdrop.detector.heads.anchor_free import make_points
+from tad_blockdrop.detector.heads.contract import make_points
 from tad_blockdrop.video.summary import (
     coverage,
     covered_share,
@@ -23,7 +23,9 @@ RANGES = ((0, 4), (4, 8), (8, 16), (16, 10000))
 
 
 def detector(ranges: tuple[tuple[float, float], ...] = RANGES) -> DetectorConfig:
-    return DetectorConfig(pyramid=PyramidConfig(levels=len(ranges)), head=HeadConfig(ranges=ranges))
+    return DetectorConfig(
+        pyramid=AttentionNeckConfig(levels=len(ranges)), head=AnchorFreeConfig(ranges=ranges)
+    )
 
 
 def config(**window: Any) -> DataConfig:
@@ -99,7 +101,7 @@ def test_the_suggestion_fits_what_it_was_made_for() -> None:
     assert (lengths <= found["window_seconds"]).all()
     assert found["frames"] / 8 >= found["window_seconds"]
     assert found["every"] / 24 <= found["grid_step_seconds"]
-    head = HeadConfig(ranges=tuple(map(tuple, found["ranges"])))
+    head = AnchorFreeConfig(ranges=tuple(map(tuple, found["ranges"])))
     assert len(head.ranges) == found["levels"]
     assert covered_share(steps.to_numpy(), head).min() > 0.5
     last_low = head.ranges[-1][0]
@@ -149,7 +151,7 @@ def test_instances_left_out_of_training_are_told() -> None:
 def test_coverage_agrees_with_the_targets_of_training(
     length: float, ranges: tuple[tuple[float, float], ...]
 ) -> None:
-    head = HeadConfig(ranges=ranges)
+    head = AnchorFreeConfig(ranges=ranges)
     points = make_points(128, ranges)
     centres = 40 + (torch.arange(160, dtype=torch.float64) + 0.5) / 160 * 8
     segments = torch.stack((centres - length / 2, centres + length / 2), dim=1)

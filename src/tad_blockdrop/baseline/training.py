@@ -1,6 +1,6 @@
 """Fine-tuning the uncompressed model on the ground truth; optional aids (docs/method.md §3)."""
 
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,13 +10,15 @@ from torch.nn import functional
 
 from tad_blockdrop.baseline.init import dct_patch_init, xavier_init
 from tad_blockdrop.compression.lora import add_lora, merge_lora
-from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig, RuntimeConfig
-from tad_blockdrop.detections.losses import DetectionLoss
-from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.runtime.devices import seed_all, set_threads
+from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig
+from tad_blockdrop.detections.evaluation import Evaluator
+from tad_blockdrop.detector.model import Detector, Output
+from tad_blockdrop.runtime.devices import seed_all
+from tad_blockdrop.storage.resumable import fingerprint
+from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import train
-from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.training.loop import TrainingData, train
+from tad_blockdrop.video.windows.features import FeatureTraining, extract_features
 from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
 
 
@@ -46,21 +48,21 @@ class BaselineLoss(nn.Module):
     of the training only: ``detach`` takes it off the model again.
     """
 
-    def __init__(self, model: Detector, dense_weight: float) -> None:
+    def __init__(self, model: Detector, task: Task, dense_weight: float) -> None:
         super().__init__()
-        self.detection = DetectionLoss(model.config.head)
+        self.supervised = task.loss()
         self.dense_weight = dense_weight
         # In a list, so that the model's parameters are not registered a second time here.
         self._model = [model]
         if dense_weight > 0:
-            model.add_module("dense", nn.Linear(model.config.backbone.width, model.n_classes))
+            width = model.backbone.geometry.feature_width
+            model.add_module("dense", nn.Linear(width, model.n_classes))
 
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
-        """Terms ``cls``, ``reg``, (``dense``) and their sum ``total``."""
+        """The task's terms, (``dense``) and their sum ``total``."""
         model = self._model[0]
-        output = model(batch.frames, batch.mask)
-        found = self.detection(output, batch.segments, batch.labels, model.training)
-        terms = {"cls": found["cls"], "reg": found["reg"]}
+        output = model.output_of(batch)
+        terms = dict(self.supervised(output, batch, model.training).terms)
         if self.dense_weight > 0:
             terms["dense"] = self.dense_weight * self._dense(model, output, batch)
         terms["total"] = torch.stack(list(terms.values())).sum()
@@ -72,7 +74,7 @@ class BaselineLoss(nn.Module):
             self._model[0].__delattr__("dense")
 
     @staticmethod
-    def _dense(model: Detector, output: DetectorOutput, batch: Batch) -> Tensor:
+    def _dense(model: Detector, output: Output, batch: Batch) -> Tensor:
         """Binary cross-entropy of the classes under way at each valid step of the grid."""
         logits = model.get_submodule("dense")(output.features.transpose(1, 2))  # (B, grid, K)
         target = torch.zeros_like(logits)
@@ -87,35 +89,53 @@ class BaselineLoss(nn.Module):
 
 
 def train_baseline(
-    model: Detector,
-    records: list[VideoRecord],
-    baseline: BaselineConfig,
-    data: DataConfig,
-    runtime: RuntimeConfig,
-    scratch: Path | None = None,
-    validate: Callable[[nn.Module], float] | None = None,
+    model: Detector, baseline: BaselineConfig, evaluator: Evaluator, scratch: Path | None = None
 ) -> pd.DataFrame:
-    """Fine-tune in place; the model ends plain (LoRA merged). Returns the history."""
-    set_threads(runtime.threads)
-    recipe = baseline.train
+    """Fine-tune in place on the training videos; the model ends plain. Returns the history.
+
+    ``scratch`` holds the state that an interrupted run goes on from. With ``tuning: frozen`` and
+    features in the evaluator, the backbone does not run.
+    """
+    recipe, runtime, data = baseline.train, evaluator.runtime, evaluator.data
     if recipe.tuning == "lora":
         add_lora(model, recipe.lora, runtime.seed)
-    loss = BaselineLoss(model, baseline.aids.dense_loss)
+    videos = evaluator.dataset.records("train")
+    loss = BaselineLoss(model, evaluator.task(model, videos), baseline.aids.dense_loss)
     freeze_for(model, recipe)
+    dataset: TrainingData = (
+        TrainingWindows(videos, data, runtime.seed)
+        if evaluator.features is None
+        else FeatureTraining(videos, data, evaluator.features)
+    )
+    aids = {"aids": baseline.aids.model_dump(mode="json"), "data": dataset.facts}
     history = train(
-        model,
-        loss,
-        TrainingWindows(records, data, runtime.seed),
-        recipe,
-        runtime,
-        scratch,
-        validate,
-        "baseline",
-        identity={
-            "aids": baseline.aids.model_dump(mode="json"),
-            "data": data.model_dump(mode="json"),
-        },
+        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), "baseline", aids
     )
     loss.detach()
     merge_lora(model)
     return history
+
+
+def with_frozen_features(model: Detector, evaluator: Evaluator, scratch: Path) -> Evaluator:
+    """The evaluator with the features of ``model`` for all training and held-out windows.
+
+    They are kept below ``scratch``, in a folder named after the weights and settings.
+    """
+    runtime, data = evaluator.runtime, evaluator.data
+    videos = [v for split in ("train", "holdout") for v in evaluator.dataset.records(split)]
+    facts = {
+        "window": data.window.model_dump(mode="json"),
+        "sampling": [data.every, data.fps],
+        "proxy": None if data.proxy is None else data.proxy.model_dump(mode="json"),
+        "precision": runtime.precision,
+    }
+    folder = scratch / "features" / fingerprint({"backbone": model.backbone}, facts)[:16]
+    model.to(runtime.device).eval()
+
+    def features_of(batch: Batch) -> Tensor:
+        with torch.inference_mode(), runtime.autocast():
+            moved = batch.to(runtime.device)
+            return model.features(moved.frames)
+
+    extract_features(features_of, videos, data, folder, evaluator.evaluation.batch, runtime.workers)
+    return replace(evaluator, features=folder)

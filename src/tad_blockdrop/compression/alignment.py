@@ -11,24 +11,23 @@ from torch import nn
 
 from tad_blockdrop.compression.lora import add_lora
 from tad_blockdrop.compression.losses import AlignLoss
-from tad_blockdrop.config import AlignLossConfig, DataConfig, RuntimeConfig, TrainConfig
+from tad_blockdrop.config import AlignLossConfig, TrainConfig
 from tad_blockdrop.detector.checkpoint import weights_hash
-from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.runtime.devices import pick_device, set_threads
+from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import train
-from tad_blockdrop.video.windows.cutting import VideoRecord
-from tad_blockdrop.video.windows.loading import TrainingWindows
+from tad_blockdrop.training.loop import TrainingData, train
 
 
 def align_model(
-    student: Detector,
-    teacher: Detector,
-    records: list[VideoRecord],
+    student: BlockModel,
+    teacher: BlockModel,
+    task: Task,
+    dataset: TrainingData,
     loss: AlignLossConfig,
     recipe: TrainConfig,
-    data: DataConfig,
-    runtime: RuntimeConfig,
+    runtime: Runtime,
     label: str,
     scratch: Path | None = None,
     validate: Callable[[nn.Module], float] | None = None,
@@ -36,16 +35,15 @@ def align_model(
     """Train ``student`` in place; with ``recipe.tuning: lora`` it ends with its LoRA unmerged.
 
     Returns the history, one row per epoch. ``scratch`` holds the state an interrupted run goes on
-    from; ``validate`` rates a model on held-out videos (higher is better).
+    from; ``validate`` rates a model on held-out inputs (higher is better).
     """
-    set_threads(runtime.threads)
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)
     freeze_for(student, recipe)
     return train(
         student,
-        AlignLoss(loss, student, teacher.to(pick_device(runtime))),
-        TrainingWindows(records, data, runtime.seed),
+        AlignLoss(loss, task, student, teacher.to(runtime.device)),
+        dataset,
         recipe,
         runtime,
         scratch,
@@ -53,7 +51,7 @@ def align_model(
         label,
         identity={
             "loss": loss.model_dump(mode="json"),
-            "data": data.model_dump(mode="json"),
+            "data": dataset.facts,
             "teacher": weights_hash(teacher.state_dict()),
         },
     )

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from tad_blockdrop.config import LoraSettings
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.model import BlockModel
 
 
-def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
+def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
     """Give the ``settings.targets`` of every kept block a LoRA, in place.
 
     The rank defaults to a quarter of the backbone's width. ``seed`` fixes A whatever random
@@ -27,8 +27,10 @@ def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
 
     if _adapted(model):
         raise ValueError("the model has LoRA already: merge_lora it before adding another")
-    rank = settings.rank or model.config.backbone.width // 4
-    targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, settings.targets))})"
+    backbone = model.backbone
+    rank = settings.rank or backbone.geometry.width // 4
+    layers = [layer for target in settings.targets for layer in backbone.lora_layers[target]]
+    targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, layers))})"
     config = LoraConfig(
         r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=targets
     )
@@ -38,7 +40,7 @@ def add_lora(model: Detector, settings: LoraSettings, seed: int) -> None:
         inject_adapter_in_model(config, model)
 
 
-def merge_lora(model: Detector) -> None:
+def merge_lora(model: BlockModel) -> None:
     """Fold every LoRA into its layer, ``W ← W + scaling·B·A``, in place.
 
     Afterwards the model is the plain detector it was before ``add_lora``, with the same

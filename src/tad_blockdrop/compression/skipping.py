@@ -1,4 +1,4 @@
-"""Many shortened models in one pass: what a detector says when some of its blocks are skipped.
+"""Many shortened models in one pass: what a model says when some of its blocks are skipped.
 
 A *skip* is the set of original indices of blocks replaced by the identity. Two skips that agree
 on the blocks before j share everything computed before j, so each distinct state is computed once:
@@ -11,16 +11,20 @@ For the L single blocks that is (L - 1)(L + 2) / 2 block evaluations instead of 
 of 1/2 + 1/L; the results are those of L separate models.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
-from tad_blockdrop.detector.backbones.videomae import VisionTransformer
-from tad_blockdrop.detector.model import Detector, DetectorOutput
+from tad_blockdrop.compression.criteria.contract import Candidates
+from tad_blockdrop.detector.backbones.contract import Backbone, on_grid
+from tad_blockdrop.detector.model import BlockModel, Output
+from tad_blockdrop.storage.resumable_pass import Gathering, resume_batches
 
 Skip = frozenset[int]
+
+Key = TypeVar("Key", bound=Hashable)
 
 # Numbers that go through a layer at once: measured best on CPUs, where they should stay in the
 # cache; other devices want more work per call.
@@ -28,9 +32,38 @@ _AT_ONCE_CPU, _AT_ONCE = 2**18, 2**22
 _HELD = 16  # times as many are held between layers
 
 
+def candidate_batches(
+    model: BlockModel, candidates: Candidates, gathering: Gathering
+) -> Iterator[Any]:
+    """The batches that ``gathering`` still lacks, on the model's device."""
+    for batch in resume_batches(candidates.loader, "scoring blocks", gathering, candidates.scratch):
+        yield batch.to(model.device, non_blocking=True)
+
+
+class Sums(Generic[Key]):
+    """A sum per key and one common count, gathered batch by batch."""
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self.of, self.count = dict.fromkeys(keys, 0.0), 0
+
+    def means(self) -> dict[Key, float]:
+        """Each sum divided by the count."""
+        return {key: value / max(self.count, 1) for key, value in self.of.items()}
+
+    def state(self) -> dict[str, Tensor]:
+        """All that was gathered."""
+        sums = torch.tensor(list(self.of.values()), dtype=torch.float64)
+        return {"sums": sums, "count": torch.tensor(self.count)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Become the sums that ``state`` was taken from."""
+        self.of = dict(zip(self.of, state["sums"].tolist(), strict=True))
+        self.count = int(state["count"])
+
+
 def skipped_outputs(
-    model: Detector, frames: Tensor, mask: Tensor, skips: Sequence[Skip]
-) -> Iterator[DetectorOutput]:
+    model: BlockModel, frames: Tensor, mask: Tensor, skips: Sequence[Skip]
+) -> Iterator[Output]:
     """The output of ``model`` for each of ``skips``, in their order.
 
     frames (B, T, H, W, 3), mask (B, grid) as for the model itself. Outputs come one after the
@@ -39,22 +72,15 @@ def skipped_outputs(
     features = skipped_features(model, frames, skips)
     windows = max(1, _HELD * _at_once(frames) // features[0, 0].numel())
     for part in torch.split(features, max(1, windows // len(mask))):
-        output = model.detect(part.flatten(0, 1), mask.repeat(len(part), 1))
+        output = model.read_out(part.flatten(0, 1), mask.repeat(len(part), 1))
         for i in range(len(part)):
-            own = slice(i * len(mask), (i + 1) * len(mask))
-            yield replace(
-                output,
-                logits=output.logits[own],
-                offsets=output.offsets[own],
-                mask=output.mask[own],
-                features=output.features[own],
-            )
+            yield output[i * len(mask) : (i + 1) * len(mask)]
 
 
 def skipped_features(
-    model: Detector, frames: Tensor, skips: Sequence[Skip], at_once: int | None = None
+    model: BlockModel, frames: Tensor, skips: Sequence[Skip], at_once: int | None = None
 ) -> Tensor:
-    """Backbone features with each of S skips: frames (B, T, H, W, 3) -> (S, B, width, grid).
+    """Features with each of S skips: frames (B, T, H, W, 3) -> (S, B, feature_width, grid).
 
     Clips are encoded independently, so they are taken a few at a time: memory does not grow with
     the length of the window. ``at_once`` limits the numbers (tokens times width) that go through
@@ -70,25 +96,25 @@ def skipped_features(
         )
     at_once = at_once or _at_once(frames)
     backbone = model.backbone
-    clips = frames.reshape(-1, backbone.config.clip_frames, *frames.shape[2:])
-    held_per_clip = len(skips) * backbone.positions.numel()
+    clips = frames.reshape(-1, backbone.geometry.clip_frames, *frames.shape[2:])
+    held_per_clip = len(skips) * backbone.tokens_per_clip * backbone.geometry.width
     steps = [
         _skipped_steps(backbone, part, model.kept_blocks, skips, at_once)
         for part in torch.split(clips, max(1, _HELD * at_once // held_per_clip))
     ]
-    joined = torch.cat(steps, dim=1)  # (S, B·N, slices, width)
-    pooled = backbone.pool(joined.flatten(0, 1), len(skips) * len(frames), model.window.grid)
-    return pooled.view(len(skips), len(frames), *pooled.shape[1:])
+    joined = torch.cat(steps, dim=1)  # (S, B·N, slices, feature_width)
+    features = on_grid(joined.flatten(0, 1), len(skips) * len(frames), model.grid)
+    return features.view(len(skips), len(frames), *features.shape[1:])
 
 
 def _skipped_steps(
-    backbone: VisionTransformer,
+    backbone: Backbone,
     clips: Tensor,
     blocks: Sequence[int],
     skips: Sequence[Skip],
     at_once: int,
 ) -> Tensor:
-    """Spatial means of the tokens for each skip: clips (n, ...) -> (S, n, slices, width)."""
+    """Pooled clips for each skip: clips (n, ...) -> (S, n, slices, feature_width)."""
     states = {Skip(): backbone.embed(clips)}
     reached = Skip()
     for index in blocks:
@@ -98,14 +124,12 @@ def _skipped_steps(
         outputs = _run_stacked(backbone, index, [states[s] for s in through], at_once)
         ran = dict(zip(through, outputs, strict=True))
         states = {s: ran[s] if s in ran else states[s - {index}] for s in live}
-    slices = backbone.config.clip_frames // backbone.config.tubelet
-    # Pooling a clip as if it were a whole window of its own length leaves its spatial means.
-    means = {s: backbone.pool(tokens, len(tokens), slices).mT for s, tokens in states.items()}
-    return torch.stack([means[skip] for skip in skips])
+    steps = {s: backbone.pool_clips(tokens) for s, tokens in states.items()}
+    return torch.stack([steps[skip] for skip in skips])
 
 
 def _run_stacked(
-    backbone: VisionTransformer, index: int, inputs: list[Tensor], at_once: int
+    backbone: Backbone, index: int, inputs: list[Tensor], at_once: int
 ) -> list[Tensor]:
     """The outputs of one block for several inputs of one shape (n, n_tokens, width)."""
     if not inputs:

@@ -4,6 +4,7 @@ Nothing here imports torch, so that the command line starts fast. ``Parameters``
 tree; every class refuses unknown keys and bad values with advice.
 """
 
+from tad_blockdrop.config.backbones import BackboneConfig, Geometry, VideoMAEConfig
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
 from tad_blockdrop.config.data import (
@@ -14,10 +15,12 @@ from tad_blockdrop.config.data import (
     WindowConfig,
 )
 from tad_blockdrop.config.detector import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DetectorConfig,
     HeadConfig,
-    PyramidConfig,
+    MaxNeckConfig,
+    NeckConfig,
 )
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
 from tad_blockdrop.config.root import Parameters
@@ -32,6 +35,8 @@ from tad_blockdrop.config.weights import ImportWeightsConfig
 
 __all__ = [
     "AlignLossConfig",
+    "AnchorFreeConfig",
+    "AttentionNeckConfig",
     "AugmentConfig",
     "BackboneConfig",
     "BaselineConfig",
@@ -40,18 +45,21 @@ __all__ = [
     "DataConfig",
     "DetectorConfig",
     "EvaluationConfig",
+    "Geometry",
     "HeadConfig",
     "ImportWeightsConfig",
     "LearningAids",
     "LoraSettings",
+    "MaxNeckConfig",
+    "NeckConfig",
     "Parameters",
     "PostprocessConfig",
     "ProxyConfig",
-    "PyramidConfig",
     "ReportConfig",
     "RuntimeConfig",
     "StopConfig",
     "SyntheticConfig",
     "TrainConfig",
+    "VideoMAEConfig",
     "WindowConfig",
 ]

@@ -1,9 +1,47 @@
-"""The base class of all configuration: frozen, and it refuses keys it does not know."""
+"""The base classes of all configuration: frozen, and they refuse keys they do not know."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 
 class Config(BaseModel):
     """A group of settings, immutable once validated; unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Variant(Config):
+    """A part that comes in several kinds. Its direct subclass is the part, theirs are the kinds.
+
+    A kind states its name as the default of ``kind``, and is known from then on: a mapping that is
+    validated as the part becomes the kind that it names, or without a name the first one defined.
+    Keys that only other kinds have are left out, since ``conf/base`` states those of its own kind
+    and environments are merged over it.
+    """
+
+    kinds: ClassVar[dict[str, type["Variant"]]]
+    kind: str
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Begin a part, or add a kind to it."""
+        if Variant in cls.__bases__:
+            cls.kinds = {}
+        else:
+            cls.kinds[cls.model_fields["kind"].default] = cls
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _choose(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        if Variant not in cls.__bases__ or not isinstance(value, Mapping):
+            return handler(value)
+        name = value.get("kind", next(iter(cls.kinds)))
+        kind = cls.kinds.get(name) if isinstance(name, str) else None
+        if kind is None:
+            raise ValueError(f"there is no kind {name!r}; choose one of {', '.join(cls.kinds)}")
+        of_others = {key for other in cls.kinds.values() for key in other.model_fields}
+        of_others -= kind.model_fields.keys()
+        chosen = kind.model_validate({k: v for k, v in value.items() if k not in of_others})
+        return chosen  # type: ignore[return-value]  # a subclass of cls

@@ -34,28 +34,26 @@ class Parameters(Config):
 
     @model_validator(mode="after")
     def _together(self) -> Self:
-        depth = self.detector.backbone.depth
-        if self.compress.n_drops >= depth:
-            raise ValueError(
-                f"compress.n_drops ({self.compress.n_drops}) must leave at least one of "
-                f"detector.backbone.depth ({depth}) blocks"
-            )
         if self.compress.stop.max_loss is not None and self.data.holdout == 0:
             raise ValueError(
                 "compress.stop.max_loss is judged on held-out training videos, but data.holdout "
                 "is 0: hold some out (data.holdout: 0.15) or stop by cost (compress.stop.max_gmacs)"
             )
-        backbone, window = self.detector.backbone, self.data.window
-        if window.frames % backbone.clip_frames:
+        geometry, window = self.detector.backbone.geometry, self.data.window
+        if self.compress.n_drops >= geometry.depth:
             raise ValueError(
-                f"data.window.frames ({window.frames}) must be a multiple of "
-                f"detector.backbone.clip_frames ({backbone.clip_frames})"
+                f"compress.n_drops ({self.compress.n_drops}) must leave at least one of the "
+                f"{geometry.depth} blocks of detector.backbone"
             )
-        if window.crop % backbone.patch:
-            raise ValueError(
-                f"data.window.crop ({window.crop}) must be a multiple of "
-                f"detector.backbone.patch ({backbone.patch})"
-            )
+        for key, multiple, what in (
+            ("frames", geometry.clip_frames, "the frames of a clip"),
+            ("crop", geometry.patch, "the side of a patch"),
+        ):
+            if getattr(window, key) % multiple:
+                raise ValueError(
+                    f"data.window.{key} ({getattr(window, key)}) must be a multiple of "
+                    f"{multiple}, {what} of detector.backbone"
+                )
         stride = 2 ** (self.detector.pyramid.levels - 1)
         if window.grid % stride:
             raise ValueError(

@@ -48,7 +48,7 @@ class TrainConfig(Config):
     rate_every: int = Field(
         1, ge=1, description="epochs between ratings on held-out videos, counted from the last"
     )
-    tuning: Literal["lora", "full"] = "lora"
+    tuning: Literal["lora", "full", "frozen"] = "lora"
     lora: LoraSettings = LoraSettings()
 
     @model_validator(mode="after")

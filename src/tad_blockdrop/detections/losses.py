@@ -1,7 +1,8 @@
 """The detection loss: sigmoid focal loss for classes, distance IoU for segments."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,21 +10,21 @@ from torch.nn import functional
 
 from tad_blockdrop.config import HeadConfig
 from tad_blockdrop.detections.targets import assign_batch
-from tad_blockdrop.detector.heads.anchor_free import decode
+from tad_blockdrop.detector.heads.contract import decode
 from tad_blockdrop.detector.model import DetectorOutput
+from tad_blockdrop.tasks.contract import Supervised
 
 EPSILON = 1e-8  # squared grid steps: no division by the length of empty segments
 
 
-class DetectionTerms(TypedDict):
-    """The two loss terms (scalars) and what they were computed against.
+@dataclass(frozen=True, eq=False)
+class DetectionTerms(Supervised):
+    """The terms ``cls`` and ``reg`` (scalars) and what they were computed against.
 
     ``positive`` (B, P) bool: valid points that own a segment; ``target`` (B, P, K): class
     targets after label smoothing.
     """
 
-    cls: Tensor
-    reg: Tensor
     positive: Tensor
     target: Tensor
 
@@ -53,6 +54,15 @@ def diou_loss(segments: Tensor, target: Tensor) -> Tensor:
     return 1 - inner / union.clamp(min=EPSILON) + distance
 
 
+class Targeted(Protocol):
+    """What the loss takes of a batch: per window segments (G, 2) in grid steps, labels (G,)."""
+
+    @property
+    def segments(self) -> Sequence[Tensor]: ...
+    @property
+    def labels(self) -> Sequence[Tensor]: ...
+
+
 class DetectionLoss(nn.Module):
     """Focal and DIoU losses over the points of a batch, with their normaliser.
 
@@ -69,20 +79,11 @@ class DetectionLoss(nn.Module):
         self.config = config
         self.register_buffer("normaliser", torch.tensor(config.loss_normaliser))
 
-    def forward(
-        self,
-        output: DetectorOutput,
-        segments: Sequence[Tensor],
-        labels: Sequence[Tensor],
-        training: bool,
-    ) -> DetectionTerms:
-        """Loss of B windows: per window segments (G, 2) in grid steps and labels (G,) int64.
-
-        ``training`` selects, and advances, the moving average of the normaliser.
-        """
+    def forward(self, output: DetectorOutput, batch: Targeted, training: bool) -> DetectionTerms:
+        """Loss of B windows; ``training`` selects, and advances, the normaliser's average."""
         config = self.config
         logits, n_classes = output.logits.float(), output.logits.shape[-1]
-        targets = assign_batch(output.points, segments, labels, n_classes, config)
+        targets = assign_batch(output.points, batch.segments, batch.labels, n_classes, config)
         positive = targets.positive & output.mask
         count = self._count(positive, training)
         smooth = config.label_smoothing
@@ -90,12 +91,15 @@ class DetectionLoss(nn.Module):
         focal = focal_loss(logits, target, config.focal_alpha, config.focal_gamma)
         found = decode(output.points, output.offsets.float())[positive]
         wanted = decode(output.points, targets.offsets)[positive]
-        return {
-            "cls": focal[output.mask].sum() / count,
-            "reg": config.regression_weight * diou_loss(found, wanted).sum() / count,
-            "positive": positive,
-            "target": target,
-        }
+        return DetectionTerms(
+            terms={
+                "cls": focal[output.mask].sum() / count,
+                "reg": config.regression_weight * diou_loss(found, wanted).sum() / count,
+            },
+            count=positive.sum(),
+            positive=positive,
+            target=target,
+        )
 
     def _count(self, positive: Tensor, training: bool) -> Tensor:
         count = positive.sum().clamp(min=1).to(self.normaliser.dtype)

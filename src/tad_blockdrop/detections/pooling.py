@@ -17,20 +17,16 @@ from tad_blockdrop.config import PostprocessConfig, WindowConfig
 from tad_blockdrop.detections import postprocess
 from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.postprocess import Proposals
-from tad_blockdrop.detector.heads.anchor_free import decode
+from tad_blockdrop.detector.heads.contract import decode
 from tad_blockdrop.detector.model import Detector, DetectorOutput
-from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
+from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, to_seconds
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from tad_blockdrop.video.windows.loading import LoadedWindow
-
-
-class OutputError(BlockDropError):
-    """What a model says about a window is not finite."""
 
 
 _PROPOSALS_AT_ONCE = 50_000
@@ -55,14 +51,13 @@ def detect(
     and the errors see ``VideoPool``.
     """
     pool = VideoPool(records, classes, model.window, config, named)
-    device = next(model.parameters()).device
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             for batch in resume_batches(loader, what, pool, scratch):
-                on_device = batch.to(device, non_blocking=True)
-                pool.add(batch.windows, model(on_device.frames, on_device.mask))
+                on_device = batch.to(model.device, non_blocking=True)
+                pool.add(batch.windows, model.output_of(on_device))
     finally:
         model.train(training)
     return pool.detections()

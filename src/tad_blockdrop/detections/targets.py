@@ -12,7 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from tad_blockdrop.config import HeadConfig
-from tad_blockdrop.detector.heads.anchor_free import Points
+from tad_blockdrop.detector.heads.contract import Points
 
 SAME_LENGTH = 1e-3  # grid steps; segments that close to the shortest share the point
 

@@ -1,101 +1,119 @@
-"""The detector: frames -> class logits and segment offsets at every point of the pyramid.
+"""Models made of a backbone whose blocks can be dropped, and what reads its features.
 
-One class serves as teacher, student, candidate and export; instances differ in ``kept_blocks``.
+``BlockModel`` is all that compression and training know of a model; ``Detector`` is the one of
+temporal action detection. One class serves as teacher, student, candidate and export; instances
+differ in ``kept_blocks``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
-from tad_blockdrop.detector.backbones.videomae import VisionTransformer
+from tad_blockdrop.detector.backbones import make_backbone
+from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError
-from tad_blockdrop.detector.heads.anchor_free import Head, Points
-from tad_blockdrop.detector.necks.attention import Pyramid
+from tad_blockdrop.detector.heads import make_head
+from tad_blockdrop.detector.heads.contract import Points
+from tad_blockdrop.detector.necks import make_neck
 
 # Numbers (tokens times width) that go through a block at once on a CPU when nothing is learned.
 # Four times as many float32, which the MLP holds, are just below 32 MiB: memory that is kept for
-# the next (`devices.py`). A window of THUMOS14 takes 0.85 of the time.
+# the next (`runtime.devices`). A window of THUMOS14 takes 0.85 of the time.
 _AT_ONCE = 2**21 - 2**12
 
 
-@dataclass(frozen=True, eq=False)
-class DetectorOutput:
-    """What the detector says about B windows at P points.
+class Inputs(Protocol):
+    """What a model takes of a batch of B windows.
 
-    ``logits`` (B, P, K); ``offsets`` (B, P, 2), non-negative, in strides; ``mask`` (B, P) bool;
-    ``features`` (B, width, grid) of the backbone. ``blocks`` and ``mids`` hold, by original block
-    index, the outputs of the kept blocks and their states after the attention residual,
-    (B·N, n_tokens, width) each; both are empty unless asked for.
+    ``frames`` uint8 (B, T, H, W, 3) and ``mask`` bool (B, grid), true where real; or in the place
+    of frames the backbone's ``features`` (B, feature_width, grid) of them.
     """
 
-    logits: Tensor
-    offsets: Tensor
-    mask: Tensor
-    points: Points
+    @property
+    def frames(self) -> Tensor: ...
+    @property
+    def mask(self) -> Tensor: ...
+    @property
+    def features(self) -> Tensor | None: ...
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Output:
+    """What a model says of B windows; the fields of a subclass are tensors (B, ...).
+
+    ``features`` (B, feature_width, grid) are the backbone's. ``blocks`` and ``mids`` hold, by
+    original index, the outputs of blocks and their states after the attention residual,
+    (B·N, n_tokens, width) each, as far as they were asked for.
+    """
+
     features: Tensor
     blocks: dict[int, Tensor] = field(default_factory=dict)
     mids: dict[int, Tensor] = field(default_factory=dict)
 
+    def __getitem__(self, own: slice) -> Self:
+        """Some of the windows, without states of blocks."""
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        chosen = {name: value[own] for name, value in parts.items() if isinstance(value, Tensor)}
+        return replace(self, **chosen, blocks={}, mids={})
 
-class Detector(nn.Module):
-    """Backbone, pyramid and head for windows of ``window.frames`` frames.
 
-    ``kept_blocks``: original indices of the backbone's blocks; none means all of them.
-    """
+class BlockModel(nn.Module, ABC):
+    """A backbone and what reads its features (B, feature_width, ``grid``)."""
 
-    def __init__(
-        self,
-        config: DetectorConfig,
-        n_classes: int,
-        window: WindowConfig,
-        kept_blocks: Sequence[int] | None = None,
-    ) -> None:
-        super().__init__()
-        depth = config.backbone.depth
-        kept = tuple(range(depth)) if kept_blocks is None else tuple(kept_blocks)
-        if not kept or sorted(set(kept)) != list(kept) or not set(kept) <= set(range(depth)):
-            raise ValueError(
-                f"kept_blocks {kept} must be distinct, ascending indices of a backbone of "
-                f"{depth} blocks (0 to {depth - 1}), at least one"
-            )
-        if window.frames % config.backbone.clip_frames:
-            raise ValueError(
-                f"window.frames ({window.frames}) must be a multiple of "
-                f"backbone.clip_frames ({config.backbone.clip_frames})"
-            )
-        self.config, self.n_classes, self.window = config, n_classes, window
-        self.backbone = VisionTransformer(config.backbone, window.crop, kept)
-        self.pyramid = Pyramid(config.backbone.width, config.pyramid, window.grid)
-        self.head = Head(config.pyramid.width, config.head, n_classes, window.grid)
+    backbone: Backbone
+    grid: int
 
     @property
     def kept_blocks(self) -> tuple[int, ...]:
         """Original indices of the blocks that are there, in order."""
         return tuple(int(name) for name in self.backbone.blocks)
 
-    def drop_block(self, index: int) -> None:
-        """Remove the block of original ``index`` in place, with its weights."""
-        if index not in self.kept_blocks or len(self.kept_blocks) == 1:
-            raise ValueError(
-                f"block {index} cannot be dropped from blocks {self.kept_blocks}: "
-                "it must be one of them, and one must remain"
-            )
-        del self.backbone.blocks[str(index)]
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.parameters()).device
 
-    def forward(self, frames: Tensor, mask: Tensor, return_blocks: bool = False) -> DetectorOutput:
-        """Frames (B, T, H, W, 3) 0..255, mask (B, grid) bool; T = ``window.frames``."""
+    @abstractmethod
+    def read_out(self, features: Tensor, mask: Tensor) -> Output:
+        """All that comes after the backbone: features (B, feature_width, grid), mask (B, grid)."""
+
+    def features(self, frames: Tensor) -> Tensor:
+        """What the backbone says: frames (B, T, H, W, 3) -> (B, feature_width, grid)."""
         tokens = self.backbone.embed(frames)
-        blocks: dict[int, Tensor] = {}
-        mids: dict[int, Tensor] = {}
+        for index in self.kept_blocks:
+            _, tokens = self.run_block(index, tokens)
+        return self.backbone.pool(tokens, len(frames), self.grid)
+
+    def forward(
+        self, frames: Tensor, mask: Tensor, outs: Collection[int] = (), mids: Collection[int] = ()
+    ) -> Output:
+        """Frames (B, T, H, W, 3) 0..255, mask (B, grid) bool.
+
+        ``outs`` and ``mids``: original indices of the blocks whose states the output shall hold.
+        """
+        tokens = self.backbone.embed(frames)
+        kept_outs: dict[int, Tensor] = {}
+        kept_mids: dict[int, Tensor] = {}
         for index in self.kept_blocks:
             mid, tokens = self.run_block(index, tokens)
-            if return_blocks:
-                mids[index], blocks[index] = mid, tokens
-        features = self.backbone.pool(tokens, len(frames), self.window.grid)
-        return self.detect(features, mask, blocks, mids)
+            if index in outs:
+                kept_outs[index] = tokens
+            if index in mids:
+                kept_mids[index] = mid
+        features = self.backbone.pool(tokens, len(frames), self.grid)
+        return replace(self.read_out(features, mask), blocks=kept_outs, mids=kept_mids)
+
+    def output_of(self, batch: Inputs) -> Output:
+        """The output for a batch, from its frames or from their features if it holds these."""
+        if batch.features is not None:
+            return self.read_out(batch.features, batch.mask)
+        output: Output = self(batch.frames, batch.mask)
+        return output
 
     def run_block(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The backbone's block of original ``index`` on clips (n, n_tokens, width), some at a time.
@@ -111,22 +129,63 @@ class Detector(nn.Module):
         mids, outs = zip(*parts, strict=True)
         return torch.cat(mids), torch.cat(outs)
 
-    def detect(
-        self,
-        features: Tensor,
-        mask: Tensor,
-        blocks: dict[int, Tensor] | None = None,
-        mids: dict[int, Tensor] | None = None,
-    ) -> DetectorOutput:
-        """Pyramid and head only: features (B, width, grid), mask (B, grid) bool.
 
-        ``blocks`` and ``mids`` are handed on into the output.
-        """
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectorOutput(Output):
+    """What the detector says about B windows at P points.
+
+    ``logits`` (B, P, K); ``offsets`` (B, P, 2), non-negative, in strides; ``mask`` (B, P) bool.
+    """
+
+    logits: Tensor
+    offsets: Tensor
+    mask: Tensor
+    points: Points
+
+
+class Detector(BlockModel):
+    """Backbone, neck and head for windows of ``window.frames`` frames.
+
+    ``kept_blocks``: original indices of the backbone's blocks; none means all of them.
+    """
+
+    def __init__(
+        self,
+        config: DetectorConfig,
+        n_classes: int,
+        window: WindowConfig,
+        kept_blocks: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        geometry = config.backbone.geometry
+        depth = geometry.depth
+        kept = tuple(range(depth)) if kept_blocks is None else tuple(kept_blocks)
+        if not kept or sorted(set(kept)) != list(kept) or not set(kept) <= set(range(depth)):
+            raise ValueError(
+                f"kept_blocks {kept} must be distinct, ascending indices of a backbone of "
+                f"{depth} blocks (0 to {depth - 1}), at least one"
+            )
+        if window.frames % geometry.clip_frames:
+            raise ValueError(
+                f"window.frames ({window.frames}) must be a multiple of the frames of a clip of "
+                f"the backbone ({geometry.clip_frames})"
+            )
+        self.config, self.n_classes, self.window = config, n_classes, window
+        self.grid = window.grid
+        self.backbone = make_backbone(config.backbone, window.crop, kept)
+        self.pyramid = make_neck(geometry.feature_width, config.pyramid, window.grid)
+        self.head = make_head(config.pyramid.width, config.head, n_classes, window.grid)
+
+    def read_out(self, features: Tensor, mask: Tensor) -> DetectorOutput:
+        """Neck and head only: features (B, feature_width, grid), mask (B, grid) bool."""
         maps, masks = self.pyramid(features, mask)
         logits, offsets = self.head(maps, masks)
-        point_mask = torch.cat(masks, dim=1)
         return DetectorOutput(
-            logits, offsets, point_mask, self.head.points, features, blocks or {}, mids or {}
+            logits=logits,
+            offsets=offsets,
+            mask=torch.cat(masks, dim=1),
+            points=self.head.points,
+            features=features,
         )
 
 

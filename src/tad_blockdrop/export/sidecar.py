@@ -19,7 +19,7 @@ OUTPUTS = ("logits", "offsets")
 def sidecar(checkpoint: Checkpoint) -> dict[str, Any]:
     """All that is needed to go from a video's frames to detections in seconds."""
     from tad_blockdrop.detector.backbones.videomae import PIXEL_MEAN, PIXEL_STD
-    from tad_blockdrop.detector.heads.anchor_free import make_points
+    from tad_blockdrop.detector.heads.contract import make_points
 
     window = checkpoint.window
     points = make_points(window.grid, checkpoint.detector.head.ranges)

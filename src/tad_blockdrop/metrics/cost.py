@@ -1,22 +1,31 @@
 """What one window costs, from shapes alone: multiply-accumulates, true and as the paper prints.
 
 A multiply-accumulate (MAC) is one multiplication and one addition of a matrix product or a
-convolution; norms, activations, softmax and element-wise work are not counted.
+convolution; norms, activations, softmax and element-wise work are not counted. PyTorch's own
+counter counts them while the model runs on tensors without memory, so that any kind of backbone,
+neck and head can be counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from tad_blockdrop.config import BackboneConfig, DetectorConfig, PyramidConfig, WindowConfig
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tad_blockdrop.config import DetectorConfig, WindowConfig
+from tad_blockdrop.detector.model import Detector
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Macs:
-    """MACs of one window: the patch embedding, one block, all kept blocks, pyramid and head."""
+    """MACs of one window: what comes before and after the blocks, one block, all kept, the rest."""
 
-    patch_embedding: int
+    embedding: int
     block: int
     blocks: int
     pyramid: int
@@ -25,9 +34,10 @@ class Macs:
     @property
     def total(self) -> int:
         """All of the detector."""
-        return self.patch_embedding + self.blocks + self.pyramid + self.head
+        return self.embedding + self.blocks + self.pyramid + self.head
 
 
+@torch.no_grad()
 def macs(
     config: DetectorConfig,
     window: WindowConfig,
@@ -38,39 +48,25 @@ def macs(
 
     Local attention windows do not reduce the count: the whole product is computed and masked.
     """
-    backbone, pyramid = config.backbone, config.pyramid
-    tokens, clips = tokens_per_clip(backbone, window), window.frames // backbone.clip_frames
-    width, hidden = backbone.width, int(backbone.width * backbone.mlp_ratio)
-    # q, k, v and the output projection; the two attention products; the two MLP layers
-    block = clips * (4 * tokens * width**2 + 2 * tokens**2 * width + 2 * tokens * width * hidden)
-    n_blocks = backbone.depth if kept_blocks is None else len(kept_blocks)
-    tubelet = 3 * backbone.tubelet * backbone.patch**2
-    steps = [window.grid // 2**level for level in range(pyramid.levels)]
-    kernel, towers = config.head.kernel, 2 * config.head.tower_layers * pyramid.width
-    return Macs(
-        patch_embedding=clips * tokens * width * tubelet,
-        block=block,
-        blocks=n_blocks * block,
-        pyramid=_pyramid(pyramid, width, steps),
-        head=sum(steps) * kernel * pyramid.width * (towers + n_classes + 2),
-    )
+    with torch.device("meta"):
+        model = Detector(config, n_classes, window, kept_blocks).eval()
+        frames = torch.zeros(1, window.frames, window.crop, window.crop, 3)
+        mask = torch.ones(1, window.grid, dtype=torch.bool)
+    backbone, first = model.backbone, model.kept_blocks[0]
+    embedding, tokens = _count(lambda: backbone.embed(frames))
+    block, (_, tokens) = _count(lambda: backbone.run_block(first, tokens))
+    pooling, features = _count(lambda: backbone.pool(tokens, 1, window.grid))
+    pyramid, maps = _count(lambda: model.pyramid(features, mask))
+    head, _ = _count(lambda: model.head(*maps))
+    blocks = len(model.kept_blocks) * block
+    return Macs(embedding + pooling, block, blocks, pyramid, head)
 
 
-def tokens_per_clip(backbone: BackboneConfig, window: WindowConfig) -> int:
-    """Tokens that attend to each other in one clip."""
-    return backbone.clip_frames // backbone.tubelet * (window.crop // backbone.patch) ** 2
-
-
-def _pyramid(config: PyramidConfig, in_width: int, steps: Sequence[int]) -> int:
-    width = config.width
-    inputs = [in_width, *[width] * (config.embed_layers - 1)]
-    embedding = sum(steps[0] * config.embed_kernel * inner * width for inner in inputs)
-    lengths = [steps[0]] * config.stem_blocks + list(steps[1:])
-    # per block: three depth-wise convolutions, four projections, two products, the MLP
-    blocks = sum(
-        9 * t * width + 4 * t * width**2 + 2 * t**2 * width + 8 * t * width**2 for t in lengths
-    )
-    return embedding + blocks
+def _count(work: Callable[[], T]) -> tuple[int, T]:
+    """MACs of some work, and its result."""
+    with FlopCounterMode(display=False) as counter:
+        result = work()
+    return counter.get_total_flops() // 2, result
 
 
 def paper_macs(n_blocks: int, tokens: int, width: int, head_macs: float) -> float:

@@ -1,4 +1,4 @@
-"""Device, threads, precision and random numbers of a run.
+"""Devices, memory and random numbers.
 
 Determinism. On the CPU the same seed and the same number of threads give the same bits; another
 number of threads may change the order of sums. On CUDA ``seed_all`` switches to deterministic
@@ -10,16 +10,12 @@ import ctypes
 import os
 import random
 import sys
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
@@ -51,36 +47,6 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
-def make_accelerator(runtime: RuntimeConfig) -> "Accelerator":
-    """Accelerate's view of the device and precision.
-
-    It keeps one setting per process; a run with another device or precision replaces it.
-    """
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    device = pick_device(runtime)
-    AcceleratorState._reset_state(reset_partial_state=True)
-    precision = "no" if runtime.precision == "fp32" else runtime.precision
-    return Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
-
-
-def autocast(runtime: RuntimeConfig, device: torch.device) -> torch.autocast:
-    """The context in which a model on ``device`` runs at ``runtime.precision``.
-
-    For inference; the training loop has Accelerate's, which also scales fp16 gradients.
-    """
-    half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(runtime.precision)
-    return torch.autocast(device.type, dtype=half, enabled=half is not None)
-
-
-def set_threads(threads: int | None) -> None:
-    """Get the CPU ready: limit the model's threads (none leaves PyTorch's choice), keep memory."""
-    if threads is not None:
-        torch.set_num_threads(threads)
-    _keep_freed_memory()
-
-
 def core_to_spare(device: torch.device) -> bool:
     """Whether a second thread can run a model on the CPU without taking from the first.
 
@@ -95,12 +61,12 @@ def core_to_spare(device: torch.device) -> bool:
     )
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step instead of returning it at once.
 
     Every training step allocates and frees the same blocks. By default glibc gives them back to
     the kernel in between, which zeroes every page again: a sixth of a training step. Blocks above
-    32 MiB, which would leave large holes, are given back as ever. Other C libraries lack the call.
+    32 MiB, which would leave large holes, are still returned to the system. Other C libraries lack the call.
     """
     if sys.platform != "linux":
         return

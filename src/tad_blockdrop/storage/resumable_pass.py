@@ -1,4 +1,4 @@
-"""A pass over test windows that goes on where a killed one was cut, and ends with the same bits.
+"""A pass over inputs that goes on where a killed one was cut, and ends with the same bits.
 
 What the pass has gathered so far is saved between two batches, every now and then. The batches
 themselves stay the same, so that it does not matter where, or whether, a pass was cut.
@@ -8,23 +8,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor, nn
 
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.runtime.read_ahead import ReadAhead
 from tad_blockdrop.storage.resumable import fingerprint, read_state, write_state
-from tad_blockdrop.video.windows.cutting import VideoRecord
-from tad_blockdrop.video.windows.loading import ReadAhead, after
-
-if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
-
-    from tad_blockdrop.video.windows.loading import Batch, LoadedWindow
 
 logger = logging.getLogger(__name__)
 
@@ -53,27 +47,24 @@ class Scratch:
     mark: str
 
 
-def scratch_for(
-    folder: Path | None, model: nn.Module, videos: Sequence[VideoRecord], **settings: Any
-) -> Scratch | None:
-    """Where a pass of ``model`` over ``videos`` keeps its state; None without a folder.
+def scratch_for(folder: Path | None, model: nn.Module, facts: Mapping[str, Any]) -> Scratch | None:
+    """Where a pass of ``model`` keeps its state; None without a folder.
 
-    ``settings``: whatever else the result depends on, as JSON values.
+    ``facts``: whatever else the result depends on, inputs and settings, as JSON values.
     """
     if folder is None:
         return None
-    facts = {"videos": [(video.video_id, video.n_samples) for video in videos], **settings}
     return Scratch(folder / "pass.safetensors", fingerprint({"model": model}, facts))
 
 
 def resume_batches(
-    loader: DataLoader[LoadedWindow], what: str, gathering: Gathering, scratch: Scratch | None
-) -> Iterator[Batch]:
+    loader: Any, what: str, gathering: Gathering, scratch: Scratch | None
+) -> Iterator[Any]:
     """The batches that ``gathering`` still lacks, with progress titled ``what``.
 
-    ``loader`` gives test windows. Without ``scratch`` these are all batches, and nothing is saved.
-    The caller must have taken a batch into ``gathering`` before it asks for the next one. Raises
-    PassError if the state cannot be written.
+    ``loader``: a DataLoader that gives the same batches each time. Without ``scratch`` these are
+    all batches, and nothing is saved. The caller must have taken a batch into ``gathering`` before
+    it asks for the next one. Raises PassError if the state cannot be written.
     """
     done, total = 0, len(loader)
     if scratch is not None and (state := read_state(scratch.file, scratch.mark, what)):
@@ -81,8 +72,11 @@ def resume_batches(
         done = facts["batches"]
         gathering.restore(tensors)
         logger.info("%s goes on after %d of %d batches", what, done, total)
-    batches: Iterable[Batch] = after(loader, done) if done else loader
-    reader = ReadAhead(batches)
+    if done:
+        from accelerate import skip_first_batches
+
+        loader = skip_first_batches(loader, done)  # which does not read them
+    reader = ReadAhead(loader)
     begin = saved = time.monotonic()
     for batch in progress(reader, what, total - done):
         reader.start()

@@ -1,7 +1,6 @@
 """Which parameters train, and with which learning rate and weight decay (docs/method.md §3).
 
-The rules go by names and types only: whatever lies under ``backbone.`` is the backbone, all the
-rest is the detector (pyramid and head).
+Whatever lies under ``backbone.`` is the backbone, all the rest is the detector (neck and head).
 """
 
 from typing import Any
@@ -10,16 +9,17 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from tad_blockdrop.config import TrainConfig
+from tad_blockdrop.detector.model import BlockModel
 
 LORA = (".lora_A.", ".lora_B.")
 DECAYED = (nn.Linear, _ConvNd)
 
 
-def freeze_for(model: nn.Module, config: TrainConfig) -> None:
+def freeze_for(model: BlockModel, config: TrainConfig) -> None:
     """Mark every parameter as trained or frozen, whatever it was before.
 
     ``tuning: full`` trains everything. ``tuning: lora`` freezes the backbone but for its LoRA
-    matrices, LayerNorms and patch embedding; call ``add_lora`` first.
+    matrices, LayerNorms and embedding; call ``add_lora`` first. ``tuning: frozen`` freezes it all.
     """
     norms = {
         id(parameter)
@@ -27,14 +27,11 @@ def freeze_for(model: nn.Module, config: TrainConfig) -> None:
         if isinstance(module, nn.LayerNorm)
         for parameter in module.parameters(recurse=False)
     }
+    embedding = tuple(f"backbone.{name}" for name in model.backbone.embedding)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(
-            config.tuning == "full"
-            or not _in_backbone(name)
-            or name.startswith("backbone.patch_embed.")
-            or id(parameter) in norms
-            or any(part in name for part in LORA)
-        )
+        beside = name.startswith(embedding) or id(parameter) in norms
+        adapted = config.tuning == "lora" and (beside or any(part in name for part in LORA))
+        parameter.requires_grad_(config.tuning == "full" or not _in_backbone(name) or adapted)
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:

@@ -1,29 +1,59 @@
 """The one training loop, for the baseline and for every alignment: they differ in their loss."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import RuntimeConfig, TrainConfig
-from tad_blockdrop.runtime.devices import epoch_seed, make_accelerator, seed_all
+from tad_blockdrop.config import TrainConfig
+from tad_blockdrop.runtime.devices import epoch_seed, seed_all
+from tad_blockdrop.runtime.read_ahead import ReadAhead
+from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
 from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
-from tad_blockdrop.video.windows.loading import Batch, ReadAhead, TrainingWindows, make_loader
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-Loss = Callable[[Batch, float], Mapping[str, Tensor]]
+Loss = Callable[[Any, float], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module], float]
+
+
+class Batch(Protocol):
+    """Inputs and targets; ``names`` says of which input each is, for messages."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    def to(self, device: torch.device, non_blocking: bool) -> Self: ...
+
+
+class Loader(Protocol):
+    """The batches of an epoch."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class TrainingData(Protocol):
+    """What is trained on. ``set_epoch`` says which epoch the next pass over a loader is.
+
+    ``facts``: the settings that it depends on, as JSON values.
+    """
+
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+    def __len__(self) -> int: ...
+    def set_epoch(self, epoch: int) -> None: ...
+    def loader(self, batch: int, workers: int, seed: int) -> Loader: ...
+
 
 MAX_OVERFLOWS = 30  # fp16 steps skipped in a row before the run is given up
 
@@ -31,9 +61,9 @@ MAX_OVERFLOWS = 30  # fp16 steps skipped in a row before the run is given up
 def train(
     model: nn.Module,
     loss: Loss,
-    dataset: TrainingWindows,
+    dataset: TrainingData,
     config: TrainConfig,
-    runtime: RuntimeConfig,
+    runtime: Runtime,
     scratch: Path | None,
     validate: Validate | None,
     label: str,
@@ -57,7 +87,7 @@ def train(
     With ``scratch`` the run can be killed and called again with the same arguments: it goes on
     after the last whole epoch and ends with the same bits. A state of other settings or weights
     is not used; ``identity`` adds what else the result depends on (JSON values: the loss's
-    settings, the data's). The caller removes it with ``state.clear`` after saving the result.
+    settings, the data's).
 
     History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
     of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
@@ -100,17 +130,17 @@ class TrainingRun:
         self,
         modules: Mapping[str, nn.Module],
         loss: Loss,
-        dataset: TrainingWindows,
+        dataset: TrainingData,
         config: TrainConfig,
-        runtime: RuntimeConfig,
+        runtime: Runtime,
     ) -> None:
         self.model = model = modules["model"]
         self.loss, self.dataset, self.config = loss, dataset, config
         self.seed = runtime.seed
-        self.accelerator: Accelerator = make_accelerator(runtime)
+        self.accelerator: Accelerator = runtime.accelerator()
         for module in modules.values():
             module.to(self.accelerator.device)
-        self.loader = make_loader(dataset, config.batch, runtime.workers, runtime.seed)
+        self.loader = dataset.loader(config.batch, runtime.workers, runtime.seed)
         self.steps = math.ceil(len(self.loader) / config.accumulate)
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.parameters = list(trained.values())
@@ -159,7 +189,7 @@ class TrainingRun:
         videos: list[str] = []
         for number in range(first, first + size):
             batch = next(reader)
-            videos += (window.video_id for window in batch.windows)
+            videos += batch.names
             epoch = self.state.epochs + number / batches
             terms.append(self._backward(batch, epoch, size, reader))
         total = torch.stack([values["total"] for values in terms]).mean()

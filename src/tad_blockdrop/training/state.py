@@ -5,7 +5,6 @@ buffers, history, best epoch. Frozen weights are not: they are the run's input. 
 need no saving either, since every epoch starts from a seed of its own.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,12 +104,6 @@ class TrainingState:
             self.scaler.load_state_dict(facts["scaler"])
         self.epochs, self.history = facts["epochs"], facts["history"]
         self.best, self.best_metric = parts.get("best", {}), facts["best_metric"]
-
-
-def clear(folder: Path) -> None:
-    """Remove the state, once what the run produced is saved elsewhere."""
-    if folder.exists():
-        shutil.rmtree(folder)
 
 
 def _changing(module: nn.Module) -> dict[str, Tensor]:

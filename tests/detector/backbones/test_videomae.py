@@ -7,21 +7,21 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import BackboneConfig
+from tad_blockdrop.config import VideoMAEConfig
 from tad_blockdrop.detector.backbones.videomae import (
     PIXEL_MEAN,
     PIXEL_STD,
-    VisionTransformer,
+    VideoMAE,
     clip_positions,
     sincos_table,
 )
 
-CONFIG = BackboneConfig(width=24, depth=3, heads=3, patch=8, clip_frames=8, pretrain_size=32)
+CONFIG = VideoMAEConfig(width=24, depth=3, heads=3, patch=8, clip_frames=8, pretrain_size=32)
 
 
-def build(config: BackboneConfig = CONFIG, size: int = 32) -> VisionTransformer:
+def build(config: VideoMAEConfig = CONFIG, size: int = 32) -> VideoMAE:
     torch.manual_seed(0)
-    return VisionTransformer(config, size, range(config.depth)).eval()
+    return VideoMAE(config, size, range(config.depth)).eval()
 
 
 def some_frames(batch: int = 2, n_frames: int = 16, size: int = 32) -> Tensor:
@@ -34,7 +34,7 @@ def normalised(frames: Tensor) -> Tensor:
     return (frames.float() - torch.tensor(PIXEL_MEAN)) / torch.tensor(PIXEL_STD)
 
 
-def encode(backbone: VisionTransformer, frames: Tensor) -> Tensor:
+def encode(backbone: VideoMAE, frames: Tensor) -> Tensor:
     tokens = backbone.embed(frames)
     for name in backbone.blocks:
         _, tokens = backbone.run_block(int(name), tokens)
@@ -179,7 +179,7 @@ def test_removing_the_clip_mean_makes_a_constant_offset_invisible() -> None:
 
 def test_drop_path_rate_follows_the_original_index() -> None:
     config = CONFIG.model_copy(update={"depth": 5, "drop_path": 0.4})
-    backbone = VisionTransformer(config, 32, (0, 3, 4))
+    backbone = VideoMAE(config, 32, (0, 3, 4))
     rates = {name: getattr(b.drop_path1, "drop_prob", 0.0) for name, b in backbone.blocks.items()}
     assert rates == pytest.approx({"0": 0.0, "3": 0.3, "4": 0.4})
 
@@ -246,4 +246,4 @@ def test_frames_of_the_wrong_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="multiple of 8, 32, 32"):
         backbone.embed(some_frames(size=40))
     with pytest.raises(ValueError, match=r"window\.crop \(36\)"):
-        VisionTransformer(CONFIG, 36, (0,))
+        VideoMAE(CONFIG, 36, (0,))

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from tad_blockdrop.config import HeadConfig
-from tad_blockdrop.detector.heads.anchor_free import Head, decode, make_points
+from tad_blockdrop.config import AnchorFreeConfig
+from tad_blockdrop.detector.heads.anchor_free import AnchorFreeHead
+from tad_blockdrop.detector.heads.contract import decode, make_points
 
 RANGES = ((0.0, 4.0), (4.0, 8.0), (8.0, 10000.0))
 
@@ -40,7 +41,7 @@ def maps_of(head_width: int = 6) -> tuple[list[Tensor], list[Tensor]]:
 @torch.no_grad()
 def test_scores_start_at_the_prior_and_offsets_are_scaled_per_level() -> None:
     torch.manual_seed(0)
-    head = Head(6, HeadConfig(ranges=RANGES, prior=0.05), 3, 8)
+    head = AnchorFreeHead(6, AnchorFreeConfig(ranges=RANGES, prior=0.05), 3, 8)
     maps, masks = maps_of()
     logits, offsets = head(maps, masks)
     assert logits.shape == (2, 14, 3)
@@ -59,7 +60,7 @@ def test_scores_start_at_the_prior_and_offsets_are_scaled_per_level() -> None:
 def test_levels_share_weights() -> None:
     """The same map at two levels gets the same logits."""
     torch.manual_seed(0)
-    head = Head(6, HeadConfig(ranges=RANGES[:2]), 3, 8)
+    head = AnchorFreeHead(6, AnchorFreeConfig(ranges=RANGES[:2]), 3, 8)
     x = torch.randn(1, 6, 4)
     valid = torch.ones(1, 4, dtype=torch.bool)
     logits, _ = head([x, x], [valid, valid])
@@ -69,7 +70,7 @@ def test_levels_share_weights() -> None:
 @torch.no_grad()
 def test_padding_reaches_the_towers_through_the_neck_but_is_masked_inside() -> None:
     torch.manual_seed(0)
-    head = Head(6, HeadConfig(ranges=RANGES[:1]), 3, 8)
+    head = AnchorFreeHead(6, AnchorFreeConfig(ranges=RANGES[:1]), 3, 8)
     x = torch.randn(1, 6, 8)
     mask = (torch.arange(8) < 5)[None]
     far, near = x.clone(), x.clone()
@@ -84,7 +85,7 @@ def test_padding_reaches_the_towers_through_the_neck_but_is_masked_inside() -> N
 
 
 def test_no_tower_is_a_linear_read_out() -> None:
-    head = Head(6, HeadConfig(ranges=RANGES, tower_layers=0, kernel=1), 3, 8)
+    head = AnchorFreeHead(6, AnchorFreeConfig(ranges=RANGES, tower_layers=0, kernel=1), 3, 8)
     assert sorted(name for name, _ in head.named_parameters()) == [
         "classify.bias",
         "classify.weight",
@@ -96,6 +97,6 @@ def test_no_tower_is_a_linear_read_out() -> None:
 
 
 def test_bias_is_the_log_odds_of_the_prior() -> None:
-    head = Head(6, HeadConfig(ranges=RANGES), 3, 8)
+    head = AnchorFreeHead(6, AnchorFreeConfig(ranges=RANGES), 3, 8)
     assert head.classify.bias is not None
     assert head.classify.bias.tolist() == pytest.approx([-math.log(99)] * 3)

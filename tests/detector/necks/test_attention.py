@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import PyramidConfig
-from tad_blockdrop.detector.backbones.videomae import sincos_table
+from tad_blockdrop.config import AttentionNeckConfig
 from tad_blockdrop.detector.necks.attention import (
     AffineDropPath,
     ConvAttention,
@@ -17,6 +16,7 @@ from tad_blockdrop.detector.necks.attention import (
     Pyramid,
     attention_bias,
 )
+from tad_blockdrop.detector.positions import sincos_table
 
 GRID, WIDTH = 32, 12
 VALID = 21
@@ -28,8 +28,8 @@ Build = Callable[..., Pyramid]
 @pytest.fixture
 def build(loud: Callable[[nn.Module], None]) -> Build:
     def make(**changes: Any) -> Pyramid:
-        config = PyramidConfig(width=16, heads=2, levels=4).model_copy(update=changes)
-        pyramid = Pyramid(WIDTH, config, GRID).eval()
+        config = AttentionNeckConfig(width=16, heads=2, levels=4).model_copy(update=changes)
+        pyramid = AttentionNeck(WIDTH, config, GRID).eval()
         loud(pyramid)
         return pyramid
 
@@ -227,4 +227,4 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean() -> None:
 
 def test_a_grid_that_does_not_halve_is_refused() -> None:
     with pytest.raises(ValueError, match=r"window\.grid \(36\) must be a multiple of 8"):
-        Pyramid(WIDTH, PyramidConfig(width=16, heads=2, levels=4), 36)
+        AttentionNeck(WIDTH, AttentionNeckConfig(width=16, heads=2, levels=4), 36)

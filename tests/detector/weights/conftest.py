@@ -17,10 +17,10 @@ from torch import Tensor
 from transformers import VideoMAEModel
 
 from tad_blockdrop.config import (
-    BackboneConfig,
+    AnchorFreeConfig,
+    AttentionNeckConfig,
     DetectorConfig,
-    HeadConfig,
-    PyramidConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detector.model import Detector
@@ -41,7 +41,7 @@ def clips() -> Tensor:
 @pytest.fixture
 def expected() -> DetectorConfig:
     return DetectorConfig(
-        backbone=BackboneConfig(
+        backbone=VideoMAEConfig(
             width=WIDTH,
             depth=DEPTH,
             heads=HEADS,
@@ -50,10 +50,10 @@ def expected() -> DetectorConfig:
             clip_frames=FRAMES,
             pretrain_size=SIZE,
         ),
-        pyramid=PyramidConfig(
+        pyramid=AttentionNeckConfig(
             width=NECK, heads=2, embed_layers=2, stem_blocks=1, levels=LEVELS, attention_window=5
         ),
-        head=HeadConfig(ranges=((0, 4), (4, 8), (8, 10000))),
+        head=AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000))),
     )
 
 

@@ -24,8 +24,8 @@ from transformers import (
     VideoMAEModel,
 )
 
-from tad_blockdrop.config import BackboneConfig, DetectorConfig
-from tad_blockdrop.detector.backbones.videomae import VisionTransformer
+from tad_blockdrop.config import DetectorConfig, VideoMAEConfig
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.weights.convert import ImportedBackbone, recognise, to_backbone
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
@@ -33,7 +33,7 @@ from tad_blockdrop.detector.weights.report import Status
 
 
 def tokens(imported: ImportedBackbone, frames: Tensor) -> Tensor:
-    ours = VisionTransformer(imported.config, frames.shape[2], imported.kept_blocks).eval()
+    ours = VideoMAE(imported.config, frames.shape[2], imported.kept_blocks).eval()
     ours.load_state_dict(imported.weights)
     with torch.no_grad():
         found = ours.embed(frames)
@@ -177,7 +177,7 @@ def test_published_sizes_need_no_configuration(width: int, depth: int, heads: in
         weights = cut | {k: weights[k] for k in weights if ".blocks.0." in k}
         depth = 2
     config = to_backbone(weights).config
-    assert config == BackboneConfig(width=width, depth=depth, heads=heads)
+    assert config == VideoMAEConfig(width=width, depth=depth, heads=heads)
     assert (config.patch, config.tubelet, config.mlp_ratio, config.pretrain_size) == (16, 2, 4, 224)
 
 

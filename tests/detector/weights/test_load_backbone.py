@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import VideoMAEModel
 
 from tad_blockdrop.config import (
-    BackboneConfig,
     DetectorConfig,
     PostprocessConfig,
+    VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
@@ -94,7 +94,7 @@ def test_a_file_of_fewer_blocks_is_refused(
 
 
 def resized(config: DetectorConfig, **changes: int) -> DetectorConfig:
-    backbone = BackboneConfig.model_validate(config.backbone.model_dump() | changes)
+    backbone = VideoMAEConfig.model_validate(config.backbone.model_dump() | changes)
     return config.model_copy(update={"backbone": backbone})
 
 
@@ -130,7 +130,7 @@ def test_published_weights_in_a_backbone_with_other_heads_are_refused(tmp_path: 
         f"{prefix}mlp.fc1.weight": torch.zeros(1536, 384),
     }
     torch.save(weights, tmp_path / "s.pth")
-    config = DetectorConfig(backbone=BackboneConfig(width=384, depth=1, heads=4))
+    config = DetectorConfig(backbone=VideoMAEConfig(width=384, depth=1, heads=4))
     small = WindowConfig(frames=32, grid=32, crop=16, short_side=16)
     with pytest.raises(FormatError, match=r"set detector\.backbone\.heads: 6 \(not 4\)"):
         load_backbone(Detector(config, 2, small), tmp_path / "s.pth")

@@ -1,1 +1,15 @@
-"""Transformers whose blocks can be dropped: one file per kind."""
+"""Transformers whose blocks can be dropped: one file per kind, one line here."""
+
+from collections.abc import Sequence
+
+from tad_blockdrop.config import BackboneConfig, VideoMAEConfig
+from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
+
+BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {VideoMAEConfig: VideoMAE}
+
+
+def make_backbone(config: BackboneConfig, crop: int, kept_blocks: Sequence[int]) -> Backbone:
+    """The backbone of a configuration, for frames of ``crop`` pixels, with random weights."""
+    kind = BACKBONES[type(config)]
+    return kind(config, crop, kept_blocks)  # type: ignore[call-arg]  # as every kind takes them

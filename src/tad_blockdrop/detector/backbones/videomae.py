@@ -1,11 +1,8 @@
-"""The backbone: a VideoMAE vision transformer whose blocks can be physically removed.
-
-Clips of ``clip_frames`` frames are encoded independently with joint space-time attention
-(VideoMAE, arXiv 2203.12602). Blocks are named by their original index throughout.
-"""
+"""VideoMAE: clips of some frames, encoded with joint space-time attention (arXiv 2203.12602)."""
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,26 +10,16 @@ from timm.layers import trunc_normal_
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
-from tad_blockdrop.config import BackboneConfig
+from tad_blockdrop.config import VideoMAEConfig
+from tad_blockdrop.detector.backbones.contract import Backbone, block_drop_rate
+from tad_blockdrop.detector.positions import sincos_table
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-def sincos_table(length: int, width: int) -> Tensor:
-    """Fixed positions (length, width): sin on even channels, cos on odd ones.
-
-    ``angle(pos, j) = pos / 10000^(2·(j // 2) / width)`` ("Attention Is All You Need", §3.5).
-    """
-    channel = torch.arange(width)
-    frequency = 10000.0 ** (-2.0 * (channel // 2).double() / width)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] * frequency
-    return torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
-
-
-def clip_positions(config: BackboneConfig, image_size: int) -> Tensor:
+def clip_positions(config: VideoMAEConfig, image_size: int) -> Tensor:
     """Positions of a clip's tokens (n_tokens, width), in the order time, row, column.
 
     They are those of the pre-training grid; another ``image_size`` (pixels) resamples each time
@@ -59,7 +46,7 @@ class PatchEmbedding(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: VideoMAEConfig) -> None:
         super().__init__()
         self.config = config
         kernel = (config.tubelet, config.patch, config.patch)
@@ -82,26 +69,17 @@ class PatchEmbedding(nn.Module):
         return functional.linear(tubelets, weight.flatten(1), self.projection.bias)
 
 
-class VisionTransformer(nn.Module):
-    """VideoMAE ViT without a final norm; holds only the blocks of ``kept_blocks``.
+class VideoMAE(Backbone):
+    """VideoMAE's transformer without a final norm; holds only the blocks of ``kept_blocks``."""
 
-    The drop-path rate of a block follows from its original index over the full depth, so a
-    dropped block changes nothing in the others.
-    """
-
+    config: VideoMAEConfig
     positions: Tensor
+    pixel_mean, pixel_std = PIXEL_MEAN, PIXEL_STD
 
-    def __init__(self, config: BackboneConfig, image_size: int, kept_blocks: Sequence[int]) -> None:
-        super().__init__()
-        if image_size % config.patch:
-            raise ValueError(
-                f"window.crop ({image_size}) must be a multiple of backbone.patch ({config.patch})"
-            )
-        self.config = config
-        self.image_size = image_size
+    def __init__(self, config: VideoMAEConfig, crop: int, kept_blocks: Sequence[int]) -> None:
+        super().__init__(config, crop)
         self.patch_embed = PatchEmbedding(config)
-        positions = clip_positions(config, image_size)
-        self.register_buffer("positions", positions, persistent=False)
+        self.register_buffer("positions", clip_positions(config, crop), persistent=False)
         self.blocks = nn.ModuleDict({str(i): _block(config, i) for i in kept_blocks})
         self._initialise()
 
@@ -113,48 +91,29 @@ class VisionTransformer(nn.Module):
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
 
-    def embed(self, frames: Tensor) -> Tensor:
-        """Frames (B, T, H, W, 3), 0..255, uint8 or float -> tokens (B·N, n_tokens, width).
-
-        ``N = T / clip_frames``; the clips of one window stay adjacent.
-        """
-        batch, n_frames, *size = frames.shape
-        clip, side = self.config.clip_frames, self.image_size
-        if n_frames % clip or size != [side, side, 3]:
-            raise ValueError(
-                f"frames of shape {tuple(frames.shape)} do not fit a backbone built for "
-                f"(batch, a multiple of {clip}, {side}, {side}, 3)"
-            )
-        clips = frames.reshape(batch * n_frames // clip, clip, *size)
+    def embed_clips(self, clips: Tensor) -> Tensor:
+        """(n, clip_frames, H, W, 3) pixels 0..255 -> tokens (n, n_tokens, width)."""
         tokens: Tensor = self.patch_embed(clips)
         return tokens + self.positions
 
-    def run_block(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Apply the block of original ``index``; tokens (n, n_tokens, width) in and out.
+    def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(After the attention residual, the block's output), both (n, n_tokens, width)."""
+        mid = tokens + block.drop_path1(block.attn(block.norm1(tokens)))
+        return mid, mid + block.drop_path2(block.mlp(block.norm2(mid)))
 
-        Returns (after the attention residual, the block's output).
-        """
-        block = self.blocks[str(index)]
-        if self.config.checkpointing and self.training and torch.is_grad_enabled():
-            return checkpoint(_apply, block, tokens, use_reentrant=False)  # type: ignore[no-any-return]
-        return _apply(block, tokens)
+    def pool_clips(self, tokens: Tensor) -> Tensor:
+        """The mean over space: (n, n_tokens, width) -> (n, slices, width)."""
+        return tokens.reshape(len(tokens), self.geometry.slices, -1, self.config.width).mean(dim=2)
 
-    def pool(self, tokens: Tensor, batch: int, grid: int) -> Tensor:
-        """Tokens (B·N, n_tokens, width) -> features (B, width, grid).
+    def load_weights(self, path: str | Path) -> str:
+        """From a file of any layout known; pyramid and head in it are left out."""
+        from tad_blockdrop.detector.weights.convert import load_backbone
 
-        Mean over space, the clips of a window joined in time, then onto the grid: average
-        pooling when it is coarser than the tokens, linear interpolation when it is finer.
-        """
-        slices = self.config.clip_frames // self.config.tubelet
-        steps = tokens.reshape(len(tokens), slices, -1, self.config.width).mean(dim=2)
-        features = steps.reshape(batch, -1, self.config.width).transpose(1, 2)
-        if grid < features.shape[-1]:
-            return functional.adaptive_avg_pool1d(features, grid)
-        return functional.interpolate(features, size=grid, mode="linear", align_corners=False)
+        return load_backbone(self, path).summary()
 
 
-def _block(config: BackboneConfig, index: int) -> Any:
-    """One pre-norm block; the drop-path rate grows linearly with its original index.
+def _block(config: VideoMAEConfig, index: int) -> Any:
+    """One pre-norm block.
 
     Its k bias, which VideoMAE lacks, starts at zero and cannot change a softmax over keys.
     """
@@ -163,11 +122,6 @@ def _block(config: BackboneConfig, index: int) -> Any:
         num_heads=config.heads,
         mlp_ratio=config.mlp_ratio,
         qkv_bias=True,
-        drop_path=config.drop_path * index / max(config.depth - 1, 1),
+        drop_path=block_drop_rate(config, index),
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
     )
-
-
-def _apply(block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
-    mid = tokens + block.drop_path1(block.attn(block.norm1(tokens)))
-    return mid, mid + block.drop_path2(block.mlp(block.norm2(mid)))

@@ -1,10 +1,8 @@
-"""ActionFormer's projection and neck: features on the grid -> a pyramid of feature maps.
+"""ActionFormer's neck: a transformer block per level (arXiv 2202.07925, §3.2-3.3).
 
-ActionFormer, arXiv 2202.07925, §3.2-3.3. Every tensor carries a boolean mask of valid steps. It
-is applied wherever padding could reach a valid step: after each convolution layer, to the keys
+The mask is applied wherever padding could reach a valid step: after each convolution layer, to the keys
 of attention and to what blocks add. (The public code also masks before norms and the queries
-and values of attention, which changes no output.) Inside, tensors are laid out (batch, time,
-channels); at the doors (batch, channels, time).
+and values of attention, which changes no output.)
 """
 
 import torch
@@ -12,45 +10,11 @@ from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tad_blockdrop.config import PyramidConfig
-from tad_blockdrop.detector.backbones.videomae import sincos_table
+from tad_blockdrop.config import AttentionNeckConfig
+from tad_blockdrop.detector.necks.contract import Neck, TimeConv, halve, level_norms
+from tad_blockdrop.detector.positions import sincos_table
 
 INITIAL_SCALE = 1e-4
-
-
-class TimeConv(nn.Conv1d):
-    """A length-preserving (at stride 1) convolution over time of (B, T, C) tensors."""
-
-    def __init__(
-        self,
-        in_width: int,
-        out_width: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-    ) -> None:
-        super().__init__(in_width, out_width, kernel, stride, kernel // 2, groups=groups, bias=bias)
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, C_in) -> (B, ceil(T / stride), C_out)."""
-        return super().forward(x.transpose(1, 2)).transpose(1, 2)
-
-
-class ConvNormReLU(nn.Module):
-    """Convolution, LayerNorm, ReLU; padded steps of the output are zero."""
-
-    def __init__(self, in_width: int, out_width: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = TimeConv(in_width, out_width, kernel)
-        self.norm = nn.LayerNorm(out_width, eps=1e-6)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """(B, T, C_in), mask (B, T) -> (B, T, C_out)."""
-        return functional.relu(self.norm(self.conv(x))) * mask[..., None]
 
 
 class AffineDropPath(nn.Module):
@@ -126,7 +90,7 @@ def attention_bias(mask: Tensor, window: int, dtype: torch.dtype) -> Tensor:
 class PyramidBlock(nn.Module):
     """Pre-norm transformer block over time; stride 2 halves the steps (max-pooled skip)."""
 
-    def __init__(self, config: PyramidConfig, stride: int) -> None:
+    def __init__(self, config: AttentionNeckConfig, stride: int) -> None:
         super().__init__()
         width = config.width
         self.stride = stride
@@ -143,46 +107,28 @@ class PyramidBlock(nn.Module):
         valid = mask[..., None]
         skip = x
         if self.stride > 1:
-            skip = functional.max_pool1d(x.transpose(1, 2), 3, self.stride, padding=1).transpose(
-                1, 2
-            )
+            skip = halve(x)
         x = skip * valid + self.path1(self.attention(self.norm1(x), mask))
         return x + self.path2(self.mlp(self.norm2(x)) * valid), mask
 
 
-class Pyramid(nn.Module):
-    """Projection and neck: features (B, in_width, grid) -> one map per level.
-
-    Level l has stride 2^l on the feature grid. The neck's norms are not masked: padded steps of
-    the output are not zero (ActionFormer's behaviour, and they reach the logits at the edge).
-    """
+class AttentionNeck(Neck):
+    """Pre-norm transformer blocks: a stem on the finest level, then one block a level."""
 
     positions: Tensor
 
-    def __init__(self, in_width: int, config: PyramidConfig, grid: int) -> None:
-        super().__init__()
-        if grid % 2 ** (config.levels - 1):
-            raise ValueError(
-                f"window.grid ({grid}) must be a multiple of {2 ** (config.levels - 1)} "
-                f"for {config.levels} pyramid levels"
-            )
+    def __init__(self, in_width: int, config: AttentionNeckConfig, grid: int) -> None:
+        super().__init__(in_width, config, grid)
         width = config.width
-        self.embedding = nn.ModuleList(
-            ConvNormReLU(in_width if i == 0 else width, width, config.embed_kernel)
-            for i in range(config.embed_layers)
-        )
         table = sincos_table(grid, width) / width**0.5 if config.positions else torch.zeros(1, 1)
         self.register_buffer("positions", table, persistent=False)
         self.stem = nn.ModuleList(PyramidBlock(config, 1) for _ in range(config.stem_blocks))
         self.branch = nn.ModuleList(PyramidBlock(config, 2) for _ in range(config.levels - 1))
-        self.neck = nn.ModuleList(nn.LayerNorm(width, eps=1e-6) for _ in range(config.levels))
+        self.neck = level_norms(config)
 
     def project(self, features: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The maps before the neck, (B, T / 2^l, C) each, zero where masked, and their masks."""
-        x = features.transpose(1, 2)
-        for layer in self.embedding:
-            x = layer(x, mask)
-        x = x + self.positions * mask[..., None]
+        """The maps before their norms, (B, T / 2^l, C) each, zero where masked, and their masks."""
+        x = self.embed(features, mask) + self.positions * mask[..., None]
         for block in self.stem:
             x, mask = block(x, mask)
         maps, masks = [x], [mask]
@@ -191,11 +137,6 @@ class Pyramid(nn.Module):
             maps.append(x)
             masks.append(mask)
         return maps, masks
-
-    def forward(self, features: Tensor, mask: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Features (B, in_width, T), mask (B, T) -> maps (B, C, T / 2^l), masks (B, T / 2^l)."""
-        maps, masks = self.project(features, mask)
-        return [norm(x).transpose(1, 2) for norm, x in zip(self.neck, maps, strict=True)], masks
 
 
 def _linear(in_width: int, out_width: int) -> nn.Linear:

@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import BackboneConfig, DetectorConfig
-from tad_blockdrop.detector.backbones.videomae import VisionTransformer
-from tad_blockdrop.detector.heads.anchor_free import Head
-from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.detector.necks.attention import Pyramid
+from tad_blockdrop.config import DetectorConfig, VideoMAEConfig
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
+from tad_blockdrop.detector.heads import make_head
+from tad_blockdrop.detector.necks import make_neck
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import FOREIGN, Layout
 from tad_blockdrop.detector.weights.mcg_nju import McgNju
@@ -30,7 +29,7 @@ LAYOUTS: tuple[type[Layout], ...] = (Own, OpenTad, Mmaction, McgNju, Transformer
 class ImportedBackbone:
     """A backbone from a file; ``weights`` are named as in ``Detector.backbone.state_dict()``."""
 
-    config: BackboneConfig
+    config: VideoMAEConfig
     kept_blocks: tuple[int, ...]
     weights: dict[str, Tensor]
     report: Report
@@ -65,7 +64,7 @@ def recognise(keys: Collection[str]) -> Layout:
 
 
 def to_backbone(
-    weights: Mapping[str, Tensor], expected: BackboneConfig | None = None, source: str = "the file"
+    weights: Mapping[str, Tensor], expected: VideoMAEConfig | None = None, source: str = "the file"
 ) -> ImportedBackbone:
     """The backbone in ``weights`` (of any layout, as ``read_weights`` gives them).
 
@@ -76,7 +75,7 @@ def to_backbone(
         FormatError: unknown layout, incomplete, or not an encoder this program has.
     """
     layout = recognise(weights)
-    config = backbone_of(layout, weights, expected or BackboneConfig())
+    config = backbone_of(layout, weights, expected or VideoMAEConfig())
     kept = layout.block_indices() if layout.droppable else tuple(range(config.depth))
     shapes = _backbone_shapes(config, kept)
     ours, report = _collect(layout, _backbone_part(layout, weights), shapes, kept)
@@ -116,28 +115,23 @@ def to_detector(
     return ImportedDetector(config, kept, names, ours, report)
 
 
-def load_backbone(model: Detector, path: str | Path) -> Report:
-    """Put the backbone of a weights file into ``model``; pyramid and head stay as they are.
+def load_backbone(backbone: VideoMAE, path: str | Path) -> Report:
+    """Put the backbone of a weights file into ``backbone``.
 
     The file may be of any layout, also a detector (its backbone is taken) or a checkpoint folder.
-    Blocks of it that ``model`` has dropped are left out.
+    Blocks of it that ``backbone`` has dropped are left out.
 
     Raises:
-        FormatError: unreadable, unknown, incomplete, or of another size than ``model``.
+        FormatError: unreadable, unknown, incomplete, or of another size than ``backbone``.
     """
     weights = read_weights(path)
     layout = recognise(weights)
-    check_backbone(layout, weights, model.config.backbone, str(path))
-    shapes = {f"backbone.{name}": tuple(t.shape) for name, t in model.backbone.state_dict().items()}
-    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, model.kept_blocks)
-    fresh = [
-        Entry(Status.FRESH, name, shape=tuple(t.shape), detail="training creates it")
-        for name, t in model.state_dict().items()
-        if not name.startswith("backbone.")
-    ]
-    report = Report(report.layout, (*report.entries, *fresh))
+    check_backbone(layout, weights, backbone.config, str(path))
+    kept = [int(name) for name in backbone.blocks]
+    shapes = _shapes(backbone, "backbone.")
+    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, kept)
     _require(report, str(path))
-    model.backbone.load_state_dict(
+    backbone.load_state_dict(
         {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
     )
     return report
@@ -158,17 +152,17 @@ def _backbone_part(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, T
     return {k: v for k, v in weights.items() if not k.startswith(layout.detector_parts)}
 
 
-def _backbone_shapes(config: BackboneConfig, kept: Iterable[int]) -> dict[str, tuple[int, ...]]:
+def _backbone_shapes(config: VideoMAEConfig, kept: Iterable[int]) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
-        backbone = VisionTransformer(config, config.pretrain_size, tuple(kept))
+        backbone = VideoMAE(config, config.pretrain_size, tuple(kept))
     return _shapes(backbone, "backbone.")
 
 
 def _detector_shapes(config: DetectorConfig, n_classes: int) -> dict[str, tuple[int, ...]]:
     grid = 2 ** (config.pyramid.levels - 1)  # no weight depends on it
     with torch.device("meta"):
-        pyramid = Pyramid(config.backbone.width, config.pyramid, grid)
-        head = Head(config.pyramid.width, config.head, n_classes, grid)
+        pyramid = make_neck(config.backbone.geometry.feature_width, config.pyramid, grid)
+        head = make_head(config.pyramid.width, config.head, n_classes, grid)
     return _shapes(pyramid, "pyramid.") | _shapes(head, "head.")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tad_blockdrop.detector.backbones.videomae import sincos_table
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.positions import sincos_table
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.transformers import Transformers

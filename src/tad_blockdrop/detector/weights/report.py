@@ -16,7 +16,6 @@ class Status(StrEnum):
 
     MATCHED = "matched"
     RESHAPED = "reshaped"  # also joined from several, or merged with LoRA
-    FRESH = "fresh"  # not in the file; training creates it
     UNUSED = "unused"  # in the file and known, but of no use here
     UNEXPECTED = "unexpected"
     MISSING = "missing"

@@ -14,22 +14,27 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from tad_blockdrop.config import BackboneConfig, DetectorConfig, HeadConfig, PyramidConfig
-from tad_blockdrop.detector.backbones.videomae import sincos_table
+from tad_blockdrop.config import (
+    AnchorFreeConfig,
+    AttentionNeckConfig,
+    DetectorConfig,
+    VideoMAEConfig,
+)
+from tad_blockdrop.detector.positions import sincos_table
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.own import Own
 
-C = TypeVar("C", BackboneConfig, PyramidConfig, HeadConfig, DetectorConfig)
+C = TypeVar("C", VideoMAEConfig, AttentionNeckConfig, AnchorFreeConfig, DetectorConfig)
 
 # VideoMAE-S, B, L and H: width -> (depth, heads).
 PUBLISHED = {384: (12, 6), 768: (12, 12), 1024: (24, 16), 1280: (32, 16)}
 
 
 def backbone_of(
-    layout: Layout, weights: Mapping[str, Tensor], expected: BackboneConfig
-) -> BackboneConfig:
+    layout: Layout, weights: Mapping[str, Tensor], expected: VideoMAEConfig
+) -> VideoMAEConfig:
     """The backbone in a file; what shapes do not tell is ``expected``'s if the widths agree.
 
     The depth counts blocks that were dropped, also the last ones, as the configuration or
@@ -65,11 +70,11 @@ def backbone_of(
         "patch": patch,
         "tubelet": tubelet,
     }
-    base = expected if known else BackboneConfig()
+    base = expected if known else VideoMAEConfig()
     size = pretrain_size(layout, weights, max(1, base.clip_frames // tubelet), patch)
     if size is not None:
         changes["pretrain_size"] = size
-    return _validated(BackboneConfig, base.model_dump() | changes)
+    return _validated(VideoMAEConfig, base.model_dump() | changes)
 
 
 def pretrain_size(
@@ -99,7 +104,7 @@ def pretrain_size(
 
 
 def check_backbone(
-    layout: Layout, weights: Mapping[str, Tensor], config: BackboneConfig, source: str
+    layout: Layout, weights: Mapping[str, Tensor], config: VideoMAEConfig, source: str
 ) -> None:
     """Refuse to put the file's weights into a backbone of another size.
 
@@ -151,8 +156,8 @@ def detector_of(
         DetectorConfig,
         {
             "backbone": backbone_of(layout, weights, expected.backbone),
-            "pyramid": _validated(PyramidConfig, pyramid),
-            "head": _validated(HeadConfig, head),
+            "pyramid": _validated(AttentionNeckConfig, pyramid),
+            "head": _validated(AnchorFreeConfig, head),
         },
     )
 

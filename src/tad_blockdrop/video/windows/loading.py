@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,14 +37,13 @@ from tad_blockdrop.video.windows.cutting import (
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """B windows: ``frames`` uint8 (B, T, H, W, 3), ``mask`` bool (B, grid), true where real.
 
-    Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,).
+    Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,). A batch of
+    features that are known already has ``features`` (B, width, grid), and frames without pixels.
     """
 
     frames: Tensor
@@ -53,42 +51,76 @@ class Batch:
     segments: list[Tensor]
     labels: list[Tensor]
     windows: list[Window]
+    features: Tensor | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The video of each window."""
+        return [window.video_id for window in self.windows]
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """A copy whose tensors are on ``device``."""
-        return replace(
-            self,
-            frames=self.frames.to(device, non_blocking=non_blocking),
-            mask=self.mask.to(device, non_blocking=non_blocking),
-            segments=[s.to(device, non_blocking=non_blocking) for s in self.segments],
-            labels=[v.to(device, non_blocking=non_blocking) for v in self.labels],
-        )
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """A copy in page-locked memory (called by the loader, for fast copies to a GPU)."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return replace(
             self,
-            frames=self.frames.pin_memory(),
-            mask=self.mask.pin_memory(),
-            segments=[s.pin_memory() for s in self.segments],
-            labels=[v.pin_memory() for v in self.labels],
+            frames=change(self.frames),
+            mask=change(self.mask),
+            segments=[change(s) for s in self.segments],
+            labels=[change(v) for v in self.labels],
+            features=None if self.features is None else change(self.features),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedWindow:
-    """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,)."""
+    """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,).
+
+    Or with ``features`` (width, grid) of a backbone and frames without pixels.
+    """
 
     window: Window
     frames: Tensor
     mask: Tensor
+    features: Tensor | None = None
 
 
-class TrainingWindows(Dataset[LoadedWindow]):
+class EpochWindows(Dataset[LoadedWindow]):
+    """What is trained on: item (epoch, index) is always the same window.
+
+    ``set_epoch`` tells the loader which epoch comes next.
+    """
+
+    def __init__(self, data: DataConfig) -> None:
+        self.data, self.epoch = data, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass over a loader of this dataset."""
+        self.epoch = epoch
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The settings that windows depend on, as JSON values."""
+        return self.data.model_dump(mode="json")
+
+    def loader(self, batch: int, workers: int, seed: int) -> DataLoader[LoadedWindow]:
+        """Shuffled batches of the epoch that was set."""
+        return make_loader(self, batch, workers, seed)
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+
+class TrainingWindows(EpochWindows):
     """Random augmented windows: ``per_video`` for each video that has an action to learn.
 
-    Item (epoch, index) is always the same window with the same augmentation. ``set_epoch`` tells
-    the loader which epoch comes next. Raises ValueError when no video has an action.
+    Item (epoch, index) is always the same window with the same augmentation. Raises ValueError when
+    no video has an action.
     """
 
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig, seed: int) -> None:
@@ -100,13 +132,8 @@ class TrainingWindows(Dataset[LoadedWindow]):
             )
         if without := len(records) - len(self.records):
             log.info("%d of %d training videos have no action: left out", without, len(records))
-        self.data = data
+        super().__init__(data)
         self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass over a loader of this dataset."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.records) * self.data.window.per_video
@@ -151,23 +178,21 @@ class TestWindows(Dataset[LoadedWindow]):
 
 
 def make_loader(
-    dataset: TrainingWindows | TestWindows,
+    dataset: EpochWindows | TestWindows,
     batch: int,
     workers: int,
     shuffle_seed: int | None = None,
 ) -> DataLoader[LoadedWindow]:
     """Iterates over ``Batch``es of up to ``batch`` windows, read by ``workers`` processes.
 
-    ``TrainingWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
+    ``EpochWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
     ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
     epoch on the prepared loader (which counts epochs itself), otherwise on the dataset.
     """
-    sampler: Sampler[int] | Sampler[tuple[int, int]]
-    if isinstance(dataset, TrainingWindows):
+    sampler: Sampler[int] | Sampler[tuple[int, int]] | None = None
+    if isinstance(dataset, EpochWindows):
         sampler = _EpochOrder(dataset, shuffle_seed)
-    elif shuffle_seed is None:
-        sampler = _InOrder(len(dataset))
-    else:
+    elif shuffle_seed is not None:
         raise ValueError("test windows are read in order; leave shuffle_seed out")
     return DataLoader(
         dataset,
@@ -183,44 +208,11 @@ def make_loader(
     )
 
 
-def after(loader: DataLoader[LoadedWindow], batches: int) -> Iterator[Batch]:
-    """The batches of a loader of ``TestWindows`` but the first ones, which are not even read."""
-    order = loader.sampler
-    assert isinstance(order, _InOrder)
-    assert loader.batch_size is not None
-    order.first = batches * loader.batch_size
-    try:
-        yield from loader  # type: ignore[misc]  # what it gives are batches
-    finally:
-        order.first = 0
-
-
-class ReadAhead(Iterator[T]):
-    """The same batches; a thread of its own may read the next while one is worked on."""
-
-    def __init__(self, batches: Iterable[T]) -> None:
-        self._batches = iter(batches)
-        self._reader = ThreadPoolExecutor(1, "reader")
-        self._coming: Future[T | None] | None = None
-
-    def start(self) -> None:
-        """Begin to read the next batch, unless that has begun."""
-        if self._coming is None:
-            self._coming = self._reader.submit(next, self._batches, None)
-
-    def __next__(self) -> T:
-        self.start()
-        assert self._coming is not None
-        batch = self._coming.result()
-        self._coming = None
-        if batch is None:
-            raise StopIteration
-        return batch
-
-
 def collate(items: Sequence[LoadedWindow]) -> Batch:
     """Stack windows into one batch."""
+    features = [item.features for item in items if item.features is not None]
     return Batch(
+        features=torch.stack(features) if features else None,
         frames=torch.stack([item.frames for item in items]),
         mask=torch.stack([item.mask for item in items]),
         segments=[torch.from_numpy(item.window.segments) for item in items],
@@ -259,23 +251,10 @@ def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
     return LoadedWindow(window, frames, torch.from_numpy(grid_mask(window.n_valid, size)))
 
 
-class _InOrder(Sampler[int]):
-    """Every index below ``count`` from ``first`` on."""
-
-    def __init__(self, count: int) -> None:
-        self.count, self.first = count, 0
-
-    def __len__(self) -> int:
-        return self.count - self.first
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(range(self.first, self.count))
-
-
 class _EpochOrder(Sampler[tuple[int, int]]):
     """Keys (epoch, index) of one epoch, so that workers started long ago learn of a new one."""
 
-    def __init__(self, dataset: TrainingWindows, seed: int | None) -> None:
+    def __init__(self, dataset: EpochWindows, seed: int | None) -> None:
         self.dataset = dataset
         self.seed = seed
 

@@ -1,0 +1,49 @@
+"""What a criterion is. Nothing here imports torch, so that a name can be checked at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from tad_blockdrop.compression.skipping import Skip
+    from tad_blockdrop.detector.model import BlockModel
+    from tad_blockdrop.storage.resumable_pass import Scratch
+    from tad_blockdrop.tasks.contract import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What is rated, and on what.
+
+    ``skips``: sets of blocks, each to be left out together; ``loader`` gives batches of the
+    task's inputs, in order; with ``scratch`` a pass that was cut goes on.
+    """
+
+    skips: Sequence[Skip]
+    task: Task
+    loader: Any
+    scratch: Scratch | None = None
+
+
+class Criterion(ABC):
+    """A way to rate what a model is without some of its blocks.
+
+    ``title`` stands at an axis, ``explanation`` is a sentence for people. ``looks_ahead``: whether
+    several blocks can be rated together.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    explanation: ClassVar[str]
+    larger_is_better: ClassVar[bool]
+    looks_ahead: ClassVar[bool] = True
+
+    @abstractmethod
+    def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
+        """The value of each set of blocks that is left out; NaN where there is none.
+
+        The model is in evaluation mode, under ``inference_mode`` and the caller's autocast.
+        """

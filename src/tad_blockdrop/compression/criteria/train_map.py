@@ -1,0 +1,83 @@
+"""The exact criterion: what the model is worth without the block (docs/method.md §4.1)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tad_blockdrop.compression.skipping import Skip
+    from tad_blockdrop.detector.model import BlockModel
+    from tad_blockdrop.tasks.contract import Metric
+
+logger = logging.getLogger(__name__)
+
+
+class TrainMap(Criterion):
+    """The task's metric on training videos, for detection the average mAP."""
+
+    name = "train_map"
+    title = "average mAP without the block (%)"
+    explanation = "the average mAP on training videos without the block; the highest is dropped"
+    larger_is_better = True
+
+    def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
+        """In percent; NaN, and a warning, where the output is not finite.
+
+        Raises ScoringError if everything is 0, which ranks nothing.
+        """
+        from tad_blockdrop.compression.dropping import ScoringError
+        from tad_blockdrop.compression.skipping import candidate_batches, skipped_outputs
+        from tad_blockdrop.tasks.contract import OutputError
+
+        metrics = {skip: candidates.task.metric() for skip in candidates.skips}
+        for batch in candidate_batches(model, candidates, _Metrics(metrics)):
+            rest = list(metrics)
+            outputs = skipped_outputs(model, batch.frames, batch.mask, rest) if rest else ()
+            for skip, output in zip(rest, outputs, strict=True):
+                try:
+                    metrics[skip].add(batch, output)
+                except OutputError as error:
+                    logger.warning("without block %s: %s", sorted(skip), error)
+                    del metrics[skip]
+        values = dict.fromkeys(candidates.skips, math.nan)
+        values |= {skip: metric.value() for skip, metric in metrics.items()}
+        if not any(value > 0 for value in values.values()):
+            raise ScoringError(
+                f"all {len(model.kept_blocks)} candidates have a mean average precision of 0 on "
+                "the training videos, so there is nothing to rank: the model itself does not "
+                "detect. Train the baseline longer, score on more videos (compress.score_videos), "
+                "or set compress.criterion to 'train_loss'"
+            )
+        return values
+
+
+class _Metrics:
+    """The metric with each set of blocks skipped; those that were given up are missing."""
+
+    def __init__(self, metrics: dict[Skip, Metric]) -> None:
+        self._metrics = metrics
+        self._skips = {" ".join(map(str, sorted(skip))): skip for skip in metrics}
+
+    def state(self) -> dict[str, Tensor]:
+        return {
+            f"{name}/{key}": value
+            for name, skip in self._skips.items()
+            if skip in self._metrics
+            for key, value in self._metrics[skip].state().items()
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        for name, skip in self._skips.items():
+            start = f"{name}/"
+            own = {k.removeprefix(start): v for k, v in state.items() if k.startswith(start)}
+            if own:
+                self._metrics[skip].restore(own)
+            else:
+                del self._metrics[skip]

@@ -1,0 +1,90 @@
+"""The kinds of backbone: transformers whose blocks keep the shape of what goes through them."""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tad_blockdrop.config.base import Variant
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What others must know of a backbone before it exists.
+
+    Tokens have ``width`` channels. Clips of ``clip_frames`` frames are encoded independently and
+    give ``slices`` steps of ``feature_width`` channels each; ``patch`` is the side of a patch in
+    pixels, ``prefix_tokens`` are those that stand for no place (class token, registers).
+    """
+
+    width: int
+    depth: int
+    clip_frames: int
+    slices: int
+    patch: int
+    feature_width: int
+    prefix_tokens: int = 0
+
+    def tokens(self, crop: int) -> int:
+        """Tokens that attend to each other in a clip of frames of ``crop`` pixels a side."""
+        return self.slices * (crop // self.patch) ** 2 + self.prefix_tokens
+
+
+class BackboneConfig(Variant):
+    """What all kinds share. ``weights``: where a new backbone's weights come from."""
+
+    weights: str | None = Field(None, description="a file or folder; none: random")
+    drop_path: float = Field(0.1, ge=0, lt=1)
+    checkpointing: bool = Field(
+        False, description="recompute block activations in the backward pass to save memory"
+    )
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the backbone."""
+        raise NotImplementedError
+
+
+class VideoMAEConfig(BackboneConfig):
+    """A VideoMAE vision transformer, applied to clips of ``clip_frames`` frames."""
+
+    kind: Literal["videomae"] = "videomae"
+    width: int = Field(384, ge=8, le=16384)
+    depth: int = Field(12, ge=1, le=1000)
+    heads: int = Field(6, ge=1)
+    mlp_ratio: float = Field(4.0, gt=0, le=64)
+    patch: int = Field(16, ge=2, le=1024)
+    tubelet: int = Field(2, ge=1)
+    clip_frames: int = Field(16, ge=2, le=1024)
+    pretrain_size: int = Field(
+        224, ge=16, le=1024, description="pixels; the positions' native grid"
+    )
+    remove_clip_mean: bool = Field(
+        False, description="learning aid: subtract each clip's temporal mean from its frames"
+    )
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.clip_frames % self.tubelet:
+            raise ValueError(
+                f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
+            )
+        if self.pretrain_size % self.patch:
+            raise ValueError(
+                f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
+            )
+        return self
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the backbone."""
+        return Geometry(
+            width=self.width,
+            depth=self.depth,
+            clip_frames=self.clip_frames,
+            slices=self.clip_frames // self.tubelet,
+            patch=self.patch,
+            feature_width=self.width,
+        )

@@ -1,0 +1,119 @@
+"""What every backbone is to the rest of the program: tokens in, residual blocks, features out.
+
+A kind is a subclass in a file of its own. Scoring, dropping, alignment, cost, checkpoints and
+exports use what stands here and nothing else.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+from tad_blockdrop.config import BackboneConfig
+
+
+class Backbone(nn.Module, ABC):
+    """A stack of residual blocks over the tokens of a clip; clips do not see each other.
+
+    ``blocks`` is an ``nn.ModuleDict`` of the kept blocks, by original index, in order.
+    ``pixel_mean`` and ``pixel_std`` (of pixels 0 to 255, by colour) are applied inside ``embed``.
+    """
+
+    blocks: nn.ModuleDict
+    pixel_mean: Sequence[float]
+    pixel_std: Sequence[float]
+
+    # Of a block, the layers that the name of a LoRA target stands for.
+    lora_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        name: (name,) for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
+    }
+    # Beginnings of the names of parameters that train beside LoRA, as all norms do.
+    embedding: ClassVar[tuple[str, ...]] = ("patch_embed.",)
+
+    def __init__(self, config: BackboneConfig, crop: int) -> None:
+        """``crop``: the side of a frame in pixels."""
+        super().__init__()
+        self.config, self.crop, self.geometry = config, crop, config.geometry
+        if crop % self.geometry.patch:
+            raise ValueError(
+                f"window.crop ({crop}) must be a multiple of the backbone's patch "
+                f"({self.geometry.patch})"
+            )
+
+    @property
+    def tokens_per_clip(self) -> int:
+        """Tokens that attend to each other."""
+        return self.geometry.tokens(self.crop)
+
+    @abstractmethod
+    def embed_clips(self, clips: Tensor) -> Tensor:
+        """(n, clip_frames, H, W, 3) pixels 0..255 -> tokens (n, n_tokens, width)."""
+
+    @abstractmethod
+    def apply_block(self, block: nn.Module, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The state in the middle of a block (after the attention) and its output.
+
+        Tokens (n, n_tokens, width) in and out. A block with a single branch gives its output twice.
+        """
+
+    @abstractmethod
+    def pool_clips(self, tokens: Tensor) -> Tensor:
+        """Tokens (n, n_tokens, width) -> steps in time (n, slices, feature_width)."""
+
+    def load_weights(self, path: str | Path) -> str:
+        """Take pre-trained weights from a file, a folder, or where the kind gets them from.
+
+        Returns a sentence on what was taken. Raises FormatError if they do not fit.
+        """
+        from tad_blockdrop.detector.weights.errors import FormatError
+
+        raise FormatError(f"a backbone of kind '{self.config.kind}' takes no weights from {path}")
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, H, W, 3), 0..255, uint8 or float -> tokens (B·N, n_tokens, width).
+
+        ``N = T / clip_frames``; the clips of one window stay adjacent.
+        """
+        batch, n_frames, *size = frames.shape
+        clip = self.geometry.clip_frames
+        if n_frames % clip or size != [self.crop, self.crop, 3]:
+            raise ValueError(
+                f"frames of shape {tuple(frames.shape)} do not fit a backbone built for "
+                f"(batch, a multiple of {clip}, {self.crop}, {self.crop}, 3)"
+            )
+        return self.embed_clips(frames.reshape(batch * n_frames // clip, clip, *size))
+
+    def run_block(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """``apply_block`` of the block of original ``index``, checkpointed if configured."""
+        block = self.blocks[str(index)]
+        if self.config.checkpointing and self.training and torch.is_grad_enabled():
+            return checkpoint(self.apply_block, block, tokens, use_reentrant=False)  # type: ignore[no-any-return]
+        return self.apply_block(block, tokens)
+
+    def pool(self, tokens: Tensor, batch: int, grid: int) -> Tensor:
+        """Tokens (B·N, n_tokens, width) of B windows -> features (B, feature_width, grid)."""
+        return on_grid(self.pool_clips(tokens), batch, grid)
+
+
+def on_grid(steps: Tensor, batch: int, grid: int) -> Tensor:
+    """Steps of clips (B·N, slices, C), joined in time -> features (B, C, grid).
+
+    Average pooling where the grid is coarser than the steps, linear interpolation where finer.
+    """
+    features = steps.reshape(batch, -1, steps.shape[-1]).transpose(1, 2)
+    if grid < features.shape[-1]:
+        return functional.adaptive_avg_pool1d(features, grid)
+    return functional.interpolate(features, size=grid, mode="linear", align_corners=False)
+
+
+def block_drop_rate(config: BackboneConfig, index: int) -> float:
+    """The drop-path rate of a block: linear in its original index over the full depth.
+
+    So a dropped block changes nothing in the others.
+    """
+    return config.drop_path * index / max(config.geometry.depth - 1, 1)

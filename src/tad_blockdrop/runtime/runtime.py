@@ -1,0 +1,53 @@
+"""Where and how the work of a run is done: one object that everything heavy is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.runtime.devices import keep_freed_memory, pick_device
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+class Runtime:
+    """Device, precision, threads, loader processes and seed.
+
+    Making one gets this process ready for the work. Raises DeviceError if this machine does not
+    have the device, or it cannot do the precision.
+    """
+
+    def __init__(self, config: RuntimeConfig) -> None:
+        self.config = config
+        self.device = pick_device(config)
+        self.seed, self.workers, self.precision = config.seed, config.workers, config.precision
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        keep_freed_memory()
+
+    def with_seed(self, seed: int) -> Runtime:
+        """The same with other random numbers."""
+        return Runtime(self.config.model_copy(update={"seed": seed}))
+
+    def autocast(self) -> torch.autocast:
+        """The context in which a model runs at ``precision``.
+
+        For inference; the training loop has Accelerate's, which also scales fp16 gradients.
+        """
+        half = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision)
+        return torch.autocast(self.device.type, dtype=half, enabled=half is not None)
+
+    def accelerator(self) -> Accelerator:
+        """Accelerate's view of device and precision.
+
+        It keeps one setting per process; a run with another device or precision replaces it.
+        """
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
+        AcceleratorState._reset_state(reset_partial_state=True)
+        precision = "no" if self.precision == "fp32" else self.precision
+        return Accelerator(cpu=self.device.type == "cpu", mixed_precision=precision)

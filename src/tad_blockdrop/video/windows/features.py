@@ -1,0 +1,105 @@
+"""Features of a backbone that does not change: computed once, kept on disk, read as windows.
+
+A folder holds one file per video, ``<video_id>.safetensors``, with the features (windows, width,
+grid) of its test-time windows in order. The folder belongs to one set of weights and settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from tad_blockdrop.config import DataConfig
+from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
+from tad_blockdrop.video.windows.loading import (
+    Batch,
+    EpochWindows,
+    LoadedWindow,
+    TestWindows,
+    make_loader,
+)
+
+
+def extract_features(
+    features_of: Callable[[Batch], Tensor],
+    videos: Sequence[VideoRecord],
+    data: DataConfig,
+    folder: Path,
+    batch: int,
+    workers: int,
+) -> None:
+    """Write the files of ``videos`` that ``folder`` lacks.
+
+    ``features_of`` gives the features (B, width, grid) of a batch. An interrupted run leaves whole
+    files only and goes on from them.
+    """
+    missing = [video for video in videos if not _file(folder, video.video_id).is_file()]
+    windows = TestWindows(missing, data, data.window.overlap)
+    loader: Any = make_loader(windows, batch, workers)
+    gathered: dict[str, list[Tensor]] = {}
+    for part in progress(loader, "extracting features", len(loader)):
+        for name, features in zip(part.names, features_of(part).float().cpu(), strict=True):
+            if name not in gathered:
+                _write(folder, gathered)
+            gathered.setdefault(name, []).append(features)
+    _write(folder, gathered)
+
+
+def _write(folder: Path, gathered: dict[str, list[Tensor]]) -> None:
+    """Write, and forget, the video that is complete."""
+    for name, features in gathered.items():
+        with atomic_write(_file(folder, name)) as temporary:
+            temporary.write_bytes(save({"features": torch.stack(features)}))
+    gathered.clear()
+
+
+def _file(folder: Path, video_id: str) -> Path:
+    return folder / f"{video_id}.safetensors"
+
+
+class FeatureWindows(TestWindows):
+    """All test windows of all videos, video by video, with their features instead of frames."""
+
+    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, folder: Path) -> None:
+        super().__init__(records, data, data.window.overlap)
+        self.folder = folder
+        names = [record.video_id for record, _ in self.items]
+        self.place = [number - names.index(name) for number, name in enumerate(names)]
+
+    def __getitem__(self, index: int) -> LoadedWindow:
+        record, window = self.items[index]
+        with safe_open(_file(self.folder, record.video_id), framework="pt") as file:
+            features = file.get_slice("features")[self.place[index]]
+        mask = torch.from_numpy(grid_mask(window.n_valid, self.data.window))
+        return LoadedWindow(window, torch.empty(0, dtype=torch.uint8), mask, features)
+
+
+class FeatureTraining(EpochWindows):
+    """The test-time windows that hold an action, in another order each epoch.
+
+    Raises ValueError when there is none.
+    """
+
+    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, folder: Path) -> None:
+        super().__init__(data)
+        self.windows = FeatureWindows(records, data, folder)
+        self.chosen = [i for i, (_, w) in enumerate(self.windows.items) if len(w.labels)]
+        if not self.chosen:
+            raise ValueError(
+                f"none of the windows of {len(records)} training videos holds an action; check "
+                "the annotations of data.training_subset"
+            )
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
+        return self.windows[self.chosen[key[1]]]
