@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
+from tad_blockdrop.compression.criteria import CriterionError, find_criterion
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.pipeline_registry import PipelineShape, use_shape
 
@@ -32,7 +33,11 @@ def validate_parameters(raw: dict[str, Any]) -> Parameters:
         ParameterError: one line per problem, each naming its key.
     """
     try:
-        return Parameters.model_validate(raw)
+        parameters = Parameters.model_validate(raw)
+        find_criterion(parameters.compress.criterion, parameters.compress.look_ahead)
+        return parameters
+    except CriterionError as error:
+        raise ParameterError(f"the parameters cannot be used:\n  {error}") from None
     except ValidationError as error:
         lines = ["the parameters cannot be used:"]
         for problem in error.errors():

@@ -72,23 +72,25 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
     from tad_blockdrop.pipelines.predict import pipeline as predict
+    from tad_blockdrop.pipelines.shared import evaluator_pipeline
 
     shape = _shape or _shape_from_base()
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
-    # What joins the steps in memory belongs to the stages that need it, which so run alone.
+    # What is made in memory belongs to all the stages that need it, so that each runs alone.
+    evaluator = evaluator_pipeline()
     models = compress.create_models_pipeline(shape.n_drops)
     tables = compress.create_tables_pipeline(shape.n_drops, shape.control)
     stages = {
         "data": data.create_pipeline(shape.synthetic),
-        "baseline": baseline.create_pipeline(),
-        "evaluate": control + models + evaluate.create_pipeline(),
-        "report": tables + report.create_pipeline(shape.control),
+        "baseline": evaluator + baseline.create_pipeline(),
+        "evaluate": evaluator + control + models + evaluate.create_pipeline(),
+        "report": evaluator + tables + report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
     uses = {
         "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder),
-        "export": export.create_pipeline(shape.export_folder),
+        "export": evaluator + export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),
     }

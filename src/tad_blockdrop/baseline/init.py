@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.model import Detector
 
 # Measured on the generated benchmark with clip means removed: with these two, the answers of
@@ -43,6 +44,10 @@ def dct_patch_init(model: Detector) -> None:
     contrast of images falls about as the inverse of the frequency. Channels beyond the basis
     keep the values they have.
     """
+    if not isinstance(model.backbone, VideoMAE):
+        raise ValueError(
+            "baseline.aids.dct_patch_init is for backbones of kind 'videomae': set it to false"
+        )
     projection = model.backbone.patch_embed.projection
     shape = tuple(projection.weight.shape[1:])
     bases = [dct_basis(length) for length in shape]

@@ -135,7 +135,8 @@ def with_frozen_features(model: Detector, evaluator: Evaluator, scratch: Path) -
     def features_of(batch: Batch) -> Tensor:
         with torch.inference_mode(), runtime.autocast():
             moved = batch.to(runtime.device)
-            return model.features(moved.frames)
+            output: Output = model(moved.frames, moved.mask)
+        return output.features
 
     extract_features(features_of, videos, data, folder, evaluator.evaluation.batch, runtime.workers)
     return replace(evaluator, features=folder)

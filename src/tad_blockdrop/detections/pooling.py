@@ -57,7 +57,9 @@ def detect(
         with torch.inference_mode():
             for batch in resume_batches(loader, what, pool, scratch):
                 on_device = batch.to(model.device, non_blocking=True)
-                pool.add(batch.windows, model.output_of(on_device))
+                output = model.output_of(on_device)
+                assert isinstance(output, DetectorOutput)
+                pool.add(batch.windows, output)
     finally:
         model.train(training)
     return pool.detections()

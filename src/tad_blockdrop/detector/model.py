@@ -82,13 +82,6 @@ class BlockModel(nn.Module, ABC):
     def read_out(self, features: Tensor, mask: Tensor) -> Output:
         """All that comes after the backbone: features (B, feature_width, grid), mask (B, grid)."""
 
-    def features(self, frames: Tensor) -> Tensor:
-        """What the backbone says: frames (B, T, H, W, 3) -> (B, feature_width, grid)."""
-        tokens = self.backbone.embed(frames)
-        for index in self.kept_blocks:
-            _, tokens = self.run_block(index, tokens)
-        return self.backbone.pool(tokens, len(frames), self.grid)
-
     def forward(
         self, frames: Tensor, mask: Tensor, outs: Collection[int] = (), mids: Collection[int] = ()
     ) -> Output:
@@ -96,9 +89,9 @@ class BlockModel(nn.Module, ABC):
 
         ``outs`` and ``mids``: original indices of the blocks whose states the output shall hold.
         """
-        tokens = self.backbone.embed(frames)
         kept_outs: dict[int, Tensor] = {}
         kept_mids: dict[int, Tensor] = {}
+        tokens = self.backbone.embed(frames)
         for index in self.kept_blocks:
             mid, tokens = self.run_block(index, tokens)
             if index in outs:

@@ -13,6 +13,7 @@ def export_checkpoint(checkpoint: Checkpoint) -> ExportedModel:
 
     Blocks that were dropped are not in the files. Raises ExportError.
     """
-    program = trace(from_checkpoint(checkpoint))
+    model = from_checkpoint(checkpoint)
+    program = trace(model)
     archive = to_archive(program)
-    return ExportedModel(to_onnx(program), archive, sidecar(checkpoint))
+    return ExportedModel(to_onnx(program), archive, sidecar(checkpoint, model.backbone))

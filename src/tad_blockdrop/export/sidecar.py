@@ -5,9 +5,12 @@ With it a program needs neither this package nor PyTorch; the README has one.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detector.backbones.contract import Backbone
 
 ONNX_FILE = "model.onnx"
 ARCHIVE_FILE = "model.pt2"
@@ -16,9 +19,8 @@ INPUTS = ("frames", "mask")
 OUTPUTS = ("logits", "offsets")
 
 
-def sidecar(checkpoint: Checkpoint) -> dict[str, Any]:
+def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
     """All that is needed to go from a video's frames to detections in seconds."""
-    from tad_blockdrop.detector.backbones.videomae import PIXEL_MEAN, PIXEL_STD
     from tad_blockdrop.detector.heads.contract import make_points
 
     window = checkpoint.window
@@ -56,8 +58,8 @@ def sidecar(checkpoint: Checkpoint) -> dict[str, Any]:
         },
         "normalisation": {
             "inside_the_model": True,
-            "mean": list(PIXEL_MEAN),
-            "std": list(PIXEL_STD),
+            "mean": list(backbone.pixel_mean),
+            "std": list(backbone.pixel_std),
         },
         "sampling": {
             "every": checkpoint.every,
@@ -86,7 +88,7 @@ def sidecar(checkpoint: Checkpoint) -> dict[str, Any]:
         "operating_point": checkpoint.metrics.get("operating_point"),
         "model": {
             "kept_blocks": list(checkpoint.kept_blocks),
-            "depth": checkpoint.detector.backbone.depth,
+            "depth": checkpoint.detector.backbone.geometry.depth,
             "weights_hash": weights_hash(checkpoint.weights),
             "provenance": checkpoint.lineage.get("provenance"),
         },

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.runtime.devices import autocast, pick_device
+from tad_blockdrop.runtime.runtime import Runtime
 
 _TINY = DetectorConfig.model_validate(
     {
@@ -43,7 +43,7 @@ def latency(models: Mapping[str, Detector], repeats: int, batch: int = 1) -> pd.
     """
     inputs = {name: _inputs(model.eval(), batch) for name, model in models.items()}
     calls = {name: partial(model, *inputs[name]) for name, model in models.items()}
-    device = next(next(iter(models.values())).parameters()).device
+    device = next(iter(models.values())).device
     with torch.inference_mode():
         return interleaved(calls, repeats, device)
 
@@ -80,7 +80,7 @@ def peak_memory(
     window: WindowConfig,
     n_classes: int,
     kept_blocks: Sequence[int],
-    runtime: RuntimeConfig,
+    runtime: Runtime,
     batch: int = 1,
 ) -> float:
     """Bytes that the weights and one forward pass of ``batch`` windows need at their peak.
@@ -89,10 +89,10 @@ def peak_memory(
     from before the model is built, so that nothing of this process counts (Linux and macOS); on
     CUDA, the allocator's peak. NaN where there is no such count.
     """
-    device = pick_device(runtime)
+    device = runtime.device
     if device.type == "cuda":
         model = Detector(config, n_classes, window, kept_blocks)
-        return _peak_on_cuda(model, batch, runtime, device)
+        return _peak_on_cuda(model, batch, runtime)
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
     job = {
@@ -101,8 +101,8 @@ def peak_memory(
         "n_classes": n_classes,
         "kept_blocks": list(kept_blocks),
         "batch": batch,
-        "runtime": runtime.model_copy(update={"device": "cpu"}).model_dump(mode="json"),
-        "threads": torch.get_num_threads(),
+        "runtime": runtime.config.model_dump(mode="json")
+        | {"device": "cpu", "threads": torch.get_num_threads()},
     }
     child = subprocess.run(
         [sys.executable, "-m", "tad_blockdrop.metrics.measure"],
@@ -120,7 +120,7 @@ def peak_memory(
 
 
 def _inputs(model: Detector, batch: int) -> tuple[Tensor, Tensor]:
-    window, device = model.window, next(model.parameters()).device
+    window, device = model.window, model.device
     shape = (batch, window.frames, window.crop, window.crop, 3)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
     return frames, torch.ones(batch, window.grid, dtype=torch.bool, device=device)
@@ -134,24 +134,22 @@ def _synchronise(device: torch.device | str) -> None:
         torch.mps.synchronize()
 
 
-def _peak_on_cuda(
-    model: Detector, batch: int, runtime: RuntimeConfig, device: torch.device
-) -> float:
+def _peak_on_cuda(model: Detector, batch: int, runtime: Runtime) -> float:
+    device = runtime.device
     before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     _run_once(model.to(device), batch, runtime)
     return float(torch.cuda.max_memory_allocated(device) - before)
 
 
-def _run_once(model: Detector, batch: int, runtime: RuntimeConfig) -> None:
-    with torch.inference_mode(), autocast(runtime, model.head.location.device):
+def _run_once(model: Detector, batch: int, runtime: Runtime) -> None:
+    with torch.inference_mode(), runtime.autocast():
         model.eval()(*_inputs(model, batch))
 
 
 def _growth(job: dict[str, Any]) -> int:
     """Bytes by which this process grows at the peak of building and running the job's model."""
-    torch.set_num_threads(job["threads"])
-    runtime = RuntimeConfig.model_validate(job["runtime"])
+    runtime = Runtime(RuntimeConfig.model_validate(job["runtime"]))
     # what a first run loads, code and thread pools, is no cost of the model
     _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1, runtime)
     config = DetectorConfig.model_validate(job["config"])

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from tad_blockdrop.config import DataConfig, RuntimeConfig
+from tad_blockdrop.config import DataConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 
 PACKAGES = ("tad-blockdrop", "torch", "timm", "peft", "accelerate", "kedro", "numpy", "pandas")
@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
-def first_lineage(data: DataConfig, runtime: RuntimeConfig) -> dict[str, Any]:
+def first_lineage(data: DataConfig, seed: int) -> dict[str, Any]:
     """The lineage of an uncompressed model."""
     return {
         "family": "uncompressed",
@@ -27,7 +27,7 @@ def first_lineage(data: DataConfig, runtime: RuntimeConfig) -> dict[str, Any]:
         "parent": None,
         "dataset": data.name,
         "provenance": data.provenance,
-        "seed": runtime.seed,
+        "seed": seed,
         "versions": versions(),
     }
 

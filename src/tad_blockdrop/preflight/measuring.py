@@ -14,19 +14,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tad_blockdrop.baseline.training import new_detector
+from tad_blockdrop.compression.dropping import ScoringError
 from tad_blockdrop.compression.lora import add_lora
 from tad_blockdrop.compression.losses import AlignLoss
-from tad_blockdrop.compression.scoring import (
-    block_changes,
-    candidate_skips,
-    detection_losses,
-    precisions,
-)
+from tad_blockdrop.compression.ranking import score_blocks
 from tad_blockdrop.config import DataConfig, Parameters, TrainConfig
 from tad_blockdrop.detections.pooling import detect
+from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint
-from tad_blockdrop.detector.weights.convert import load_backbone
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.metrics.measure import parameters as count_parameters
 from tad_blockdrop.metrics.measure import resident
@@ -39,7 +35,7 @@ from tad_blockdrop.preflight.forecast import (
     predict_hours,
     size,
 )
-from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
+from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.video.files.proxies import write_proxy
@@ -68,8 +64,8 @@ def given_model(settings: Parameters, n_classes: int) -> Detector:
     model = new_detector(
         settings.detector, n_classes, settings.data, baseline, settings.runtime.seed
     )
-    if baseline.backbone_weights is not None:
-        load_backbone(model, baseline.backbone_weights)
+    if weights := settings.detector.backbone.weights or baseline.backbone_weights:
+        model.backbone.load_weights(weights)
     return model
 
 
@@ -90,9 +86,8 @@ def run_preflight(
     ``record`` reads its source; the windows measured come from a proxy where the job will make
     some. ``obstacles`` in the result are sentences on what will not do.
     """
-    set_threads(settings.runtime.threads)
     data, recipe = settings.data, settings.compress.first
-    device = pick_device(settings.runtime)
+    device = Runtime(settings.runtime).device
     share = record.n_samples / work.samples
     with TemporaryDirectory() as folder:
         seconds, proxy_bytes = 0.0, 0
@@ -143,14 +138,16 @@ def measure_training(
 
     On a GPU it is the last of three, since the first ones compile and allocate.
     """
-    data, runtime = settings.data, settings.runtime
-    device = pick_device(runtime)
+    data, runtime = settings.data, Runtime(settings.runtime)
+    device = runtime.device
     kept = teacher.kept_blocks[1:] or teacher.kept_blocks
     student = Detector(teacher.config, teacher.n_classes, data.window, kept)
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)
     freeze_for(student, recipe)
-    loss = AlignLoss(settings.compress.loss, student, teacher.to(device))
+    loss = AlignLoss(
+        settings.compress.loss, _task(student, record, settings), student, teacher.to(device)
+    )
     begins: list[float] = []
 
     def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
@@ -178,34 +175,31 @@ def measure_training(
 
 def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
     """One test window, ranked by ``compress.criterion`` with all candidates."""
-    compress, device = settings.compress, pick_device(settings.runtime)
-    model, loader = model.to(device), _one_window(record, settings.data)
-    skips = candidate_skips(model.kept_blocks, compress.look_ahead)
-    classes = _names(model)
-    work: dict[str, Callable[[], object]] = {
-        "block_mse": lambda: block_changes(model, loader),
-        "train_loss": lambda: detection_losses(model, loader, skips),
-        "train_map": lambda: precisions(
-            model, loader, [record], classes, settings.evaluation, skips
-        ),
-    }
+    runtime = Runtime(settings.runtime)
+    loader, task = _one_window(record, settings.data), _task(model, record, settings)
+    model.to(runtime.device)
+
+    def work() -> None:
+        with suppress(ScoringError):  # an untrained model finds nothing
+            score_blocks(model, loader, task, settings.compress)
+
     begin = time.perf_counter()
-    ranking = _too_much(device, "ranking blocks", "set compress.look_ahead to 1")
-    with ranking, autocast(settings.runtime, device):
-        memory, end = _measure(work[compress.criterion], device)
+    ranking = _too_much(runtime.device, "ranking blocks", "set compress.look_ahead to 1")
+    with ranking, runtime.autocast():
+        memory, end = _measure(work, runtime.device)
     return Measured(end - begin, memory)
 
 
 def measure_detection(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
     """One test window, from pixels to detections."""
-    device = pick_device(settings.runtime)
-    model, loader = model.to(device), _one_window(record, settings.data)
-    config = settings.evaluation.postprocess
+    runtime = Runtime(settings.runtime)
+    loader, config = _one_window(record, settings.data), settings.evaluation.postprocess
+    model.to(runtime.device)
     begin = time.perf_counter()
-    detecting = _too_much(device, "detecting", "lower data.window.frames")
-    with detecting, autocast(settings.runtime, device):
+    detecting = _too_much(runtime.device, "detecting", "lower data.window.frames")
+    with detecting, runtime.autocast():
         memory, end = _measure(
-            lambda: detect(model, loader, [record], _names(model), config), device
+            lambda: detect(model, loader, [record], _names(model), config), runtime.device
         )
     return Measured(end - begin, memory)
 
@@ -227,6 +221,12 @@ def describe(report: Mapping[str, Any]) -> str:
         f"disk {size(report['disk_needed'])} of {size(report['disk_free'])} free"
     )
     return "\n".join(lines)
+
+
+def _task(model: Detector, record: VideoRecord, settings: Parameters) -> DetectionTask:
+    return DetectionTask(
+        model.config.head, model.window, [record], _names(model), settings.evaluation
+    )
 
 
 def _names(model: Detector) -> list[str]:

@@ -66,7 +66,8 @@ def keep_freed_memory() -> None:
 
     Every training step allocates and frees the same blocks. By default glibc gives them back to
     the kernel in between, which zeroes every page again: a sixth of a training step. Blocks above
-    32 MiB, which would leave large holes, are still returned to the system. Other C libraries lack the call.
+    32 MiB, which would leave large holes, are still returned to the system. Other C libraries
+    lack the call.
     """
     if sys.platform != "linux":
         return

@@ -78,5 +78,5 @@ class Task(ABC):
     def metric(self) -> Metric:
         """A new metric over the task's own inputs."""
 
-    def check_distillation(self, config: AlignLossConfig) -> None:
+    def check_distillation(self, config: AlignLossConfig) -> None:  # noqa: B027 - optional
         """Raise ValueError for settings that mean nothing for this task."""

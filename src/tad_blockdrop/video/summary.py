@@ -115,7 +115,7 @@ def suggest(
     levels = 1 + max(0, math.floor(math.log2(max(long / step / 2 / 4, 0.5))) + 1)
     edges = [0, *(4 * 2**level for level in range(levels - 1)), 10000]
     multiple = math.lcm(
-        detector.backbone.clip_frames, data.window.frames_per_step * 2 ** (levels - 1)
+        detector.backbone.geometry.clip_frames, data.window.frames_per_step * 2 ** (levels - 1)
     )
     frames = WINDOW_OF_LONG * long * float(videos["rate"].median())
     return {

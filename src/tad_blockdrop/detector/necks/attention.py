@@ -1,7 +1,7 @@
 """ActionFormer's neck: a transformer block per level (arXiv 2202.07925, §3.2-3.3).
 
-The mask is applied wherever padding could reach a valid step: after each convolution layer, to the keys
-of attention and to what blocks add. (The public code also masks before norms and the queries
+The mask is applied wherever padding could reach a valid step: after each convolution layer, to the
+keys of attention and to what blocks add. (The public code also masks before norms and the queries
 and values of attention, which changes no output.)
 """
 

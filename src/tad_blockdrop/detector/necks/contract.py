@@ -54,6 +54,8 @@ class Neck(nn.Module, ABC):
     behaviour, and they reach the logits at the edge).
     """
 
+    neck: nn.ModuleList  # of norms, one a level; made by the kind, after what it learns
+
     def __init__(self, in_width: int, config: NeckConfig, grid: int) -> None:
         super().__init__()
         if grid % 2 ** (config.levels - 1):

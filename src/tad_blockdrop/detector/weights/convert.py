@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import DetectorConfig, VideoMAEConfig
+from tad_blockdrop.config import BackboneConfig, DetectorConfig, VideoMAEConfig
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.heads import make_head
 from tad_blockdrop.detector.necks import make_neck
@@ -64,7 +64,7 @@ def recognise(keys: Collection[str]) -> Layout:
 
 
 def to_backbone(
-    weights: Mapping[str, Tensor], expected: VideoMAEConfig | None = None, source: str = "the file"
+    weights: Mapping[str, Tensor], expected: BackboneConfig | None = None, source: str = "the file"
 ) -> ImportedBackbone:
     """The backbone in ``weights`` (of any layout, as ``read_weights`` gives them).
 
@@ -109,7 +109,9 @@ def to_detector(
     config = detector_of(layout, weights, expected or DetectorConfig())
     names = _class_names(classes, len(weights["rpn_head.cls_head.weight"]), source)
     kept = layout.block_indices()
-    shapes = _backbone_shapes(config.backbone, kept) | _detector_shapes(config, len(names))
+    backbone = config.backbone
+    assert isinstance(backbone, VideoMAEConfig)  # what all layouts hold
+    shapes = _backbone_shapes(backbone, kept) | _detector_shapes(config, len(names))
     ours, report = _collect(layout, weights, shapes, kept)
     _require(report, source)
     return ImportedDetector(config, kept, names, ours, report)

@@ -9,11 +9,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tad_blockdrop.config import VideoMAEConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.positions import sincos_table
+from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.transformers import Transformers
+
+
+def videomae_of(checkpoint: Checkpoint) -> VideoMAEConfig:
+    """The checkpoint's backbone. Raises FormatError if it is of a kind with no public layout."""
+    backbone = checkpoint.detector.backbone
+    if not isinstance(backbone, VideoMAEConfig):
+        raise FormatError(
+            f"the backbone is of kind '{backbone.kind}': OpenTAD's and transformers' VideoMAE "
+            "layouts hold backbones of kind 'videomae' only. The pipeline export writes any kind "
+            "as ONNX and torch.export files"
+        )
+    return backbone
 
 
 def export_opentad(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -23,7 +37,7 @@ def export_opentad(checkpoint: Checkpoint) -> dict[str, Tensor]:
     Besides the weights: the table of positions, the final norm that a feature map does not pass,
     and the initial loss normaliser.
     """
-    backbone, head = checkpoint.detector.backbone, checkpoint.detector.head
+    backbone, head = videomae_of(checkpoint), checkpoint.detector.head
     layout = OpenTad([f"rpn_head.scale.{level}.scale" for level in range(len(head.ranges))])
     side = backbone.pretrain_size // backbone.patch
     n_tokens = backbone.clip_frames // backbone.tubelet * side**2
@@ -51,6 +65,7 @@ def export_transformers(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
     That model numbers its layers from 0 without gaps, and so are the remaining blocks here.
     """
+    videomae_of(checkpoint)
     backbone = {}
     for number, index in enumerate(checkpoint.kept_blocks):
         for name, tensor in checkpoint.weights.items():
@@ -64,7 +79,7 @@ def export_transformers(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 def transformers_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """The ``config.json`` that goes with ``export_transformers``."""
-    config = checkpoint.detector.backbone
+    config = videomae_of(checkpoint)
     return {
         "model_type": "videomae",
         "architectures": ["VideoMAEModel"],

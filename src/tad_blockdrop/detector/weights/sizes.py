@@ -17,6 +17,7 @@ from torch import Tensor
 from tad_blockdrop.config import (
     AnchorFreeConfig,
     AttentionNeckConfig,
+    BackboneConfig,
     DetectorConfig,
     VideoMAEConfig,
 )
@@ -33,7 +34,7 @@ PUBLISHED = {384: (12, 6), 768: (12, 12), 1024: (24, 16), 1280: (32, 16)}
 
 
 def backbone_of(
-    layout: Layout, weights: Mapping[str, Tensor], expected: VideoMAEConfig
+    layout: Layout, weights: Mapping[str, Tensor], expected: BackboneConfig
 ) -> VideoMAEConfig:
     """The backbone in a file; what shapes do not tell is ``expected``'s if the widths agree.
 
@@ -43,6 +44,8 @@ def backbone_of(
     Raises:
         FormatError: the tensors are not those of a VideoMAE encoder that this program has.
     """
+    if not isinstance(expected, VideoMAEConfig):
+        expected = VideoMAEConfig()
     name = layout.name_of("backbone.patch_embed.projection.weight")
     shape = tuple(weights[name].shape)
     if len(shape) != 5 or shape[1] != 3 or shape[3] != shape[4]:

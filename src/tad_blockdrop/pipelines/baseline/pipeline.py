@@ -6,25 +6,22 @@ from tad_blockdrop.pipelines.baseline import nodes
 
 
 def create_pipeline() -> Pipeline:
-    """``videos``, ``instances``, ``classes`` -> ``baseline_checkpoint``, ``baseline_history``."""
+    """``evaluator`` -> ``baseline_checkpoint``, ``baseline_history``."""
     return Pipeline(
         [
             Node(
                 nodes.find_given,
-                inputs="params:baseline",
+                inputs=["params:baseline", "params:detector"],
                 outputs="baseline_settings",
                 name="find_given",
             ),
             Node(
                 nodes.make_baseline,
-                inputs=[
-                    "videos", "instances", "classes", "baseline_scratch", "params:data",
-                    "params:detector", "baseline_settings", "params:evaluation", "params:runtime",
-                ],
+                inputs=["evaluator", "baseline_scratch", "params:detector", "baseline_settings"],
                 outputs=["baseline_history", "baseline_checkpoint"],
                 name="make_baseline",
             ),
         ],
         namespace="baseline",
         prefix_datasets_with_namespace=False,
-    )  # fmt: skip
+    )

@@ -3,9 +3,7 @@
 from kedro.pipeline import Node, Pipeline
 
 from tad_blockdrop.pipelines.compress import nodes
-
-DATASET = ["videos", "instances", "classes"]
-PARAMETERS = ["params:data", "params:compress", "params:evaluation", "params:runtime"]
+from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
 
 
 def _alignment() -> list[Node]:
@@ -13,22 +11,22 @@ def _alignment() -> list[Node]:
     return [
         Node(
             nodes.align,
-            inputs=["dropped", "student", "uncompressed", *DATASET, "align_scratch", *PARAMETERS],
+            inputs=[
+                "dropped", "student", "uncompressed", "evaluator", "align_scratch",
+                "params:compress",
+            ],
             outputs=["aligned", "history", "align_seconds"],
             name="align",
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", *DATASET, "align_scratch", *PARAMETERS],
+            inputs=["aligned", "evaluator", "align_scratch", "params:compress"],
             outputs="checkpoint",
             name="merge_lora",
         ),
         Node(
-            nodes.evaluate_step,
-            inputs=[
-                "checkpoint", *DATASET, "evaluate_scratch",
-                "params:data", "params:evaluation", "params:runtime",
-            ],
+            evaluate_model,
+            inputs=["checkpoint", "evaluator", "evaluate_scratch"],
             outputs=["detections", "metrics", "evaluate_seconds"],
             name="evaluate_step",
         ),
@@ -41,7 +39,7 @@ def _drop_step() -> Pipeline:
         [
             Node(
                 nodes.score_blocks,
-                inputs=["student", "uncompressed", *DATASET, "score_scratch", *PARAMETERS],
+                inputs=["student", "uncompressed", "evaluator", "score_scratch", "params:compress"],
                 outputs=["scores", "score_seconds"],
                 name="score_blocks",
             ),
@@ -75,7 +73,7 @@ def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
             inputs={
                 "student": student,
                 "uncompressed": "baseline_checkpoint",
-                **{name: name for name in DATASET},
+                "evaluator": "evaluator",
             },
             parameters=parameters,
             tags={f"step_{step:02d}"},
@@ -93,7 +91,7 @@ def _entries(namespace: str, n_steps: int, *names: str) -> list[str]:
 
 def _join(namespace: str, n_steps: int, table: str, output: str) -> Node:
     return Node(
-        nodes.join_tables,
+        join_tables,
         inputs=_entries(namespace, n_steps, table),
         outputs=output,
         name=f"collect_{output}",
@@ -127,7 +125,7 @@ def create_control_pipeline(n_drops: int) -> Pipeline:
 
 
 def create_models_pipeline(n_drops: int) -> Pipeline:
-    """The models of all steps and the seconds they took, in memory: what costs are told from."""
+    """The models of all steps and their seconds, in memory: the inputs of the cost table."""
     name = "compress"
     return Pipeline(
         [
@@ -150,7 +148,7 @@ def create_models_pipeline(n_drops: int) -> Pipeline:
 
 
 def create_tables_pipeline(n_drops: int, control: bool) -> Pipeline:
-    """The tables of all steps, joined in memory: what results are told from."""
+    """The tables of all steps, joined in memory: the inputs of the result table."""
     chains = {"compress": "step"} | ({"control": "control"} if control else {})
     return Pipeline(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from tad_blockdrop.config import (
 )
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.dataset import Dataset
 from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
 
 logger = logging.getLogger(__name__)
@@ -74,11 +77,10 @@ def check_dataset(
     unreadable: list[Problem],
     data: DataConfig,
     evaluation: EvaluationConfig,
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
+) -> tuple[Dataset, pd.DataFrame]:
     """Hold the annotations against the files, and an external classifier against both.
 
-    Returns the usable videos with their split, the usable instances, the classes, all problems,
-    and how many videos the annotations list.
+    Returns what can be used of the dataset, and the table of all problems.
     """
     from tad_blockdrop.detections.classifier import classifier_problems
     from tad_blockdrop.video.annotations import read_annotations, read_classes
@@ -98,22 +100,18 @@ def check_dataset(
     problems = problems_table([*unreadable, *found.problems, *named])
     for kind, rows in problems.groupby("kind", sort=False):
         logger.warning("%s: %d (first: %s)", kind, len(rows), rows["message"].iloc[0])
-    return found.videos, found.instances, list(found.classes), problems, found.listed
+    return found, problems
 
 
 def refuse_fatal_problems(
-    problems: pd.DataFrame,
-    videos: pd.DataFrame,
-    instances: pd.DataFrame,
-    classes: list[str],
-    experiment: str,
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    problems: pd.DataFrame, checked: Dataset, experiment: str
+) -> ActionDataset:
     """Hand the dataset on, unless a problem is fatal: then only the problems are written."""
     refuse_fatal(problems, f"data/03_primary/{experiment}/problems.csv")
-    return videos, instances, classes
+    return ActionDataset(checked.videos, checked.instances, tuple(checked.classes))
 
 
-def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
+def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
     """Plan a proxy for each video (sampled frames, small, short GOP); none if they are off."""
     from tad_blockdrop.video.files.proxies import source_fingerprint, write_proxy
 
@@ -125,42 +123,39 @@ def extract_frames(videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfi
             f"{source_fingerprint(path)} {made_by}",
             partial(write_proxy, path, every=data.every, fps=data.fps, config=data.proxy),
         )
-        for video_id, path in zip(videos["video_id"], videos["path"], strict=True)
+        for video_id, path in zip(accepted.videos["video_id"], accepted.videos["path"], strict=True)
     }
     return VideoTasks(tasks, timeout=runtime.decode_timeout, skip_failed=data.on_missing == "skip")
 
 
 def index_frames(
-    videos: pd.DataFrame, proxies: VideoFolder, data: DataConfig
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+    accepted: ActionDataset, proxies: VideoFolder, data: DataConfig
+) -> tuple[ActionDataset, pd.DataFrame]:
     """Say where the samples of each video are: in its proxy, or as ``source_frames`` of itself.
 
-    Returns the videos, without those whose frames could not be extracted, and the problems table
-    of these.
+    Returns the dataset, without the videos whose frames could not be extracted, and the problems
+    table of these.
     """
     from tad_blockdrop.video.dataset import source_frames, without_failed
 
-    videos, problems = without_failed(videos, proxies.failed)
+    videos, problems = without_failed(accepted.videos, proxies.failed)
     for problem in problems:
         logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
     if data.proxy is None:
         videos = videos.assign(source_frames=source_frames(videos))
     else:
         videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in videos["video_id"]])
-    return videos.drop(columns="variable_rate"), problems_table(problems)
+    videos = videos.drop(columns="variable_rate")
+    return replace(accepted, videos=videos), problems_table(problems)
 
 
 def summarise_dataset(
-    videos: pd.DataFrame,
-    instances: pd.DataFrame,
-    listed: dict[str, int],
-    data: DataConfig,
-    detector: DetectorConfig,
+    accepted: ActionDataset, checked: Dataset, data: DataConfig, detector: DetectorConfig
 ) -> dict[str, Any]:
     """Counts, lengths, and the windows and levels that they suggest: logged, with warnings."""
     from tad_blockdrop.video.summary import describe, summarise
 
-    summary = summarise(videos, instances, listed, data, detector)
+    summary = summarise(accepted.videos, accepted.instances, checked.listed, data, detector)
     logger.info(describe(summary))
     for warning in summary["warnings"]:
         logger.warning("%s", warning)

@@ -10,14 +10,14 @@ def create_pipeline(synthetic: bool) -> Pipeline:
     extract = [
         Node(
             nodes.extract_frames,
-            inputs=["videos_accepted", "params:data", "params:runtime"],
+            inputs=["accepted_dataset", "params:data", "params:runtime"],
             outputs="proxies",
             name="extract_frames",
         ),
         Node(
             nodes.index_frames,
-            inputs=["videos_accepted", "proxies", "params:data"],
-            outputs=["videos", "frame_problems"],
+            inputs=["accepted_dataset", "proxies", "params:data"],
+            outputs=["dataset", "frame_problems"],
             name="index_frames",
         ),
     ]
@@ -49,23 +49,18 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
                 "raw_annotations", "video_facts", "unreadable", "params:data",
                 "params:evaluation",
             ],
-            outputs=[
-                "videos_checked", "instances_checked", "classes_checked", "problems", "listed",
-            ],
+            outputs=["checked_dataset", "problems"],
             name="check_dataset",
         ),
         Node(
             nodes.refuse_fatal_problems,
-            inputs=[
-                "problems", "videos_checked", "instances_checked", "classes_checked",
-                "params:experiment",
-            ],
-            outputs=["videos_accepted", "instances", "classes"],
+            inputs=["problems", "checked_dataset", "params:experiment"],
+            outputs="accepted_dataset",
             name="refuse_fatal_problems",
         ),
         Node(
             nodes.summarise_dataset,
-            inputs=["videos_accepted", "instances", "listed", "params:data", "params:detector"],
+            inputs=["accepted_dataset", "checked_dataset", "params:data", "params:detector"],
             outputs="dataset_summary",
             name="summarise_dataset",
         ),

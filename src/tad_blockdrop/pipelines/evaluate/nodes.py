@@ -6,19 +6,19 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import (
-    CompressConfig,
-    DataConfig,
-    EvaluationConfig,
-    ReportConfig,
-    RuntimeConfig,
-)
+from tad_blockdrop.config import CompressConfig, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.pipelines.compress.nodes import evaluate_step, join_tables
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
+from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detections.evaluation import Evaluator
+else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
+    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +26,14 @@ logger = logging.getLogger(__name__)
 def evaluate_one_shot(
     uncompressed: Checkpoint,
     score_table: pd.DataFrame,
-    videos: pd.DataFrame,
-    instances: pd.DataFrame,
-    classes: list[str],
+    evaluator: Evaluator,
     scratch: Path,
-    data: DataConfig,
     compress: CompressConfig,
-    evaluation: EvaluationConfig,
     report: ReportConfig,
-    runtime: RuntimeConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Drop the first 1, 2, ... N blocks of the first ranking at once and align nothing.
 
-    Returns detections and metrics as ``evaluate_step`` does; no rows with ``report.one_shot`` off.
+    Returns detections and metrics as ``evaluate_model`` does; no rows with ``report.one_shot`` off.
     """
     from tad_blockdrop.compression.dropping import drop_block
 
@@ -54,19 +49,12 @@ def evaluate_one_shot(
             uncompressed, family="one_shot", step=step, dropped_block=int(block)
         )
         shorter = replace(shorter, lineage=lineage)
-        own = scratch / f"step_{step:02d}"
-        tables.append(
-            evaluate_step(shorter, videos, instances, classes, own, data, evaluation, runtime)
-        )
+        tables.append(evaluate_model(shorter, evaluator, scratch / f"step_{step:02d}"))
     return join_tables(*(t[0] for t in tables)), join_tables(*(t[1] for t in tables))
 
 
 def measure_costs(
-    uncompressed: Checkpoint,
-    steps: list[Checkpoint],
-    seconds: pd.DataFrame,
-    evaluation: EvaluationConfig,
-    runtime: RuntimeConfig,
+    uncompressed: Checkpoint, steps: list[Checkpoint], seconds: pd.DataFrame, evaluator: Evaluator
 ) -> pd.DataFrame:
     """Latency of one window, interleaved in one process, and peak memory of every model.
 
@@ -75,14 +63,13 @@ def measure_costs(
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.metrics.measure import latency, peak_memory
-    from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
 
-    set_threads(runtime.threads)
-    device = pick_device(runtime)
+    runtime = evaluator.runtime
     checkpoints = {model_name(c): c for c in [uncompressed, *steps]}
-    models = {name: from_checkpoint(c, device) for name, c in checkpoints.items()}
-    with autocast(runtime, device):
-        measured = latency(models, evaluation.latency_repeats).set_index("model")["median"]
+    models = {name: from_checkpoint(c, runtime.device) for name, c in checkpoints.items()}
+    with runtime.autocast():
+        table = latency(models, evaluator.evaluation.latency_repeats)
+    measured = table.set_index("model")["median"]
     by_step = seconds.set_index("step")
 
     def peak(checkpoint: Checkpoint) -> float:
@@ -95,7 +82,7 @@ def measure_costs(
         )
 
     # Beside each other where each has a process of its own; not more, for the sake of memory.
-    with ThreadPoolExecutor(max_workers=2 if device.type == "cpu" else 1) as pool:
+    with ThreadPoolExecutor(max_workers=2 if runtime.device.type == "cpu" else 1) as pool:
         peaks = dict(zip(checkpoints, pool.map(peak, checkpoints.values()), strict=True))
     rows = [
         {

@@ -2,10 +2,8 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from tad_blockdrop.pipelines.compress.nodes import evaluate_step
 from tad_blockdrop.pipelines.evaluate import nodes
-
-DATASET = ["videos", "instances", "classes"]
+from tad_blockdrop.pipelines.shared import evaluate_model
 
 
 def create_pipeline() -> Pipeline:
@@ -13,30 +11,23 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                evaluate_step,
-                inputs=[
-                    "baseline_checkpoint", *DATASET, "baseline_evaluate_scratch",
-                    "params:data", "params:evaluation", "params:runtime",
-                ],
+                evaluate_model,
+                inputs=["baseline_checkpoint", "evaluator", "baseline_evaluate_scratch"],
                 outputs=["baseline_detections", "baseline_metrics", "baseline_evaluate_seconds"],
                 name="evaluate_baseline",
             ),
             Node(
                 nodes.evaluate_one_shot,
                 inputs=[
-                    "baseline_checkpoint", "score_table", *DATASET, "one_shot_scratch",
-                    "params:data", "params:compress", "params:evaluation", "params:report",
-                    "params:runtime",
+                    "baseline_checkpoint", "score_table", "evaluator", "one_shot_scratch",
+                    "params:compress", "params:report",
                 ],
                 outputs=["one_shot_detections", "one_shot_metrics"],
                 name="evaluate_one_shot",
             ),
             Node(
                 nodes.measure_costs,
-                inputs=[
-                    "baseline_checkpoint", "step_checkpoints", "step_seconds",
-                    "params:evaluation", "params:runtime",
-                ],
+                inputs=["baseline_checkpoint", "step_checkpoints", "step_seconds", "evaluator"],
                 outputs="cost_table",
                 name="measure_costs",
             ),

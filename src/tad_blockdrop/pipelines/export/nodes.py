@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.export.bundle import ExportedModel
-from tad_blockdrop.pipelines.predict.nodes import read_given
+from tad_blockdrop.pipelines.shared import read_given
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detections.evaluation import Evaluator
+else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
+    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -30,13 +34,7 @@ def export_model(checkpoint: Checkpoint) -> ExportedModel:
 
 
 def check_export(
-    exported: ExportedModel,
-    checkpoint: Checkpoint,
-    videos: pd.DataFrame,
-    data: DataConfig,
-    export: ExportConfig,
-    evaluation: EvaluationConfig,
-    runtime: RuntimeConfig,
+    exported: ExportedModel, checkpoint: Checkpoint, evaluator: Evaluator, export: ExportConfig
 ) -> tuple[ExportedModel, dict[str, Any]]:
     """Compare the exports with PyTorch on windows of the first ``check_videos`` test videos.
 
@@ -47,20 +45,14 @@ def check_export(
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
-    from tad_blockdrop.runtime.devices import set_threads
-    from tad_blockdrop.video.windows.cutting import records
-    from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
-    set_threads(runtime.threads)
-    own_windows = data.model_copy(update={"window": checkpoint.window})
-    no_instances = pd.DataFrame(columns=["video_id", "label", "start", "end"])
-    test = records(videos, no_instances, checkpoint.classes, "test")[: export.check_videos]
-    windows = TestWindows(test, own_windows, checkpoint.window.overlap)
+    own_windows = evaluator.data.model_copy(update={"window": checkpoint.window})
+    test = evaluator.dataset.records("test")[: export.check_videos]
     parity = compare(
         from_checkpoint(checkpoint),
-        open_session(exported.onnx, runtime.threads),
+        open_session(exported.onnx, evaluator.runtime.config.threads),
         from_archive(exported.archive),
-        make_loader(windows, evaluation.batch, runtime.workers),
+        replace(evaluator, data=own_windows).loader(test),
         test,
         checkpoint.classes,
         checkpoint.postprocess,

@@ -18,10 +18,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         Node(nodes.export_model, inputs=model, outputs="exported_model", name="export_model"),
         Node(
             nodes.check_export,
-            inputs=[
-                "exported_model", model, "videos",
-                "params:data", "params:export", "params:evaluation", "params:runtime",
-            ],
+            inputs=["exported_model", model, "evaluator", "params:export"],
             outputs=["export", "export_parity"],
             name="check_export",
         ),

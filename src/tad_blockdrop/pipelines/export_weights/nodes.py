@@ -27,7 +27,9 @@ def export_transformers(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[st
 
 
 def _warn_of_aids(checkpoint: Checkpoint) -> None:
-    if checkpoint.detector.backbone.remove_clip_mean:
+    from tad_blockdrop.detector.weights.export import videomae_of
+
+    if videomae_of(checkpoint).remove_clip_mean:
         logger.warning(
             "this model was trained on clips less their temporal mean "
             "(detector.backbone.remove_clip_mean), which no public program does: there, "

@@ -14,7 +14,7 @@ from tad_blockdrop.config import (
     DataConfig,
     DetectorConfig,
     EvaluationConfig,
-    PyramidConfig,
+    NeckConfig,
     RuntimeConfig,
 )
 from tad_blockdrop.config.weights import ImportWeightsConfig
@@ -63,16 +63,17 @@ def import_weights(
         made = _backbone_checkpoint(found, data, detector, evaluation)
     backbone = made.detector.backbone
     _tell_assumptions("backbone", backbone, "heads", "clip_frames", "remove_clip_mean")
+    sizes = backbone.geometry
     logger.info(
         "%s: %s; width %d, blocks %s of %d",
-        path, found.report.summary(), backbone.width, found.kept_blocks, backbone.depth,
+        path, found.report.summary(), sizes.width, found.kept_blocks, sizes.depth,
     )  # fmt: skip
-    lineage = first_lineage(data, runtime)
+    lineage = first_lineage(data, runtime.seed)
     origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
     return found.report.table(), replace(made, lineage=lineage | origin)
 
 
-def _tell_assumptions(part: str, config: BackboneConfig | PyramidConfig, *keys: str) -> None:
+def _tell_assumptions(part: str, config: BackboneConfig | NeckConfig, *keys: str) -> None:
     """Log what leaves no trace in weights: a wrong one would go unnoticed."""
     values = ", ".join(f"{key} {getattr(config, key)}" for key in keys)
     logger.info("not in the file but assumed (see detector.%s): %s", part, values)

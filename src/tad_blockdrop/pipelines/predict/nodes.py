@@ -17,6 +17,7 @@ from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import model_name
+from tad_blockdrop.pipelines.shared import read_given
 from tad_blockdrop.runtime.logs import escape_line
 
 if TYPE_CHECKING:
@@ -37,19 +38,6 @@ def read_folder(predict: PredictConfig) -> Checkpoint:
     return read_given(predict.checkpoint, "predict.checkpoint")
 
 
-def read_given(folder: str | None, key: str) -> Checkpoint:
-    """The checkpoint in a folder that a person named under ``key``."""
-    from tad_blockdrop.detector.checkpoint import CheckpointError, read_checkpoint
-    from tad_blockdrop.prediction.predictor import newest_checkpoint
-
-    if folder is None:
-        raise PredictError(f"set {key} to the folder of a checkpoint")
-    try:
-        return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
-    except CheckpointError as error:
-        raise PredictError(f"{key}: {error}") from error
-
-
 def detect_actions(
     checkpoint: Checkpoint, predict: PredictConfig, runtime: RuntimeConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -63,7 +51,7 @@ def detect_actions(
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predictor import make_predictor
     from tad_blockdrop.prediction.stream import read_apart
-    from tad_blockdrop.runtime.devices import autocast, pick_device, set_threads
+    from tad_blockdrop.runtime.runtime import Runtime
     from tad_blockdrop.video.files.guarded_processes import GuardedStream
 
     if predict.videos is None:
@@ -72,15 +60,14 @@ def detect_actions(
             "kedro run --pipeline predict --params predict.videos=<path>"
         )
     files = find_videos(predict.videos)
-    set_threads(runtime.threads)
-    device = pick_device(runtime)
+    work = Runtime(runtime)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     with (
         closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
-        autocast(runtime, device),
+        work.autocast(),
     ):
-        predictor = make_predictor(checkpoint, device)
+        predictor = make_predictor(checkpoint, work.device)
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own
             row, found = _detect_in(predictor, reader, video_id, path, predict)
@@ -101,7 +88,7 @@ def _detect_in(
     predictor: Predictor, reader: Reader, video_id: str, path: Path, predict: PredictConfig
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """What became of one video (a row of ``COLUMNS``), and its detections if it can be read."""
-    from tad_blockdrop.detections.pooling import OutputError
+    from tad_blockdrop.tasks.contract import OutputError
     from tad_blockdrop.video.files.container import DecodeError
     from tad_blockdrop.video.files.listing import UnsafeVideoError, refuse_unsafe_id
 

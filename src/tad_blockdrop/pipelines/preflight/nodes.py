@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.video.action_dataset import ActionDataset
 
 logger = logging.getLogger(__name__)
 
 DATA = Path("data")  # the folder that Kedro's layers are in
 
 
-def run_preflight(
-    videos: pd.DataFrame, instances: pd.DataFrame, classes: list[str], parameters: dict[str, Any]
-) -> dict[str, Any]:
+def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[str, Any]:
     """Check weights, work on one window, and predict the whole job.
 
-    ``videos`` are the checked ones, whose paths are those of the sources.
+    The paths of ``accepted`` are those of the sources.
     """
     from tad_blockdrop.preflight import measuring as preflight
     from tad_blockdrop.preflight.forecast import count_work
     from tad_blockdrop.video.dataset import source_frames
-    from tad_blockdrop.video.windows.cutting import records
 
     settings = Parameters.model_validate(parameters)
-    train, held_out, test = (
-        records(videos, instances, classes, split) for split in ("train", "holdout", "test")
-    )
-    model = preflight.given_model(settings, len(classes))
+    train, held_out, test = (accepted.records(split) for split in ("train", "holdout", "test"))
+    model = preflight.given_model(settings, len(accepted.classes))
     chosen = preflight.choose_record(train, settings.data).video_id
-    mine = videos[videos["video_id"] == chosen]
+    mine = accepted.videos[accepted.videos["video_id"] == chosen]
     mine = mine.assign(source_frames=source_frames(mine))
-    (record,) = records(mine, instances, classes, "train")
+    (record,) = replace(accepted, videos=mine).records("train")
     report = preflight.run_preflight(
         model,
         record,
@@ -53,4 +48,6 @@ def refuse_obstacles(report: dict[str, Any]) -> None:
     from tad_blockdrop.preflight.measuring import PreflightError
 
     if report["obstacles"]:
-        raise PreflightError("this job will not do here:\n  " + "\n  ".join(report["obstacles"]))
+        raise PreflightError(
+            "this job cannot run on this machine:\n  " + "\n  ".join(report["obstacles"])
+        )

@@ -11,7 +11,7 @@ def create_pipeline(synthetic: bool) -> Pipeline:
     work = [
         Node(
             nodes.run_preflight,
-            inputs=["videos_accepted", "instances", "classes", "parameters"],
+            inputs=["accepted_dataset", "parameters"],
             outputs="preflight_report",
             name="run_preflight",
         ),

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import EvaluationConfig, Parameters, ReportConfig, RuntimeConfig
+from tad_blockdrop.config import Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.pipelines.compress.nodes import join_tables
 from tad_blockdrop.pipelines.lineage import model_name, versions
+from tad_blockdrop.pipelines.shared import join_tables
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-else:  # Kedro resolves these hints at start-up, when plotly must not be loaded yet
-    Figure = Any
+
+    from tad_blockdrop.detections.evaluation import Evaluator
+else:  # Kedro resolves these hints at start-up, when plotly and torch must not be loaded yet
+    Figure = Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -40,24 +42,20 @@ def join_histories(*tables: pd.DataFrame) -> pd.DataFrame:
 def build_results(
     class_table: pd.DataFrame,
     all_detections: pd.DataFrame,
-    videos: pd.DataFrame,
-    instances: pd.DataFrame,
+    evaluator: Evaluator,
     baseline: Checkpoint,
-    evaluation: EvaluationConfig,
-    runtime: RuntimeConfig,
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
-    from tad_blockdrop.detections.evaluation import truth_of
     from tad_blockdrop.detector.model import Detector
     from tad_blockdrop.metrics.average_precision import mean_ap
     from tad_blockdrop.metrics.bootstrap import bootstrap_difference
-    from tad_blockdrop.metrics.cost import macs, paper_macs, tokens_per_clip
+    from tad_blockdrop.metrics.cost import macs, paper_macs
     from tad_blockdrop.metrics.measure import parameters
     from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
     from tad_blockdrop.reporting.result_table import model_name as name_of
 
-    test = sorted(videos.loc[videos["split"] == "test", "video_id"])
-    truth = truth_of(instances, evaluation)
+    test = sorted(evaluator.dataset.in_split("test")["video_id"])
+    truth, evaluation = evaluator.truth(), evaluator.evaluation
     by_model = dict(list(all_detections.groupby("model")))
 
     def interval(model: str, reference: str) -> tuple[float, float] | None:
@@ -65,13 +63,12 @@ def build_results(
             return None
         found = bootstrap_difference(
             by_model[model], by_model[reference], truth, test,
-            evaluation.tious, evaluation.bootstrap, runtime.seed,
+            evaluation.tious, evaluation.bootstrap, evaluator.runtime.seed,
         )  # fmt: skip
         return 100 * found.low, 100 * found.high
 
-    backbone, width = baseline.detector.backbone, baseline.detector.backbone.width
-    clips = baseline.window.frames // backbone.clip_frames
-    tokens = clips * tokens_per_clip(backbone, baseline.window)
+    geometry, window = baseline.detector.backbone.geometry, baseline.window
+    tokens = window.frames // geometry.clip_frames * geometry.tokens(window.crop)
     models = []
     for name, rows in class_table.groupby("model", sort=False):
         first = rows.iloc[0]
@@ -89,7 +86,8 @@ def build_results(
                 skipped=bool(first["skipped"]),
                 parameters=parameters(model),
                 gmacs=cost.total / 1e9,
-                paper_gmacs=paper_macs(len(kept), tokens, width, cost.pyramid + cost.head) / 1e9,
+                paper_gmacs=paper_macs(len(kept), tokens, geometry.width, cost.pyramid + cost.head)
+                / 1e9,
                 videos=first["videos"],
                 dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
                 delta_interval=interval(str(name), "uncompressed"),
@@ -137,19 +135,15 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
 
 def plot_timelines(
     all_detections: pd.DataFrame,
-    instances: pd.DataFrame,
-    videos: pd.DataFrame,
+    evaluator: Evaluator,
     final: Checkpoint,
-    evaluation: EvaluationConfig,
     report: ReportConfig,
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
-    from tad_blockdrop.detections.evaluation import truth_of
     from tad_blockdrop.reporting.result_table import changed_videos, strongest_detections
     from tad_blockdrop.reporting.timelines import timelines
 
-    test = videos[videos["split"] == "test"]
-    truth = truth_of(instances, evaluation)
+    test, truth = evaluator.dataset.in_split("test"), evaluator.truth()
     truth = truth[truth["video_id"].isin(test["video_id"])]
     before, after = (
         strongest_detections(all_detections[all_detections["model"] == name], truth)

@@ -30,8 +30,7 @@ def create_pipeline(control: bool) -> Pipeline:
             Node(
                 nodes.build_results,
                 inputs=[
-                    "class_table", "all_detections", "videos", "instances",
-                    "baseline_checkpoint", "params:evaluation", "params:runtime",
+                    "class_table", "all_detections", "evaluator", "baseline_checkpoint",
                 ],
                 outputs="result_table",
                 name="build_results",
@@ -57,8 +56,7 @@ def create_pipeline(control: bool) -> Pipeline:
             Node(
                 nodes.plot_timelines,
                 inputs=[
-                    "all_detections", "instances", "videos", "final_checkpoint",
-                    "params:evaluation", "params:report",
+                    "all_detections", "evaluator", "final_checkpoint", "params:report",
                 ],
                 outputs="timeline_plot",
                 name="plot_timelines",

@@ -1,0 +1,99 @@
+"""Nodes that several pipelines use. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from kedro.pipeline import Node, Pipeline
+
+from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.lineage import model_name
+from tad_blockdrop.video.action_dataset import ActionDataset
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detections.evaluation import Evaluator
+else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
+    Evaluator = Any
+
+logger = logging.getLogger(__name__)
+
+
+class GivenCheckpointError(BlockDropError):
+    """The checkpoint that a person named cannot be used."""
+
+
+def make_evaluator(
+    dataset: ActionDataset, data: DataConfig, evaluation: EvaluationConfig, runtime: RuntimeConfig
+) -> Evaluator:
+    """The dataset with the settings of its evaluation; this process is then ready for the work."""
+    from tad_blockdrop.detections.evaluation import Evaluator
+    from tad_blockdrop.runtime.runtime import Runtime
+
+    return Evaluator(dataset, data, evaluation, Runtime(runtime))
+
+
+def evaluator_pipeline() -> Pipeline:
+    """``dataset`` and parameters -> ``evaluator``, in memory: whatever rates models needs it."""
+    node = Node(
+        make_evaluator,
+        inputs=["dataset", "params:data", "params:evaluation", "params:runtime"],
+        outputs="evaluator",
+        name="make_evaluator",
+    )
+    return Pipeline([node], namespace="data", prefix_datasets_with_namespace=False)
+
+
+def evaluate_model(
+    checkpoint: Checkpoint, evaluator: Evaluator, scratch: Path
+) -> tuple[pd.DataFrame, pd.DataFrame, float]:
+    """Detections on the test videos, their average precision (percent) and the seconds spent.
+
+    Both tables carry ``model``, that of precision also ``videos``, how many were used; a skipped
+    step has no detections and NaN for precision.
+    """
+    from tad_blockdrop.detector.model import from_checkpoint
+
+    dataset = evaluator.dataset
+    described = {
+        "model": model_name(checkpoint),
+        "family": checkpoint.lineage["family"],
+        "step": int(checkpoint.lineage["step"]),
+        "dropped_block": checkpoint.lineage["dropped_block"],
+        "kept_blocks": " ".join(map(str, checkpoint.kept_blocks)),
+        "skipped": bool(checkpoint.lineage["skipped"]),
+        "videos": dataset.coverage(set(dataset.in_split("test")["video_id"])),
+    }
+    if described["skipped"]:
+        tious = evaluator.evaluation.tious
+        unknown = pd.DataFrame({"label": "", "tiou": tious, "ap": float("nan")})
+        return pd.DataFrame({"model": []}, dtype="str"), unknown.assign(**described), 0.0
+    begin = time.perf_counter()
+    model = from_checkpoint(checkpoint, evaluator.runtime.device)
+    name = str(described["model"])
+    detections, precision = evaluator.test(model, f"evaluating {name}", scratch)
+    logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
+    seconds = time.perf_counter() - begin
+    return detections.assign(model=name), precision.assign(**described), seconds
+
+
+def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:
+    """All rows, in the order given; tables of skipped steps have none."""
+    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+
+
+def read_given(folder: str | None, key: str) -> Checkpoint:
+    """The checkpoint in a folder that a person named under ``key``, or the newest version there."""
+    from tad_blockdrop.prediction.predictor import newest_checkpoint
+
+    if folder is None:
+        raise GivenCheckpointError(f"set {key} to the folder of a checkpoint")
+    try:
+        return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+    except CheckpointError as error:
+        raise GivenCheckpointError(f"{key}: {error}") from error
