@@ -22,6 +22,7 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
 
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, an hour or two

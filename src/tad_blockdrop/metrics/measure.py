@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.video.files.guarded_processes import clean_processes
 
 _TINY = DetectorConfig.model_validate(
     {
@@ -95,28 +96,17 @@ def peak_memory(
         return _peak_on_cuda(model, batch, runtime)
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
-    job = {
-        "config": config.model_dump(),
-        "window": window.model_dump(),
-        "n_classes": n_classes,
-        "kept_blocks": list(kept_blocks),
-        "batch": batch,
-        "runtime": runtime.config.model_dump(mode="json")
-        | {"device": "cpu", "threads": torch.get_num_threads()},
-    }
-    child = subprocess.run(
-        [sys.executable, "-m", "tad_blockdrop.metrics.measure"],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if child.returncode:
-        raise RuntimeError(
-            f"measuring peak memory failed with exit code {child.returncode} (negative: killed, "
-            f"perhaps for lack of memory): {child.stderr.strip()[-500:]}"
-        )
-    return float(child.stdout)
+    own = Job(
+        config, window, n_classes, tuple(kept_blocks), batch,
+        runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()}),
+    )  # fmt: skip
+    with ProcessPoolExecutor(1, mp_context=clean_processes()) as fresh:
+        try:
+            return float(fresh.submit(growth, own).result())
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "measuring peak memory failed: its process died, perhaps for lack of memory"
+            ) from error
 
 
 def _inputs(model: Detector, batch: int) -> tuple[Tensor, Tensor]:
@@ -147,16 +137,26 @@ def _run_once(model: Detector, batch: int, runtime: Runtime) -> None:
         model.eval()(*_inputs(model, batch))
 
 
-def _growth(job: dict[str, Any]) -> int:
+@dataclass(frozen=True)
+class Job:
+    """A model to build and run once, in a process of its own."""
+
+    config: DetectorConfig
+    window: WindowConfig
+    n_classes: int
+    kept_blocks: tuple[int, ...]
+    batch: int
+    runtime: RuntimeConfig
+
+
+def growth(job: Job) -> int:
     """Bytes by which this process grows at the peak of building and running the job's model."""
-    runtime = Runtime(RuntimeConfig.model_validate(job["runtime"]))
+    runtime = Runtime(job.runtime)
     # what a first run loads, code and thread pools, is no cost of the model
     _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1, runtime)
-    config = DetectorConfig.model_validate(job["config"])
-    window = WindowConfig.model_validate(job["window"])
     before = resident("VmRSS")
-    model = Detector(config, job["n_classes"], window, job["kept_blocks"])
-    _run_once(model, job["batch"], runtime)
+    model = Detector(job.config, job.n_classes, job.window, job.kept_blocks)
+    _run_once(model, job.batch, runtime)
     return max(0, resident("VmHWM") - before)
 
 
@@ -172,7 +172,3 @@ def resident(field: str) -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
     return int(lines[field].split()[0]) * 1024
-
-
-if __name__ == "__main__":
-    print(_growth(json.load(sys.stdin)))
