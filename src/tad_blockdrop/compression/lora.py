@@ -19,7 +19,8 @@ def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
 
     The rank defaults to a quarter of the backbone's width. ``seed`` fixes A whatever random
     numbers were drawn before. Every other parameter is left frozen: ``freeze_for`` decides what
-    else trains. Raises ValueError if the model has LoRA already.
+    else trains. Raises ValueError if the model has LoRA already, or lacks
+    a target.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -29,6 +30,12 @@ def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
         raise ValueError("the model has LoRA already: merge_lora it before adding another")
     backbone = model.backbone
     rank = settings.rank or backbone.geometry.width // 4
+    unknown = [target for target in settings.targets if target not in backbone.lora_layers]
+    if unknown:
+        raise ValueError(
+            f"lora.targets: a backbone of kind '{backbone.config.kind}' has no {unknown[0]}; "
+            f"choose from {', '.join(backbone.lora_layers)}"
+        )
     layers = [layer for target in settings.targets for layer in backbone.lora_layers[target]]
     targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, layers))})"
     config = LoraConfig(
