@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.runtime.devices import epoch_seed, make_accelerator, seed_all
+from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
-from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
 from tad_blockdrop.video.windows.loading import Batch, ReadAhead, TrainingWindows, make_loader
