@@ -20,10 +20,9 @@ def train() -> None:
             shown.epoch(epoch, {"total": 0.5} | ({"metric": 25.0} if epoch == 1 else {}))
 
 
-@pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def pretend_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To be called within a test: pytest changes the streams before it."""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
 
 
 def test_a_log_line_per_epoch_without_a_terminal(
@@ -38,10 +37,12 @@ def test_a_log_line_per_epoch_without_a_terminal(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.usefixtures("terminal")
 def test_a_bar_in_a_terminal_and_what_it_came_to(
-    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    pretend_a_terminal(monkeypatch)
     with caplog.at_level(logging.DEBUG, LOGGER):
         train()
     shown = capsys.readouterr().err
@@ -71,7 +72,9 @@ def test_items_come_through_with_a_line_now_and_then(
     assert [line.split(",")[0] for line in lines] == ["reading: 1 of 3", "reading: 2 of 3"]
 
 
-@pytest.mark.usefixtures("terminal")
-def test_items_come_through_beside_a_bar(capsys: pytest.CaptureFixture[str]) -> None:
+def test_items_come_through_beside_a_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_a_terminal(monkeypatch)
     assert list(progress(iter("abc"), "x\x1b[2J", 3)) == ["a", "b", "c"]
     assert "x\\x1b[2J: " in capsys.readouterr().err

@@ -45,6 +45,6 @@ def guard_handlers() -> None:
     """
     # Else a log file on a full disk answers every line with a traceback in the terminal.
     logging.raiseExceptions = False
-    for handler in logging.getLogger().handlers:
+    for handler in logging.getLogger().handlers + logging.getLogger("kedro").handlers:
         if not any(isinstance(known, EscapedLines) for known in handler.filters):
             handler.addFilter(EscapedLines())

@@ -43,8 +43,9 @@ class TrainingProgress(AbstractContextManager["TrainingProgress"]):
         self._bar = _bar(label, epochs * steps, done * steps, "step")
 
     def __exit__(self, *error: object) -> None:
+        drawn = not self._bar.disable
         self._bar.close()
-        if self._last and not self._bar.disable and error[0] is None:
+        if drawn and self._last and error[0] is None:
             logger.info("%s", self._last)  # the bar is gone; what it came to stays
 
     def step(self, loss: float, rate: float) -> None:
