@@ -1,4 +1,4 @@
-"""A folder for the resumable state of one node: read as a path, never a version."""
+"""The folder for the resumable state of nodes: read as a path, never a version."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -9,7 +9,7 @@ from tad_blockdrop.datasets.folder import PathDataset
 
 
 class ScratchDataset(PathDataset[NoReturn, Path]):
-    """Loads as the path of a folder that the node may fill and must clear when it is done."""
+    """Loads as a path; hooks/scratch.py makes of it a folder for each node, and clears that."""
 
     def load(self) -> Path:
         """The path of the folder."""

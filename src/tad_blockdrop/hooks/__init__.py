@@ -4,7 +4,7 @@ from tad_blockdrop.hooks.lock import ExperimentLock
 from tad_blockdrop.hooks.pages import Pages
 from tad_blockdrop.hooks.readable_errors import ReadableErrors
 from tad_blockdrop.hooks.record import ParameterRecord
-from tad_blockdrop.hooks.scratch import ScratchCleanUp
+from tad_blockdrop.hooks.scratch import ScratchFolders
 from tad_blockdrop.hooks.signals import StopSignalsWatch
 from tad_blockdrop.hooks.stages import Stages
 from tad_blockdrop.hooks.sweep import TemporaryFilesSweep
@@ -13,7 +13,7 @@ from tad_blockdrop.hooks.sweep import TemporaryFilesSweep
 HOOKS = (
     Stages(),
     Pages(),
-    ScratchCleanUp(),
+    ScratchFolders(),
     StopSignalsWatch(),
     ParameterRecord(),
     TemporaryFilesSweep(),

@@ -80,12 +80,7 @@ def _disk_sentence(error: OSError) -> str:
 
 def _missing(pipeline: Pipeline, catalog: Any) -> str | None:
     """What to tell people who run a pipeline before those that it builds on."""
-    names = [
-        name
-        for name in sorted(pipeline.inputs())
-        if not name.startswith("params:") and not name.endswith("scratch")
-        if name != "parameters" and not catalog.exists(name)
-    ]
+    names = [name for name in sorted(pipeline.inputs()) if not catalog.exists(name)]
     if not names:
         return None
     more = f" (and {len(names) - 1} more that this pipeline needs)" if len(names) > 1 else ""

@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.make_baseline,
                 inputs=[
-                    "videos", "instances", "classes", "baseline_scratch", "params:data",
+                    "videos", "instances", "classes", "scratch", "params:data",
                     "params:detector", "baseline_settings", "params:evaluation", "params:runtime",
                 ],
                 outputs=["baseline_history", "baseline_checkpoint"],

@@ -13,20 +13,20 @@ def _alignment() -> list[Node]:
     return [
         Node(
             nodes.align,
-            inputs=["dropped", "student", "uncompressed", *DATASET, "align_scratch", *PARAMETERS],
+            inputs=["dropped", "student", "uncompressed", *DATASET, "scratch", *PARAMETERS],
             outputs=["aligned", "history", "align_seconds"],
             name="align",
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", *DATASET, "align_scratch", *PARAMETERS],
+            inputs=["aligned", *DATASET, "scratch", *PARAMETERS],
             outputs="checkpoint",
             name="merge_lora",
         ),
         Node(
             nodes.evaluate_step,
             inputs=[
-                "checkpoint", *DATASET, "evaluate_scratch",
+                "checkpoint", *DATASET, "scratch",
                 "params:data", "params:evaluation", "params:runtime",
             ],
             outputs=["detections", "metrics", "evaluate_seconds"],
@@ -41,7 +41,7 @@ def _drop_step() -> Pipeline:
         [
             Node(
                 nodes.score_blocks,
-                inputs=["student", "uncompressed", *DATASET, "score_scratch", *PARAMETERS],
+                inputs=["student", "uncompressed", *DATASET, "scratch", *PARAMETERS],
                 outputs=["scores", "score_seconds"],
                 name="score_blocks",
             ),
@@ -75,7 +75,7 @@ def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
             inputs={
                 "student": student,
                 "uncompressed": "baseline_checkpoint",
-                **{name: name for name in DATASET},
+                **{name: name for name in [*DATASET, "scratch"]},
             },
             parameters=parameters,
             tags={f"step_{step:02d}"},

@@ -15,7 +15,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 evaluate_step,
                 inputs=[
-                    "baseline_checkpoint", *DATASET, "baseline_evaluate_scratch",
+                    "baseline_checkpoint", *DATASET, "scratch",
                     "params:data", "params:evaluation", "params:runtime",
                 ],
                 outputs=["baseline_detections", "baseline_metrics", "baseline_evaluate_seconds"],
@@ -24,7 +24,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.evaluate_one_shot,
                 inputs=[
-                    "baseline_checkpoint", "score_table", *DATASET, "one_shot_scratch",
+                    "baseline_checkpoint", "score_table", *DATASET, "scratch",
                     "params:data", "params:compress", "params:evaluation", "params:report",
                     "params:runtime",
                 ],
