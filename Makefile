@@ -1,10 +1,20 @@
 # Each target does its own set-up: a virtual environment in .venv with the dependencies of
-# pyproject.toml, made once and refreshed when that file changes.
+# pyproject.toml, made once and refreshed when that file changes. On Linux without a GPU, TORCH=cpu
+# (make compress TORCH=cpu) takes the small build of PyTorch: no CUDA libraries, which are several GB.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 KEDRO := $(BIN)/kedro
+CPU_BUILDS := https://download.pytorch.org/whl/cpu
+
+# $(call install,[extra]): says what comes, then leaves pip's progress to be seen.
+define install
+	@echo "Installing PyTorch and about 100 packages into $(VENV); this takes some minutes."
+	@[ "$(TORCH)$$(uname)" != Linux ] || command -v nvidia-smi > /dev/null || \
+	  echo "There seems to be no GPU: 'make $(or $(MAKECMDGOALS),compress) TORCH=cpu' saves several GB."
+	$(if $(filter cpu,$(TORCH)),PIP_EXTRA_INDEX_URL=$(CPU_BUILDS)) $(BIN)/python -m pip install -e ".$(1)"
+endef
 
 .DEFAULT_GOAL := help
 .PHONY: help compress smoke test viz ablation benchmark benchmark-large soak audit clean check-python
@@ -57,15 +67,15 @@ $(VENV)/.created: | check-python
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet -e .
+	$(call install)
 	@touch $@
 
 $(VENV)/.installed-viz: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[viz]"
+	$(call install,[viz])
 	@touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-dev: $(VENV)/.created pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[dev]"
+	$(call install,[dev])
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-viz
 
 clean:               ## remove the virtual environment; data stays

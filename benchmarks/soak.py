@@ -92,7 +92,7 @@ def finish(use: Use, experiment: str, log: Path) -> float:
 def nodes_run(log: Path) -> list[str]:
     """The nodes that a run began, in order."""
     text = re.sub(r"\s*\n\s+", "", log.read_text(errors="replace"))
-    return [name.strip() for name in re.findall(r"Running node: ?([\w. ]+):", text)]
+    return [name.strip() for name in re.findall(r"stage \d+ of \d+: ?([\w.]+)", text)]
 
 
 def begin_anew(experiment: str) -> None:

@@ -64,7 +64,7 @@ def test_a_stop_signal_ends_a_run_cleanly(tiny: Path, number: signal.Signals) ->
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if "Saving data to raw_videos" in line:
+        if "data.generate_benchmark" in line:
             break
     os.killpg(process.pid, number)
     shown, told = process.communicate(timeout=120)

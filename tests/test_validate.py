@@ -172,7 +172,7 @@ def test_everything_that_can_be_wrong_with_a_dataset(own: Path, kedro: Kedro) ->
 KEPT_AFTER_REFUSAL = {
     "03_primary/my_dataset/problems.csv",
     "02_intermediate/my_dataset/video_facts.parquet",
-    "02_intermediate/my_dataset/scratch/probe/facts.jsonl",
+    "06_models/my_dataset/scratch/data.probe_videos/facts.jsonl",
     "06_models/my_dataset/.lock",
     "06_models/my_dataset/.running",
 }

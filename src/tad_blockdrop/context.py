@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from click import ClickException
 from kedro.config import MissingConfigException
 from kedro.framework.context import KedroContext
 from omegaconf.errors import OmegaConfBaseException
@@ -19,11 +18,13 @@ from yaml import YAMLError
 
 from tad_blockdrop.compression.criteria import CriterionError, find_criterion
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.hooks.readable_errors import plain_on_command_line
 from tad_blockdrop.pipeline_registry import PipelineShape, use_shape
 
 
-class ParameterError(ClickException, ValueError):
-    """Parameters that cannot be used: every problem with its key, shown without a traceback."""
+class ParameterError(BlockDropError, ValueError):
+    """Parameters that cannot be used: every problem with its key."""
 
 
 def validate_parameters(raw: dict[str, Any]) -> Parameters:
@@ -56,10 +57,13 @@ class BlockDropContext(KedroContext):
 
     def __attrs_post_init__(self) -> None:
         """Read the raw parameters: ``self.params`` would load the pipelines already."""
+        with plain_on_command_line():  # every command makes a context
+            parameters = validate_parameters(self._read_parameters())
+        use_shape(PipelineShape.of(parameters))
+
+    def _read_parameters(self) -> dict[str, Any]:
         try:
-            raw = self.config_loader["parameters"]
+            return dict(self.config_loader["parameters"])
         except (YAMLError, OmegaConfBaseException, MissingConfigException, ValueError) as error:
             reason = " ".join(str(error).split())
             raise ParameterError(f"the parameter files cannot be read: {reason}") from None
-        parameters = validate_parameters(raw)
-        use_shape(PipelineShape.of(parameters))

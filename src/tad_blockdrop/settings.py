@@ -3,7 +3,9 @@
 import warnings
 
 from tad_blockdrop.context import BlockDropContext
-from tad_blockdrop.hooks import ExperimentHooks, PageHooks, ReadableErrorHooks
+from tad_blockdrop.hooks import HOOKS
+
+__all__ = ["CONFIG_LOADER_ARGS", "CONTEXT_CLASS", "HOOKS"]
 
 # Kedro 1.7 calls a name that omegaconf 2.4 deprecates, several times a run.
 warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\) is deprecated")
@@ -11,8 +13,6 @@ warnings.filterwarnings("ignore", message=r"\s*register_new_resolver\(\) is depr
 warnings.filterwarnings("ignore", message=r"Option '--pipeline' is\s+deprecated")
 
 CONTEXT_CLASS = BlockDropContext
-
-HOOKS = (ExperimentHooks(), PageHooks(), ReadableErrorHooks())
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

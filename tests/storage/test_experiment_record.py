@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tad_blockdrop.storage.experiment_record import ExperimentError, refuse_mixing
 
@@ -32,7 +34,7 @@ def test_other_parameters_are_refused_with_their_keys(tmp_path: Path) -> None:
     check(tmp_path, {}, ALL)
     with pytest.raises(ExperimentError, match=r"compress\.n_drops: 2 -> 3") as refused:
         check(tmp_path, {"compress": {"n_drops": 3}}, {"compress"})
-    assert "baseline" not in refused.value.message
+    assert "baseline" not in str(refused.value)
 
 
 def test_a_later_stage_is_held_to_the_stages_before(tmp_path: Path) -> None:
@@ -62,3 +64,36 @@ def test_checking_is_refused_once_the_data_is_settled(tmp_path: Path) -> None:
 def test_speed_may_change(tmp_path: Path) -> None:
     check(tmp_path, {}, ALL)
     check(tmp_path, {"runtime": {"seed": 0, "threads": 8}, "data": {"holdout": 0.1}}, ALL)
+
+
+def real_parameters() -> dict[str, Any]:
+    """Those of conf/base, as a run has them."""
+    text = (Path(__file__).parents[2] / "conf/base/parameters.yml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) | {"experiment": "mine"}
+
+
+def forget(record: Path, key: str) -> None:
+    """Make a record as one from before the parameter ``key``."""
+    stored = json.loads(record.read_text())
+    del stored["parameters"][key]
+    record.write_text(json.dumps(stored))
+
+
+def test_a_parameter_newer_than_the_record_has_its_default(tmp_path: Path) -> None:
+    begun = real_parameters()
+    begun["baseline"]["train"]["rate_every"] = 1  # the default
+    check(tmp_path, begun, ALL)
+    forget(tmp_path / "experiment.json", "baseline.train.rate_every")
+    check(tmp_path, begun, ALL)
+    changed = real_parameters()
+    changed["baseline"]["train"]["rate_every"] = 3
+    with pytest.raises(ExperimentError, match=r"baseline\.train\.rate_every: 1 -> 3") as refused:
+        check(tmp_path, changed, ALL)
+    assert str(refused.value).count("->") == 1
+
+
+def test_a_record_that_is_not_valid_today_is_compared_as_written(tmp_path: Path) -> None:
+    check(tmp_path, {"data": {"holdout": 0.1, "long_gone": 1}}, {"data"})
+    check(tmp_path, {"data": {"holdout": 0.1, "long_gone": 1}}, {"data"})
+    with pytest.raises(ExperimentError, match=r"data\.long_gone: 1 -> \(not set\)"):
+        check(tmp_path, real_parameters(), {"data"})

@@ -1,8 +1,6 @@
 """The training loop: what it optimises, what it leaves in the model, what it reports."""
 
-import logging
 import math
-import sys
 from itertools import pairwise
 from typing import Any
 
@@ -289,32 +287,3 @@ def test_endless_overflow_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(TrainingError, match=r"gradient is not finite.*epoch 1, step 2 of 4"):
         run(model, loss, windows=8)
-
-
-def test_a_log_line_per_epoch_without_a_terminal(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: False)
-    with caplog.at_level(logging.INFO, logger="tad_blockdrop.training"):
-        run(detector(), config=train_config(stop=2), validate=lambda _: 0.25)
-    lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 2
-    assert lines[0].startswith("test: epoch 1 of 2, loss ")
-    assert "metric 0.25" in lines[1]
-
-
-def test_a_bar_in_a_terminal(
-    capsys: pytest.CaptureFixture[str],
-    caplog: pytest.LogCaptureFixture,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("TQDM_MININTERVAL", "0")
-    with caplog.at_level(logging.INFO, logger="tad_blockdrop.training"):
-        run(detector(), config=train_config(stop=2), validate=lambda _: 0.25)
-    shown = capsys.readouterr().err
-    assert "test:" in shown
-    assert "loss=" in shown
-    assert "lr=" in shown
-    assert "metric=0.25" in shown
-    assert not caplog.records

@@ -1,28 +1,24 @@
 """Which experiments there are, and the parameters that each was begun with."""
 
 import json
-from pathlib import Path
 from typing import Any, NoReturn
 
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 
+from tad_blockdrop.datasets.folder import PathDataset
 
-class ExperimentsDataset(AbstractDataset[NoReturn, dict[str, dict[str, Any]]]):
+
+class ExperimentsDataset(PathDataset[NoReturn, dict[str, dict[str, Any]]]):
     """The records ``<filepath>/<experiment>/experiment.json`` that runs leave; read only.
 
     Each is ``{"begun": time, "parameters": {dotted key: value}}``.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """``filepath``: the folder that holds a folder for each experiment."""
-        self._folder = Path(filepath)
-        self.metadata = metadata
-
     def load(self) -> dict[str, dict[str, Any]]:
         """The record of every experiment, by name."""
-        files = sorted(self._folder.glob("*/experiment.json"))
+        files = sorted(self._path.glob("*/experiment.json"))
         return {f.parent.name: json.loads(f.read_text(encoding="utf-8")) for f in files}
 
     def save(self, data: NoReturn) -> None:
@@ -35,7 +31,4 @@ class ExperimentsDataset(AbstractDataset[NoReturn, dict[str, dict[str, Any]]]):
         return TablePreview(pd.DataFrame(begun, columns=["name", "begun"]).to_dict("split"))
 
     def _exists(self) -> bool:
-        return self._folder.is_dir()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return self._path.is_dir()

@@ -1,11 +1,25 @@
-"""What catalog entries that are folders of files have in common."""
+"""What catalog entries of our own have in common: a path, or a versioned folder."""
 
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
-from kedro.io import AbstractVersionedDataset, Version
+from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
 
 T = TypeVar("T")
+Saved = TypeVar("Saved")
+Loaded = TypeVar("Loaded")
+
+
+class PathDataset(AbstractDataset[Saved, Loaded]):
+    """One file or folder, without versions."""
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        """``filepath``: the file or folder."""
+        self._path = Path(filepath)
+        self.metadata = metadata
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._path)}
 
 
 class VersionedFolder(AbstractVersionedDataset[T, T]):

@@ -1,22 +1,19 @@
-"""A folder for the resumable state of one node: read as a path, never a version."""
+"""The folder for the resumable state of nodes: read as a path, never a version."""
 
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
+
+from tad_blockdrop.datasets.folder import PathDataset
 
 
-class ScratchDataset(AbstractDataset[NoReturn, Path]):
-    """Loads as the path of a folder that the node may fill and must clear when it is done."""
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """``filepath``: the folder; it is made when something is written."""
-        self._folder = Path(filepath)
-        self.metadata = metadata
+class ScratchDataset(PathDataset[NoReturn, Path]):
+    """Loads as a path; hooks/scratch.py makes of it a folder for each node, and clears that."""
 
     def load(self) -> Path:
         """The path of the folder."""
-        return self._folder.resolve()
+        return self._path.resolve()
 
     def save(self, data: NoReturn) -> None:
         """Not meant to be an output."""
@@ -24,6 +21,3 @@ class ScratchDataset(AbstractDataset[NoReturn, Path]):
 
     def _exists(self) -> bool:
         return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import DatasetError
 
+from tad_blockdrop.datasets.folder import PathDataset
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write, sweep
@@ -71,35 +72,30 @@ class _Job:
     path: Path
 
 
-class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
+class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
     """Saving runs the tasks in parallel, resumes where it was cut, and writes a manifest last.
 
     The manifest has what each video was made from, with the facts that its task returned, and why
     others are not there.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        """``filepath``: the folder."""
-        self._folder = Path(filepath)
-        self.metadata = metadata
-
     def load(self) -> VideoFolder:
         """The folder, which must exist."""
-        if not self._folder.is_dir():
+        if not self._path.is_dir():
             raise DatasetError(
-                f"there is no folder of videos at {self._folder}: put the videos there, or set "
+                f"there is no folder of videos at {self._path}: put the videos there, or set "
                 "the folder in this environment's globals.yml"
             )
         failed = {}
         if self._exists():
-            failed = json.loads((self._folder / MANIFEST).read_text(encoding="utf-8"))["failed"]
-        return VideoFolder(self._folder.resolve(), failed)
+            failed = json.loads((self._path / MANIFEST).read_text(encoding="utf-8"))["failed"]
+        return VideoFolder(self._path.resolve(), failed)
 
     def save(self, data: VideoTasks) -> None:
         """Make every video whose file or fingerprint is missing, each one whole."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / MANIFEST).unlink(missing_ok=True)
-        jobs = [_Job(i, task, self._folder / f"{i}.mp4") for i, task in data.tasks.items()]
+        self._path.mkdir(parents=True, exist_ok=True)
+        (self._path / MANIFEST).unlink(missing_ok=True)
+        jobs = [_Job(i, task, self._path / f"{i}.mp4") for i, task in data.tasks.items()]
         to_do = [job for job in jobs if _facts_of(job) is None]
         if len(to_do) < len(jobs):
             logger.info("%d of %d videos exist", len(jobs) - len(to_do), len(jobs))
@@ -108,9 +104,9 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
             advice = "get these files again; with data.on_missing: skip a dataset does without them"
             raise VideoFolderError(f"{_listed(failed)}\n{advice}")
         if failed:
-            logger.warning("left out of %s: %s", self._folder, _listed(failed))
+            logger.warning("left out of %s: %s", self._path, _listed(failed))
         made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
-        with atomic_write(self._folder / MANIFEST) as temporary:
+        with atomic_write(self._path / MANIFEST) as temporary:
             manifest = {"videos": dict(sorted(made.items())), "failed": failed}
             temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
@@ -120,20 +116,17 @@ class VideoFolderDataset(AbstractDataset[VideoTasks, VideoFolder]):
         workers = data.workers or os.cpu_count() or 1
         try:
             with closing(run_guarded(_make, jobs, workers, data.timeout)) as outcomes:
-                for outcome in progress(outcomes, f"writing {self._folder.name}", len(jobs)):
+                for outcome in progress(outcomes, f"writing {self._path.name}", len(jobs)):
                     if isinstance(outcome.error, BlockDropError):
                         failed[outcome.item.video_id] = str(outcome.error)
                     elif outcome.error is not None:
                         raise outcome.error
         finally:
-            sweep(self._folder)  # of processes that were given up, or cut short by an error
+            sweep(self._path)  # of processes that were given up, or cut short by an error
         return dict(sorted(failed.items()))
 
     def _exists(self) -> bool:
-        return (self._folder / MANIFEST).is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._folder)}
+        return (self._path / MANIFEST).is_file()
 
 
 def _listed(failed: Mapping[str, str]) -> str:

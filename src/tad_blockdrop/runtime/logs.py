@@ -27,24 +27,24 @@ def escape_line(line: str) -> str:
 
 
 class EscapedLines(logging.Filter):
-    """Makes the text of every message harmless, and not markup."""
+    """Escapes the text of every message, which is then no markup."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change the record; never hold one back."""
-        seen = getattr(record, "harmless", False)  # by another handler
+        seen = getattr(record, "escaped", False)  # by another handler
         if not seen and not hasattr(record, "rich_format"):  # Kedro's own markup, on catalog names
             record.msg, record.args = escape_for_terminal(record.getMessage()), None
-            record.markup, record.harmless = False, True
+            record.markup, record.escaped = False, True
         return True
 
 
 def guard_handlers() -> None:
-    """Make every handler show harmless lines only, and let none of them disturb the run.
+    """Make every handler show escaped lines only, and let none of them disturb the run.
 
     Kedro lets ``conf/logging.yml`` name no classes but its own.
     """
     # Else a log file on a full disk answers every line with a traceback in the terminal.
     logging.raiseExceptions = False
-    for handler in logging.getLogger().handlers:
+    for handler in logging.getLogger().handlers + logging.getLogger("kedro").handlers:
         if not any(isinstance(known, EscapedLines) for known in handler.filters):
             handler.addFilter(EscapedLines())

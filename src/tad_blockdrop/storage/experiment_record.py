@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from click import ClickException
-
+from tad_blockdrop.config import Parameters
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.storage.atomic import atomic_write
 
 # In order: the results of a stage depend on its own parameters and those of the stages before.
@@ -44,16 +45,16 @@ FREE_KEYS = (
     "report.timelines",
 )
 
-Parameters = dict[str, Any]
+Flat = dict[str, Any]  # parameters by dotted key
 
 
-class ExperimentError(ClickException):
-    """A run that would spoil an experiment; shown without a traceback."""
+class ExperimentError(BlockDropError):
+    """A run that would spoil an experiment."""
 
 
-def flatten(tree: dict[str, Any], prefix: str = "") -> Parameters:
+def flatten(tree: dict[str, Any], prefix: str = "") -> Flat:
     """``{"a": {"b": 1}}`` as ``{"a.b": 1}``."""
-    flat: Parameters = {}
+    flat: Flat = {}
     for key, value in tree.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict) and value:
@@ -63,13 +64,35 @@ def flatten(tree: dict[str, Any], prefix: str = "") -> Parameters:
     return flat
 
 
-def of_stage(parameters: Parameters, stage: str) -> Parameters:
+def unflatten(flat: Flat) -> dict[str, Any]:
+    """``{"a.b": 1}`` as ``{"a": {"b": 1}}``; raises ValueError if a key is a value and a group."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        *groups, last = key.split(".")
+        inner = tree
+        for group in groups:
+            inner = inner.setdefault(group, {})
+            if not isinstance(inner, dict):
+                raise ValueError(f"{key}: {group} is a value")
+        inner[last] = value
+    return tree
+
+
+def of_stage(parameters: Flat, stage: str) -> Flat:
     """Those of the flat parameters that belong to a stage and change results."""
     return {
         key: value
         for key, value in parameters.items()
         if key.split(".")[0] in STAGE_KEYS[stage] and key not in FREE_KEYS
     }
+
+
+def complete(flat: Flat, stage: str) -> Flat:
+    """A stage's parameters, with the defaults of those not set. Raises ValueError if not valid."""
+    tree, kinds = unflatten(flat), get_type_hints(Parameters)
+    groups = {key: kinds[key].model_validate(tree.get(key, {})) for key in STAGE_KEYS[stage]}
+    dumped = {key: group.model_dump(mode="json") for key, group in groups.items()}
+    return of_stage(flatten(dumped), stage)
 
 
 def refuse_mixing(
@@ -86,7 +109,7 @@ def refuse_mixing(
     that differ.
     """
     parameters = json.loads(json.dumps(flatten(raw)))
-    known: Parameters = {}
+    known: Flat = {}
     begun = datetime.now(UTC).isoformat(timespec="seconds")
     if record.is_file():
         known, begun = _read(record)
@@ -94,11 +117,11 @@ def refuse_mixing(
     settled = set(settled)
     last = max((order.index(stage) for stage in running), default=-1)
     differing: list[str] = []
-    added: Parameters = {}
+    added: Flat = {}
     for stage in order[: last + 1]:
         mine, theirs = of_stage(parameters, stage), of_stage(known, stage)
         if theirs:
-            differing += _differences(theirs, mine)
+            differing += _differences(theirs, mine, stage)
         elif stage in settled:
             added |= mine
     if differing:
@@ -115,7 +138,7 @@ def refuse_mixing(
             temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _read(record: Path) -> tuple[Parameters, str]:
+def _read(record: Path) -> tuple[Flat, str]:
     try:
         stored = json.loads(record.read_text(encoding="utf-8"))
         return dict(stored["parameters"]), str(stored["begun"])
@@ -126,7 +149,10 @@ def _read(record: Path) -> tuple[Parameters, str]:
         ) from error
 
 
-def _differences(theirs: Parameters, mine: Parameters) -> list[str]:
+def _differences(theirs: Flat, mine: Flat, stage: str) -> list[str]:
+    """A line for each key that differs; one that the record is too old to know has its default."""
+    with suppress(ValueError):  # a record that is not valid today is compared as it was written
+        theirs, mine = complete(theirs, stage), complete(mine, stage)
     absent = "(not set)"
     return [
         f"  {key}: {theirs.get(key, absent)} -> {mine.get(key, absent)}"

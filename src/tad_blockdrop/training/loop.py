@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import TrainConfig
 from tad_blockdrop.runtime.devices import epoch_seed, seed_all
+from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.runtime.read_ahead import ReadAhead
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.groups import parameter_groups
-from tad_blockdrop.training.progress import TrainingProgress
 from tad_blockdrop.training.schedule import warmup_cosine
 from tad_blockdrop.training.state import TrainingError, TrainingState
 

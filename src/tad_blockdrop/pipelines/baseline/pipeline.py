@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.make_baseline,
-                inputs=["evaluator", "baseline_scratch", "params:detector", "baseline_settings"],
+                inputs=["evaluator", "scratch", "params:detector", "baseline_settings"],
                 outputs=["baseline_history", "baseline_checkpoint"],
                 name="make_baseline",
             ),

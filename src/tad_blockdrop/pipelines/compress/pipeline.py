@@ -12,7 +12,7 @@ def _alignment() -> list[Node]:
         Node(
             nodes.align,
             inputs=[
-                "dropped", "student", "uncompressed", "evaluator", "align_scratch",
+                "dropped", "student", "uncompressed", "evaluator", "scratch",
                 "params:compress",
             ],
             outputs=["aligned", "history", "align_seconds"],
@@ -20,13 +20,13 @@ def _alignment() -> list[Node]:
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", "evaluator", "align_scratch", "params:compress"],
+            inputs=["aligned", "evaluator", "scratch", "params:compress"],
             outputs="checkpoint",
             name="merge_lora",
         ),
         Node(
             evaluate_model,
-            inputs=["checkpoint", "evaluator", "evaluate_scratch"],
+            inputs=["checkpoint", "evaluator", "scratch"],
             outputs=["detections", "metrics", "evaluate_seconds"],
             name="evaluate_step",
         ),
@@ -39,7 +39,7 @@ def _drop_step() -> Pipeline:
         [
             Node(
                 nodes.score_blocks,
-                inputs=["student", "uncompressed", "evaluator", "score_scratch", "params:compress"],
+                inputs=["student", "uncompressed", "evaluator", "scratch", "params:compress"],
                 outputs=["scores", "score_seconds"],
                 name="score_blocks",
             ),
@@ -74,6 +74,7 @@ def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
                 "student": student,
                 "uncompressed": "baseline_checkpoint",
                 "evaluator": "evaluator",
+                "scratch": "scratch",
             },
             parameters=parameters,
             tags={f"step_{step:02d}"},

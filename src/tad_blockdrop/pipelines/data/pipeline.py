@@ -36,7 +36,7 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
         Node(
             nodes.probe_videos,
             inputs=[
-                "raw_annotations", "raw_videos", "probe_scratch", "params:data", "params:runtime",
+                "raw_annotations", "raw_videos", "scratch", "params:data", "params:runtime",
             ],
             # Only a table of facts would be taken from disk by a run that goes on after the user
             # has replaced an unreadable video; `unreadable` is never stored.

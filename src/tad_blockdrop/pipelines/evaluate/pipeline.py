@@ -12,14 +12,14 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 evaluate_model,
-                inputs=["baseline_checkpoint", "evaluator", "baseline_evaluate_scratch"],
+                inputs=["baseline_checkpoint", "evaluator", "scratch"],
                 outputs=["baseline_detections", "baseline_metrics", "baseline_evaluate_seconds"],
                 name="evaluate_baseline",
             ),
             Node(
                 nodes.evaluate_one_shot,
                 inputs=[
-                    "baseline_checkpoint", "score_table", "evaluator", "one_shot_scratch",
+                    "baseline_checkpoint", "score_table", "evaluator", "scratch",
                     "params:compress", "params:report",
                 ],
                 outputs=["one_shot_detections", "one_shot_metrics"],

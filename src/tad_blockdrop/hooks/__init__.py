@@ -1,0 +1,22 @@
+"""Kedro hooks: a class for each thing that a run needs beside its nodes."""
+
+from tad_blockdrop.hooks.lock import ExperimentLock
+from tad_blockdrop.hooks.pages import Pages
+from tad_blockdrop.hooks.readable_errors import ReadableErrors
+from tad_blockdrop.hooks.record import ParameterRecord
+from tad_blockdrop.hooks.scratch import ScratchFolders
+from tad_blockdrop.hooks.signals import StopSignalsWatch
+from tad_blockdrop.hooks.stages import Stages
+from tad_blockdrop.hooks.sweep import TemporaryFilesSweep
+
+# Kedro calls those that come later first; wrappers (errors, lock) lie around all others.
+HOOKS = (
+    Stages(),
+    Pages(),
+    ScratchFolders(),
+    StopSignalsWatch(),
+    ParameterRecord(),
+    TemporaryFilesSweep(),
+    ExperimentLock(),
+    ReadableErrors(),
+)

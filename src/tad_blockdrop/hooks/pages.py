@@ -1,0 +1,26 @@
+"""Says where the pages are that a run has written for people."""
+
+import logging
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+
+logger = logging.getLogger(__name__)
+
+
+class Pages:
+    """Names the file of a page, which its version makes hard to guess."""
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any) -> None:
+        """Remember the catalog, to know an entry's file."""
+        self._catalog = catalog
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Name the file of a page that was saved."""
+        from tad_blockdrop.datasets.tables import TextFile
+
+        entry = self._catalog.get(dataset_name)
+        if isinstance(entry, TextFile):
+            logger.info("Open this page in a browser: %s", entry.written)

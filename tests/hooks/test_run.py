@@ -1,0 +1,75 @@
+"""What a run shows and how it fails, on the command line and in a notebook."""
+
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from tests.conftest import Kedro, run_kedro
+
+from tad_blockdrop.context import ParameterError
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.import_weights.nodes import ImportWeightsError
+from tad_blockdrop.storage.experiment_record import ExperimentError
+
+
+def run_in_notebook(folder: Path, pipeline: str, **parameters: object) -> None:
+    """As ``session.run`` after ``%load_ext kedro.ipython``: no command is running."""
+    bootstrap_project(folder)
+    with KedroSession.create(folder, env="smoke", runtime_params=parameters) as session:
+        session.run(pipeline_names=[pipeline])
+
+
+def test_a_notebook_gets_the_sentence_as_an_exception(project: Path) -> None:
+    with pytest.raises(ParameterError, match=r"data\.holdot: no such parameter"):
+        run_in_notebook(project, "data", data={"holdot": 1})
+    with pytest.raises(ImportWeightsError, match="no weights file is given"):
+        run_in_notebook(project, "import_weights")
+    with pytest.raises(BlockDropError, match="this experiment has no final_checkpoint yet"):
+        run_in_notebook(project, "export_weights")
+
+
+def test_the_lock_is_free_after_a_refusal(project: Path) -> None:
+    """The one of a later hook, and the one of the lock itself."""
+    record = project / "data/06_models/smoke/experiment.json"
+    lock = FileLock(record.with_name(".lock"), timeout=0)
+    record.parent.mkdir(parents=True)
+    record.write_text("no JSON")
+    with pytest.raises(ExperimentError, match="is damaged"):
+        run_in_notebook(project, "data")
+    with lock, pytest.raises(ExperimentError, match="is being run by process"):
+        run_in_notebook(project, "data")
+    lock.acquire()
+
+
+@pytest.mark.parametrize("command", [["run"], ["catalog", "describe-datasets"]])
+def test_every_command_tells_bad_parameters_plainly(
+    project: Path, kedro: Kedro, command: list[str]
+) -> None:
+    (project / "conf/local/parameters.yml").write_text("compress: {n_drops: 99}")
+    found = kedro(*command)
+    assert found.returncode == 1
+    assert found.stderr.startswith("Error: the parameters cannot be used:")
+    assert "Traceback" not in found.stderr
+
+
+def test_the_terminal_shows_stages_and_the_log_file_everything(project: Path, kedro: Kedro) -> None:
+    found = kedro("run", "--env", "smoke", "--pipeline", "import_weights")
+    assert "stage 1 of 1: import_weights" in found.stdout
+    assert "Loading data" not in found.stdout
+    assert "Error: no weights file is given" in found.stderr
+    log = (project / "tad_blockdrop.log").read_text()
+    assert "Loading data from params:import_weights" in log
+    assert "stage 1 of 1: import_weights" in log
+
+
+def test_a_run_that_goes_on_counts_what_is_left(finished_copy: Path) -> None:
+    [page] = finished_copy.glob("data/08_reporting/smoke/report.html/*/report.html")
+    page.unlink()
+    found = run_kedro(
+        finished_copy, "run", "--pipeline", "report", "--env", "smoke", "--only-missing-outputs"
+    )
+    assert found.returncode == 0, found.stderr
+    assert "stages are done already" in found.stdout
+    assert "stage 2 of 2: report.show_results" in found.stdout

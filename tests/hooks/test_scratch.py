@@ -1,0 +1,64 @@
+"""Each node has a scratch folder of its own, which stays until its work is safe."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kedro.framework.hooks.manager import _create_hook_manager
+from kedro.io import DataCatalog, MemoryDataset
+from kedro.pipeline import Node, Pipeline
+from kedro.runner import SequentialRunner
+from kedro_datasets.json import JSONDataset
+
+from tad_blockdrop.datasets.scratch import ScratchDataset
+from tad_blockdrop.hooks.scratch import ScratchFolders
+
+
+def work(given: list[str], scratch: Path) -> list[str]:
+    """What it was given and its scratch folder, into which it writes."""
+    scratch.mkdir(parents=True)
+    (scratch / "state").write_text("half")
+    return [*given, scratch.name]
+
+
+def fail(given: list[str], scratch: Path) -> list[str]:
+    work(given, scratch)
+    raise RuntimeError
+
+
+def run(folder: Path, last: Any) -> tuple[list[str], list[str]]:
+    """``first`` hands ``second`` its work in memory; returns the result and the folders left."""
+    pipeline = Pipeline(
+        [
+            Node(work, ["given", "scratch"], "kept", name="zeroth"),
+            Node(work, ["kept", "scratch"], "handed", name="first", namespace="step"),
+            Node(last, ["handed", "scratch"], "result", name="second", namespace="step"),
+        ]
+    )
+    catalog = DataCatalog(
+        {
+            "given": MemoryDataset([]),
+            "kept": JSONDataset(filepath=str(folder / "kept.json")),
+            "handed": MemoryDataset(),
+            "result": JSONDataset(filepath=str(folder / "result.json")),
+            "scratch": ScratchDataset(filepath=str(folder / "scratch")),
+        }
+    )
+    hooks = _create_hook_manager()
+    folders = ScratchFolders()
+    hooks.register(folders)
+    folders.after_catalog_created(catalog)
+    folders.before_pipeline_run(pipeline)
+    SequentialRunner().run(pipeline, catalog, hooks)
+    return catalog.load("result"), sorted(path.name for path in (folder / "scratch").iterdir())
+
+
+def test_each_node_has_its_own_and_none_is_left(tmp_path: Path) -> None:
+    assert run(tmp_path, work) == (["zeroth", "step.first", "step.second"], [])
+
+
+def test_what_is_only_in_memory_keeps_its_scratch(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run(tmp_path, fail)
+    left = sorted(path.name for path in (tmp_path / "scratch").iterdir())
+    assert left == ["step.first", "step.second"]
