@@ -6,7 +6,7 @@ Each is one class here with one line that registers it; the whole job then runs 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 import pytest
@@ -29,6 +29,8 @@ from tad_blockdrop.detector.model import BlockModel
 from tad_blockdrop.detector.necks import NECKS
 from tad_blockdrop.detector.necks.contract import Neck, level_norms
 from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video
+from tad_blockdrop.video.annotations import FORMATS, Annotations
+from tad_blockdrop.video.annotations.table import INSTANCES, STATED
 
 
 class MixerConfig(BackboneConfig):
@@ -49,7 +51,7 @@ class Mixer(Backbone):
 
     config: MixerConfig
     pixel_mean, pixel_std = (127.5,) * 3, (64.0,) * 3
-    lora_layers = {"mlp.fc1": ("place",), "mlp.fc2": ("channel",)}
+    lora_layers: ClassVar = {"mlp.fc1": ("place",), "mlp.fc2": ("channel",)}
     embedding = ("patches.",)
 
     def __init__(self, config: MixerConfig, crop: int, kept_blocks: Sequence[int]) -> None:
@@ -132,10 +134,29 @@ class WeightNorm(Criterion):
         }
 
 
+class Lines:
+    """``{"lines": ["training clip_1 0.5 2.0 rise", ...]}``: subset, video, start, end, label."""
+
+    name, layout = "lines", '{"lines": ["subset video start end label", ...]}'
+
+    def recognise(self, raw: object) -> bool:
+        return isinstance(raw, Mapping) and "lines" in raw
+
+    def read(self, raw: Any) -> Annotations:
+        rows = pd.DataFrame([line.split() for line in raw["lines"]],
+                            columns=["subset", "video_id", "start", "end", "label"])  # fmt: skip
+        rows = rows.astype({"start": float, "end": float})
+        stated = rows.drop_duplicates("video_id").assign(
+            duration=float("nan"), fps=float("nan"), n_frames=float("nan")
+        )
+        return Annotations(stated[STATED], rows[INSTANCES], tuple(sorted(set(rows["label"]))))
+
+
 BACKBONES[MixerConfig] = Mixer
 NECKS[MeanNeckConfig] = MeanNeck
 HEADS[LinearHeadConfig] = LinearHead
 CRITERIA.append(WeightNorm())
+FORMATS.append(Lines())
 
 ALIGN = {"epochs": 1, "stop": 1, "warmup": 0.1, "lora": {"targets": ["mlp.fc1", "mlp.fc2"]}}
 PARAMETERS = {
@@ -165,7 +186,12 @@ def toys(project: Path) -> Path:
     plans = plan_benchmark(size)
     for plan in plans:
         write_video(plan, data / "videos" / f"{plan.id}.mp4")
-    (data / "annotations.json").write_text(json.dumps(annotations(plans)))
+    lines = [
+        f"{video['subset']} {name} {action['segment'][0]} {action['segment'][1]} {action['label']}"
+        for name, video in annotations(plans)["database"].items()
+        for action in video["annotations"]
+    ]
+    (data / "annotations.json").write_text(json.dumps({"lines": lines}))
     conf.mkdir()
     places = {"experiment": "toys", "videos": str(data / "videos"),
               "annotations": str(data / "annotations.json")}  # fmt: skip

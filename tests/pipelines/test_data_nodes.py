@@ -154,7 +154,7 @@ def test_a_csv_file_of_own_videos(videos: VideoFolder, tmp_path: Path) -> None:
 def test_class_lists(videos: VideoFolder, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     data = config(classes_file=str(path))
-    with pytest.raises(nodes.DataFileError, match=r"data.classes_file: .* cannot be read as text"):
+    with pytest.raises(AnnotationError, match=r"data.classes_file: .* cannot be read as text"):
         check(ANNOTATIONS, videos, data, tmp_path)
     path.write_text("jump\nrun\n")
     assert check(ANNOTATIONS, videos, data, tmp_path)[2] == ["jump", "run"]
@@ -164,7 +164,7 @@ def test_class_lists(videos: VideoFolder, tmp_path: Path) -> None:
 
 
 def test_annotations_without_sense_stop_before_anything_is_probed(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="there is no 'database'"):
+    with pytest.raises(AnnotationError, match="the format is not known"):
         nodes.probe_videos({}, VideoFolder(tmp_path), tmp_path, config(), RUNTIME)
 
 

@@ -145,7 +145,7 @@ def test_a_backbone_file_becomes_a_start_for_training(
     ("changes", "message"),
     [
         ({"path": None}, r"no weights file is given: add --params import_weights\.path"),
-        ({"classes_file": "nowhere.txt"}, "data.classes_file cannot be read"),
+        ({"classes_file": "nowhere.txt"}, "data.classes_file: nowhere.txt cannot be read"),
         ({"frames": 20, "grid": 20}, r"does not fit data\.window: .*--env"),
         ({"grid": 2}, r"does not fit data\.window: window\.grid \(2\) must be a multiple of 4"),
         ({"class_agnostic": True}, r"detects 3 classes, but 1 names are given \(action\)"),

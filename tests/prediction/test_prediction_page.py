@@ -1,4 +1,4 @@
-"""The page of timelines and the JSON of results hold what was found, safely."""
+"""The page of timelines holds what was found, safely."""
 
 import json
 import re
@@ -6,7 +6,6 @@ import re
 import pandas as pd
 
 from tad_blockdrop.prediction.page import timeline_page
-from tad_blockdrop.prediction.tables import activitynet_results
 
 EVIL = "</script><script>alert(1)</script>"
 DETECTIONS = pd.DataFrame(
@@ -49,14 +48,3 @@ def test_foreign_text_cannot_break_out():
 def test_nothing_is_asked_of_the_network():
     page = timeline_page(DETECTIONS, VIDEOS, CLASSES, "")
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="(?!data:)', page)
-
-
-def test_results_are_those_of_activitynet():
-    results = activitynet_results(DETECTIONS.iloc[:2], ["a", "dull"])
-    assert json.loads(json.dumps(results))["results"] == {
-        "a": [
-            {"label": "run", "score": 0.91234, "segment": [1.0, 2.5]},
-            {"label": "jump", "score": 0.5, "segment": [4.0, 5.0]},
-        ],
-        "dull": [],
-    }

@@ -1,6 +1,7 @@
 """Annotation files of every usual layout become the same two tables, or a sentence."""
 
 import io
+import json
 import math
 from typing import Any
 
@@ -8,12 +9,16 @@ import pandas as pd
 import pytest
 from dataset_files import database, video
 
+from tad_blockdrop.video import annotations
 from tad_blockdrop.video.annotations import (
+    FORMATS,
     AnnotationError,
+    Annotations,
     read_annotations,
     read_classes,
     subset_key,
 )
+from tad_blockdrop.video.annotations.activitynet import ActivityNet
 
 
 def table(text: str, **options: Any) -> pd.DataFrame:
@@ -111,8 +116,11 @@ BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ([], "in the annotations, top level: there is no 'database' (found: list)"),
-        ({"videos": {}}, "top level: there is no 'database' (found: videos)"),
+        ([], "in the annotations, top level: the format is not known (found: list)"),
+        ({"videos": {}}, "top level: the format is not known (found: the keys 'videos')"),
+        (table("frame;run\n0;1\n"), "not known (found: the columns 'frame;run')"),
+        ({"clips": 1}, 'use one of these formats. ActivityNet JSON: {"database": '),
+        ({"clips": 1}, "CSV table: the columns video,start,end,label"),
         ({"results": {}}, "this is a file of predictions, not of annotations"),
         ({"database": {}}, "database: it lists no video; add your videos"),
         ({"database": []}, "database: it is []; write an object"),
@@ -145,6 +153,55 @@ def test_what_cannot_be_understood_is_said(raw: Any, message: str) -> None:
     with pytest.raises(AnnotationError) as error:
         read_annotations(raw)
     assert message in str(error.value)
+
+
+class Cues:
+    """A toy format: text, a line per action with video, label, start and length in frames."""
+
+    name = "cues"
+    layout = "cues at 25 frames a second, then lines of video label start length"
+
+    def recognise(self, raw: object) -> bool:
+        return isinstance(raw, str) and raw.startswith("cues at")
+
+    def read(self, raw: str) -> Annotations:
+        head, *lines = raw.splitlines()
+        fps = float(head.split()[2])
+        found = [line.split() for line in lines]
+        return Annotations.from_rows(
+            {video: (video, "training", math.nan, fps, math.nan) for video, *_ in found}.values(),
+            [(v, label, int(s) / fps, (int(s) + int(n)) / fps) for v, label, s, n in found],
+        )
+
+
+def test_a_format_of_ones_own_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "cues at 25 frames a second\na jump 50 25\na run 0 5\n"
+    with pytest.raises(AnnotationError, match=r"not known \(found: str\)"):
+        read_annotations(text)
+    monkeypatch.setattr(annotations, "FORMATS", list(FORMATS))
+    annotations.FORMATS.append(Cues())
+    found = read_annotations(text)
+    assert rows(found.stated[["video_id", "subset", "fps"]]) == [("a", "training", 25.0)]
+    assert rows(found.instances) == [("a", "jump", 2.0, 3.0), ("a", "run", 0.0, 0.2)]
+    assert found.classes == ("jump", "run")
+    assert read_annotations(database(b=video("train", ("fly", 0, 1)))).classes == ("fly",)
+    with pytest.raises(AnnotationError, match="cues: cues at 25 frames"):
+        read_annotations([])
+
+
+def test_results_are_those_of_activitynet() -> None:
+    detections = pd.DataFrame(
+        [("a", 1.00049, 2.5, "run", 0.912345), ("a", 4.0, 5.0, "jump", 0.5)],
+        columns=["video_id", "start", "end", "label", "score"],
+    )
+    results = ActivityNet().write(detections, ["a", "dull"])
+    assert json.loads(json.dumps(results))["results"] == {
+        "a": [
+            {"label": "run", "score": 0.91234, "segment": [1.0, 2.5]},
+            {"label": "jump", "score": 0.5, "segment": [4.0, 5.0]},
+        ],
+        "dull": [],
+    }
 
 
 def test_class_lists_keep_their_order() -> None:

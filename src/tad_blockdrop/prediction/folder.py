@@ -4,11 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 from tad_blockdrop.errors import BlockDropError
-
-SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts",
-    ".ogv", ".ts", ".webm", ".wmv",
-)  # fmt: skip
+from tad_blockdrop.video.files.listing import VIDEO_FORMATS, video_files
 
 
 class VideosError(BlockDropError):
@@ -18,29 +14,24 @@ class VideosError(BlockDropError):
 def find_videos(path: str | Path) -> dict[str, Path]:
     """The video at ``path``, or those in that folder and below, by the name they get in tables.
 
-    A video is called by its file name without suffix, or where two share that by its whole path
-    inside the folder. A file given by itself may have any suffix; in folders only the usual ones
-    of videos count, and hidden files and folders do not. Raises VideosError if there is none.
+    A video is named after its file without the ending, or where two share that name, after its
+    path inside the folder. A file given by itself may have any ending; of a folder, the
+    ``video_files`` are taken. Raises VideosError if there is none.
     """
     root = Path(path).expanduser()
     if root.is_file():
         return {root.stem: root}
     if not root.is_dir():
         raise VideosError(f"there is no file or folder {root}; check predict.videos")
-    files = [file for file in sorted(root.rglob("*")) if _is_video(file, root)]
+    files = sorted(video_files(root))
     if not files:
-        known = " ".join(SUFFIXES)
+        known = " ".join(VIDEO_FORMATS)
         raise VideosError(
             f"the folder {root} holds no videos (files ending in {known}); set predict.videos to "
-            "another folder, or to one file of any name"
+            "another folder, or to a single file with any ending"
         )
     count = Counter(file.stem for file in files)
     return {
         file.stem if count[file.stem] == 1 else "_".join(file.relative_to(root).parts): file
         for file in files
     }
-
-
-def _is_video(file: Path, root: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(root).parts)
-    return not hidden and file.suffix.lower() in SUFFIXES and file.is_file()

@@ -18,7 +18,6 @@ from tad_blockdrop.config import (
     SyntheticConfig,
 )
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
-from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
 
@@ -28,10 +27,6 @@ else:  # Kedro resolves these hints at start-up, when decoders must not be loade
     Dataset = Any
 
 logger = logging.getLogger(__name__)
-
-
-class DataFileError(BlockDropError):
-    """A file that the configuration names cannot be used."""
 
 
 def generate_benchmark(
@@ -87,12 +82,12 @@ def check_dataset(
     Returns what can be used of the dataset, and the table of all problems.
     """
     from tad_blockdrop.detections.classifier import classifier_problems
-    from tad_blockdrop.video.annotations import read_annotations, read_classes
+    from tad_blockdrop.video.annotations import read_annotations, read_classes_file
     from tad_blockdrop.video.dataset import build_dataset
 
     classes = None
     if data.classes_file is not None:
-        classes = read_classes(_text_of(Path(data.classes_file), "data.classes_file"))
+        classes = read_classes_file(data.classes_file)
     found = build_dataset(read_annotations(raw_annotations), video_facts, data, classes)
     test = found.videos.loc[found.videos["split"] == "test", "video_id"]
     named: list[Problem] = []
@@ -164,12 +159,3 @@ def summarise_dataset(
     for warning in summary["warnings"]:
         logger.warning("%s", warning)
     return summary
-
-
-def _text_of(path: Path, key: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataFileError(
-            f"{key}: {path} cannot be read as text ({error}); correct the path, or set it to null"
-        ) from error

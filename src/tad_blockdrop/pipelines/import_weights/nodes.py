@@ -79,16 +79,15 @@ def _tell_assumptions(part: str, config: BackboneConfig | NeckConfig, *keys: str
     logger.info("not in the file but assumed (see detector.%s): %s", part, values)
 
 
-def _class_names(data: DataConfig) -> list[str] | None:
+def _class_names(data: DataConfig) -> tuple[str, ...] | None:
     """In the order of training, as the parameters say; a weights file has none."""
-    if data.classes_file is not None:
-        try:
-            lines = Path(data.classes_file).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise ImportWeightsError(f"data.classes_file cannot be read: {error}") from error
-        return [line.strip() for line in lines if line.strip()]
+    from tad_blockdrop.video.annotations import read_classes_file
+    from tad_blockdrop.video.dataset import AGNOSTIC
+
     if data.class_agnostic:
-        return ["action"]
+        return (AGNOSTIC,)
+    if data.classes_file is not None:
+        return read_classes_file(data.classes_file)
     logger.warning(
         "a weights file does not name its classes: they are called class_00, class_01, ... here. "
         "Set data.classes_file to a text file with one class a line, in the order of training"

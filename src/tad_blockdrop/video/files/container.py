@@ -14,12 +14,13 @@ from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 
 Pixels = npt.NDArray[np.uint8]
 
-# ffmpeg's names of the formats that hold their own frames. Others (playlists, concatenations) name
-# further files or addresses to open, and would read what is none of a video's business.
-FORMATS = "mov,matroska,webm,avi,flv,asf,ogg,mpeg,mpegts,mpegvideo,h264,hevc"
+# ffmpeg's names of the formats that hold their own frames, the last three as bare streams. Others
+# (playlists, concatenations) name further files or addresses, which a video must not make us open.
+FORMATS = ",".join([*dict.fromkeys(VIDEO_FORMATS.values()), "mpegvideo", "h264", "hevc"])
 
 MOST_PIXELS = 16384 * 8192  # of a frame
 

@@ -1,4 +1,4 @@
-"""Which file of a folder a video id means, and which ids are no business of that folder."""
+"""The video files of a folder: which there are, and which one a video id means."""
 
 import os
 import unicodedata
@@ -8,11 +8,13 @@ from pathlib import Path
 
 from tad_blockdrop.errors import BlockDropError
 
-# The first one wins where a video is there in several formats.
-VIDEO_SUFFIXES = (
-    ".mp4", ".mkv", ".webm", ".avi", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".mts", ".wmv",
-    ".flv", ".3gp", ".ogv",
-)  # fmt: skip
+# The endings of video files, each with ffmpeg's name of its format. Where a video is there in
+# several, the first ending wins.
+VIDEO_FORMATS = {
+    ".mp4": "mov", ".mkv": "matroska", ".webm": "matroska", ".avi": "avi", ".mov": "mov",
+    ".m4v": "mov", ".mpg": "mpeg", ".mpeg": "mpeg", ".ts": "mpegts", ".mts": "mpegts",
+    ".m2ts": "mpegts", ".wmv": "asf", ".flv": "flv", ".3gp": "mov", ".ogv": "ogg",
+}  # fmt: skip
 
 MAX_ID_LENGTH = 200  # bytes: an id names files, with a suffix and a temporary name around it
 
@@ -33,7 +35,7 @@ class VideoListing:
     others: Mapping[str, Path] = field(default_factory=dict)
 
     def find(self, video_id: str) -> Path | None:
-        """The file called as the id, or with a ``v_`` more or less; None where there is none.
+        """The file named as the id, with or without the ``v_`` prefix; None where there is none.
 
         Raises UnsafeVideoError for ids that are no plain file name, and for links that lead out.
         """
@@ -41,38 +43,38 @@ class VideoListing:
         for name in (video_id, f"v_{video_id}", video_id.removeprefix("v_")):
             path = self.by_name.get(name)
             if path is not None:
-                # Not Path.resolve(), which raises on links that lead round in a circle.
+                # Not Path.resolve(), which raises on links that go round in a circle.
                 if not Path(os.path.realpath(path)).is_relative_to(self.folder):
                     raise UnsafeVideoError(f"{path} is a link to a place outside {self.folder}")
                 return path
         return None
 
 
-def list_videos(folder: str | Path) -> VideoListing:
-    """All video files below ``folder``, which may be a link itself; hidden ones do not count.
+def video_files(folder: str | Path) -> list[Path]:
+    """The files with the ending of a video in ``folder`` and below, each folder's own ones first.
 
-    Linked folders inside it are not entered.
+    Hidden files and folders do not count. ``folder`` may be a link itself; linked folders inside it
+    are not entered.
     """
-    root = Path(folder).resolve()
     found: list[Path] = []
-    for parent, folders, names in os.walk(root):
+    for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found += [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
-    videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
-    videos.sort(key=lambda path: VIDEO_SUFFIXES.index(path.suffix.lower()), reverse=True)
+    return [path for path in found if path.suffix.lower() in VIDEO_FORMATS]
+
+
+def list_videos(folder: str | Path) -> VideoListing:
+    """The ``video_files`` of a folder by their names."""
+    root = Path(folder).resolve()
+    rank = list(VIDEO_FORMATS).index
     by_name: dict[str, Path] = {}
     others: dict[str, Path] = {}
-    for path in videos:
+    for path in sorted(video_files(root), key=lambda p: rank(p.suffix.lower()), reverse=True):
         for name in (path.stem, path.name):
             if name in by_name:
                 others[name] = by_name[name]
             by_name[name] = path
     return VideoListing(root, by_name, others)
-
-
-def find_video(folder: str | Path, video_id: str) -> Path | None:
-    """The file of one video in ``folder``, as ``VideoListing.find``; for many, list once."""
-    return list_videos(folder).find(video_id)
 
 
 def refuse_unsafe_id(video_id: str) -> None:
@@ -83,6 +85,6 @@ def refuse_unsafe_id(video_id: str) -> None:
         or any(c in "/\\" or unicodedata.category(c) in ("Cc", "Cs") for c in video_id)
     ):
         raise UnsafeVideoError(
-            f"the video id {video_id[:60]!r} cannot be a file name everywhere; rename it: at most "
-            f"{MAX_ID_LENGTH} bytes, without slashes and control characters"
+            f"the video id {video_id[:60]!r} cannot be a file name on every system; rename it: at "
+            f"most {MAX_ID_LENGTH} bytes, without slashes and control characters"
         )

@@ -1,0 +1,110 @@
+"""ActivityNet's JSON: annotations as published or extended by others, and detections as results."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.video.annotations.table import (
+    AnnotationError,
+    Annotations,
+    number_of,
+    optional_number,
+    shown,
+    text_of,
+)
+
+
+class ActivityNet:
+    """The published layout, as OpenTAD extends it (``frame``, ``fps``) or as ActionFormer does.
+
+    Of ActionFormer's extras, ``label_id`` gives the order of the classes, ``segment(frames)`` is
+    not used.
+    """
+
+    name = "ActivityNet JSON"
+    layout = (
+        '{"database": {video: {"subset": ..., "annotations": [{"segment": [s, e], "label": n}]}}}'
+    )
+
+    def recognise(self, raw: object) -> bool:
+        """Whether it is an object with the annotations or, by mistake, the results."""
+        return isinstance(raw, Mapping) and ("database" in raw or "results" in raw)
+
+    def read(self, raw: Mapping[str, Any]) -> Annotations:
+        """The tables of a parsed file. Raises AnnotationError."""
+        if "database" not in raw:
+            raise AnnotationError(
+                "top level",
+                "there is no 'database'",
+                "this is a file of predictions, not of annotations",
+            )
+        database = self._mapping(raw["database"], "database")
+        if not database:
+            raise AnnotationError("database", "it lists no video", "add your videos")
+        stated, instances = [], []
+        ids: dict[str, set[int | None]] = {}
+        for key, value in database.items():
+            where = f"database.{key}"
+            video = text_of(key, where, "name the video")
+            entry = self._mapping(value, where)
+            subset = text_of(entry.get("subset"), f"{where}.subset", "name it, as 'training'")
+            duration, fps, frames = (
+                optional_number(entry.get(name), f"{where}.{name}")
+                for name in ("duration", "fps", "frame")
+            )
+            stated.append((video, subset, duration, fps, frames))
+            for label, label_id, start, end in self._instances(entry, where):
+                instances.append((video, label, start, end))
+                ids.setdefault(label, set()).add(label_id)
+        return Annotations.from_rows(stated, instances, _in_order(ids))
+
+    def write(self, detections: pd.DataFrame, video_ids: Iterable[str]) -> dict[str, Any]:
+        """Detections (video_id, start, end in s, label, score) as results, the field's exchange.
+
+        ``{"version": ..., "results": {video: [{"label", "score", "segment": [start, end]}]}}``.
+        Every video of ``video_ids`` has an entry, an empty one if nothing was found in it.
+        """
+        results: dict[str, list[dict[str, Any]]] = {video: [] for video in video_ids}
+        for row in detections.to_dict("records"):
+            segment = [round(float(row["start"]), 3), round(float(row["end"]), 3)]
+            results[row["video_id"]].append(
+                {"label": row["label"], "score": round(float(row["score"]), 5), "segment": segment}
+            )
+        return {"version": "VERSION 1.3", "results": results, "external_data": {"used": False}}
+
+    def _instances(
+        self, entry: Mapping[str, Any], where: str
+    ) -> Iterator[tuple[str, int | None, float, float]]:
+        annotations = entry.get("annotations", [])
+        if not isinstance(annotations, list):
+            raise AnnotationError(f"{where}.annotations", "it is not a list", "write [...]")
+        for number, value in enumerate(annotations):
+            here = f"{where}.annotations[{number}]"
+            item = self._mapping(value, here)
+            segment = item.get("segment")
+            if not isinstance(segment, list) or len(segment) != 2:
+                raise AnnotationError(
+                    f"{here}.segment",
+                    f"it is {shown(segment)}" if "segment" in item else "it is missing",
+                    "give [start, end] in seconds",
+                )
+            start, end = (number_of(v, f"{here}.segment[{i}]") for i, v in enumerate(segment))
+            label = text_of(item.get("label"), f"{here}.label", "name the action")
+            label_id = item.get("label_id")
+            yield label, label_id if type(label_id) is int else None, start, end
+
+    def _mapping(self, value: object, where: str) -> Mapping[str, Any]:
+        if isinstance(value, Mapping):
+            return value
+        advice = f"write an object, as in {self.layout}"
+        raise AnnotationError(where, f"it is {shown(value)}", advice)
+
+
+def _in_order(ids: Mapping[str, set[int | None]]) -> tuple[str, ...]:
+    """Labels by their number if each has one of its own, otherwise as they first appear."""
+    numbers = {label: next(iter(found)) for label, found in ids.items() if len(found) == 1}
+    known = [number for number in numbers.values() if number is not None]
+    if len(known) == len(ids) == len(set(known)):
+        return tuple(sorted(ids, key=lambda label: numbers[label] or 0))
+    return tuple(ids)
