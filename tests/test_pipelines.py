@@ -59,14 +59,14 @@ def test_the_control_is_the_loop_without_scoring_and_dropping() -> None:
     assert missing == {"score_blocks", "drop_block"}
 
 
-def test_the_whole_job_needs_nothing_but_the_user_and_scratch(project: Path) -> None:
+def test_the_whole_job_needs_nothing_but_the_user_and_what_hooks_provide(project: Path) -> None:
     bootstrap_project(project)
     with KedroSession.create(project, env="smoke") as session:
         session.load_context()
         from kedro.framework.project import pipelines
 
         needed = {name for name in pipelines["compress"].inputs() if not name.startswith("params:")}
-        assert needed == {"parameters", "scratch"}
+        assert needed == {"parameters", "scratch", "node_seconds"}  # which hooks provide
 
 
 def test_every_pipeline_runs_alone_once_the_job_is_done(project: Path) -> None:

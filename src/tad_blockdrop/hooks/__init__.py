@@ -1,6 +1,7 @@
 """Kedro hooks: a class for each thing that a run needs beside its nodes."""
 
 from tad_blockdrop.hooks.lock import ExperimentLock
+from tad_blockdrop.hooks.node_seconds import NodeSeconds
 from tad_blockdrop.hooks.pages import Pages
 from tad_blockdrop.hooks.readable_errors import ReadableErrors
 from tad_blockdrop.hooks.record import ParameterRecord
@@ -12,6 +13,7 @@ from tad_blockdrop.hooks.sweep import TemporaryFilesSweep
 # Kedro calls those that come later first; wrappers (errors, lock) lie around all others.
 HOOKS = (
     Stages(),
+    NodeSeconds(),
     Pages(),
     ScratchFolders(),
     StopSignalsWatch(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +50,8 @@ def evaluator_pipeline() -> Pipeline:
 
 def evaluate_model(
     checkpoint: Checkpoint, evaluator: Evaluator, scratch: Path
-) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-    """Detections on the test videos, their average precision (percent) and the seconds spent.
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Detections on the test videos, and their average precision (percent).
 
     Both tables carry ``model``, that of precision also ``videos``, how many were used; a skipped
     step has no detections and NaN for precision.
@@ -72,14 +71,12 @@ def evaluate_model(
     if described["skipped"]:
         tious = evaluator.evaluation.tious
         unknown = pd.DataFrame({"label": "", "tiou": tious, "ap": float("nan")})
-        return pd.DataFrame({"model": []}, dtype="str"), unknown.assign(**described), 0.0
-    begin = time.perf_counter()
+        return pd.DataFrame({"model": []}, dtype="str"), unknown.assign(**described)
     model = from_checkpoint(checkpoint, evaluator.runtime.device)
     name = str(described["model"])
     detections, precision = evaluator.test(model, f"evaluating {name}", scratch)
     logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
-    seconds = time.perf_counter() - begin
-    return detections.assign(model=name), precision.assign(**described), seconds
+    return detections.assign(model=name), precision.assign(**described)
 
 
 def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:

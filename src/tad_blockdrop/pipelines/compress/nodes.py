@@ -6,7 +6,6 @@ Heavy imports stand inside the functions: the command line must not pay for them
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +24,6 @@ else:  # Kedro resolves these hints at start-up, when torch must not be loaded y
 
 logger = logging.getLogger(__name__)
 
-STAGES = ("score", "align", "evaluate")
-
 
 @dataclass(frozen=True, eq=False)
 class AlignedModel:
@@ -42,11 +39,11 @@ def score_blocks(
     evaluator: Evaluator,
     scratch: Path,
     compress: CompressConfig,
-) -> tuple[pd.DataFrame, float]:
+) -> pd.DataFrame:
     """Rank the remaining blocks on the training videos (docs/method.md §4.1).
 
-    Returns a table (step, block, criterion, value, rank, videos; no rows once the loop has
-    stopped) and the seconds spent. ``videos`` says how many were used.
+    Columns step, block, criterion, value, rank, videos (how many were used); no rows once the loop
+    has stopped.
     """
     from tad_blockdrop.compression.ranking import score_blocks as score
     from tad_blockdrop.compression.stopping import stop_reason
@@ -56,8 +53,7 @@ def score_blocks(
     reason = stop_reason(student, uncompressed, compress)
     if reason is not None:
         logger.info("step %d is skipped: %s", step, reason)
-        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"]), 0.0
-    begin = time.perf_counter()
+        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"])
     if step == compress.n_drops:  # no further drop to look ahead to
         compress = compress.model_copy(update={"look_ahead": 1})
     videos = evaluator.dataset.records("train")[: compress.score_videos]
@@ -68,7 +64,7 @@ def score_blocks(
             model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept
         )
     used = evaluator.dataset.coverage([video.video_id for video in videos])
-    return table.assign(step=step, videos=used), time.perf_counter() - begin
+    return table.assign(step=step, videos=used)
 
 
 def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
@@ -107,8 +103,8 @@ def align(
     evaluator: Evaluator,
     scratch: Path,
     compress: CompressConfig,
-) -> tuple[AlignedModel, pd.DataFrame, float]:
-    """Align with the teacher (docs/method.md §4.3); returns model, history and seconds spent.
+) -> tuple[AlignedModel, pd.DataFrame]:
+    """Align with the teacher (docs/method.md §4.3); returns model and history.
 
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
     before the drop. A skipped step trains nothing.
@@ -120,8 +116,7 @@ def align(
     name, step = model_name(dropped), int(dropped.lineage["step"])
     if dropped.lineage["skipped"]:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
-        return AlignedModel(None, dropped), nothing, 0.0
-    begin = time.perf_counter()
+        return AlignedModel(None, dropped), nothing
     model = from_checkpoint(dropped)
     videos = evaluator.dataset.records("train")
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
@@ -137,8 +132,7 @@ def align(
         scratch=scratch,
         validate=evaluator.held_out_map(),
     )
-    history = history.assign(stage=name, step=step)
-    return AlignedModel(model, dropped), history, time.perf_counter() - begin
+    return AlignedModel(model, dropped), history.assign(stage=name, step=step)
 
 
 def merge_lora(
@@ -173,11 +167,3 @@ def select_final(
 def collect_checkpoints(*checkpoints: Checkpoint) -> list[Checkpoint]:
     """The checkpoints of the steps that were taken."""
     return [checkpoint for checkpoint in checkpoints if not checkpoint.lineage["skipped"]]
-
-
-def collect_seconds(*seconds: float) -> pd.DataFrame:
-    """Columns step, score, align, evaluate; ``seconds`` come step by step in that order."""
-    n = len(STAGES)
-    rows = [seconds[i : i + n] for i in range(0, len(seconds), n)]
-    table = pd.DataFrame(rows, columns=list(STAGES))
-    return table.assign(step=range(1, len(rows) + 1))

@@ -15,7 +15,7 @@ def _alignment() -> list[Node]:
                 "dropped", "student", "uncompressed", "evaluator", "scratch",
                 "params:compress",
             ],
-            outputs=["aligned", "history", "align_seconds"],
+            outputs=["aligned", "history"],
             name="align",
         ),
         Node(
@@ -27,7 +27,7 @@ def _alignment() -> list[Node]:
         Node(
             evaluate_model,
             inputs=["checkpoint", "evaluator", "scratch"],
-            outputs=["detections", "metrics", "evaluate_seconds"],
+            outputs=["detections", "metrics"],
             name="evaluate_step",
         ),
     ]  # fmt: skip
@@ -40,7 +40,7 @@ def _drop_step() -> Pipeline:
             Node(
                 nodes.score_blocks,
                 inputs=["student", "uncompressed", "evaluator", "scratch", "params:compress"],
-                outputs=["scores", "score_seconds"],
+                outputs="scores",
                 name="score_blocks",
             ),
             Node(
@@ -126,17 +126,10 @@ def create_control_pipeline(n_drops: int) -> Pipeline:
 
 
 def create_models_pipeline(n_drops: int) -> Pipeline:
-    """The models of all steps and their seconds, in memory: the inputs of the cost table."""
+    """The models of all steps, in memory: whose costs are measured."""
     name = "compress"
     return Pipeline(
         [
-            Node(
-                nodes.collect_seconds,
-                inputs=_entries(name, n_drops, *(f"{stage}_seconds" for stage in nodes.STAGES)),
-                outputs="step_seconds",
-                name="collect_step_seconds",
-                namespace=name,
-            ),
             Node(
                 nodes.collect_checkpoints,
                 inputs=_entries(name, n_drops, "checkpoint"),

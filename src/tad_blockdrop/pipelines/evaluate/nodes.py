@@ -22,6 +22,9 @@ else:  # Kedro resolves these hints at start-up, when torch must not be loaded y
 
 logger = logging.getLogger(__name__)
 
+# What a step spends its time on, and the node that does it.
+STAGES = {"score": "score_blocks", "align": "align", "evaluate": "evaluate_step"}
+
 
 def evaluate_one_shot(
     uncompressed: Checkpoint,
@@ -54,12 +57,15 @@ def evaluate_one_shot(
 
 
 def measure_costs(
-    uncompressed: Checkpoint, steps: list[Checkpoint], seconds: pd.DataFrame, evaluator: Evaluator
+    uncompressed: Checkpoint,
+    steps: list[Checkpoint],
+    seconds: dict[str, float],
+    evaluator: Evaluator,
 ) -> pd.DataFrame:
     """Latency of one window, interleaved in one process, and peak memory of every model.
 
     At ``runtime.precision``. Returns model, n_blocks, latency_ms, latency_ratio, peak_memory_mb
-    and the seconds of its step.
+    and the seconds of its step, from ``seconds`` by the names of nodes.
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.metrics.measure import latency, peak_memory
@@ -70,7 +76,6 @@ def measure_costs(
     with runtime.autocast():
         table = latency(models, evaluator.evaluation.latency_repeats)
     measured = table.set_index("model")["median"]
-    by_step = seconds.set_index("step")
 
     def peak(checkpoint: Checkpoint) -> float:
         return peak_memory(
@@ -92,12 +97,8 @@ def measure_costs(
             "latency_ratio": measured[name] / measured["uncompressed"],
             "peak_memory_mb": peaks[name] / 2**20,
             **{
-                f"seconds_{stage}": (
-                    by_step[stage].get(checkpoint.lineage["step"], float("nan"))
-                    if name != "uncompressed"
-                    else float("nan")
-                )
-                for stage in by_step
+                f"seconds_{stage}": seconds.get(f"compress.{name}.{node}", float("nan"))
+                for stage, node in STAGES.items()
             },
         }
         for name, checkpoint in checkpoints.items()

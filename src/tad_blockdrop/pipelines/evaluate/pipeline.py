@@ -13,7 +13,7 @@ def create_pipeline() -> Pipeline:
             Node(
                 evaluate_model,
                 inputs=["baseline_checkpoint", "evaluator", "scratch"],
-                outputs=["baseline_detections", "baseline_metrics", "baseline_evaluate_seconds"],
+                outputs=["baseline_detections", "baseline_metrics"],
                 name="evaluate_baseline",
             ),
             Node(
@@ -27,7 +27,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.measure_costs,
-                inputs=["baseline_checkpoint", "step_checkpoints", "step_seconds", "evaluator"],
+                inputs=["baseline_checkpoint", "step_checkpoints", "node_seconds", "evaluator"],
                 outputs="cost_table",
                 name="measure_costs",
             ),
