@@ -4,7 +4,12 @@ Nothing here imports torch, so that the command line starts fast. ``Parameters``
 tree; every class refuses unknown keys and bad values with advice.
 """
 
-from tad_blockdrop.config.backbones import BackboneConfig, Geometry, VideoMAEConfig
+from tad_blockdrop.config.backbones import (
+    BackboneConfig,
+    Geometry,
+    VideoMAEConfig,
+    VJEPA2Config,
+)
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
 from tad_blockdrop.config.data import (
@@ -60,6 +65,7 @@ __all__ = [
     "StopConfig",
     "SyntheticConfig",
     "TrainConfig",
+    "VJEPA2Config",
     "VideoMAEConfig",
     "WindowConfig",
 ]

@@ -1,11 +1,17 @@
 """The kinds of backbone: transformers whose blocks keep the shape of what goes through them."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Variant
+
+NEEDS_TRANSFORMERS = (
+    "a backbone of kind vjepa2 needs the package transformers, version 5 or later: "
+    "`pip install -e '.[vjepa2]'` in the project's folder"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,57 @@ class VideoMAEConfig(BackboneConfig):
         if self.pretrain_size % self.patch:
             raise ValueError(
                 f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
+            )
+        return self
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the backbone."""
+        return Geometry(
+            width=self.width,
+            depth=self.depth,
+            clip_frames=self.clip_frames,
+            slices=self.clip_frames // self.tubelet,
+            patch=self.patch,
+            feature_width=self.width,
+        )
+
+
+class VJEPA2Config(BackboneConfig):
+    """A V-JEPA 2 encoder, applied to clips of ``clip_frames`` frames.
+
+    The defaults are those of L. H has width 1280 and depth 32; g has width 1408, depth 40,
+    heads 22 and mlp_ratio 4.363636363636363. All were trained on clips of 64 frames.
+    """
+
+    kind: Literal["vjepa2"] = "vjepa2"
+    width: int = Field(1024, ge=8, le=16384)
+    depth: int = Field(24, ge=1, le=1000)
+    heads: int = Field(16, ge=1)
+    mlp_ratio: float = Field(4.0, gt=0, le=64)
+    patch: int = Field(16, ge=2, le=1024)
+    tubelet: int = Field(2, ge=1)
+    clip_frames: int = Field(64, ge=1, le=1024)
+    drop_path: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _installed(self) -> Self:
+        if find_spec("transformers") is None:
+            raise ValueError(NEEDS_TRANSFORMERS)
+        return self
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        if self.width // self.heads < 6:
+            raise ValueError(
+                f"width {self.width} is too little for {self.heads} heads: the positions in time, "
+                "row and column take 6 channels of each"
+            )
+        if self.clip_frames % self.tubelet:
+            raise ValueError(
+                f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
             )
         return self
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
-from tad_blockdrop.config import BackboneConfig, VideoMAEConfig
+from tad_blockdrop.config import BackboneConfig, VideoMAEConfig, VJEPA2Config
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
+from tad_blockdrop.detector.backbones.vjepa2 import VJEPA2
 
-BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {VideoMAEConfig: VideoMAE}
+BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {
+    VideoMAEConfig: VideoMAE,
+    VJEPA2Config: VJEPA2,
+}
 
 
 def make_backbone(config: BackboneConfig, crop: int, kept_blocks: Sequence[int]) -> Backbone:

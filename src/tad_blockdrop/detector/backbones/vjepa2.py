@@ -1,0 +1,166 @@
+"""V-JEPA 2: clips encoded with rotary positions in time, row and column (arXiv 2506.09985).
+
+The layers are those of the package ``transformers``, which is only imported to build one.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+from torch import Tensor, nn
+
+from tad_blockdrop.config import VJEPA2Config
+from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
+from tad_blockdrop.detector.backbones.contract import Backbone, block_drop_rate
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.reading import read_weights
+from tad_blockdrop.errors import BlockDropError
+
+# Keys of our configuration and what the config.json of `transformers` calls them.
+SIZES = {
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp_ratio": "mlp_ratio",
+    "patch": "patch_size",
+    "tubelet": "tubelet_size",
+}
+
+
+class VJEPA2(Backbone):
+    """The encoder of ``transformers.VJEPA2Model``; holds only the blocks of ``kept_blocks``."""
+
+    config: VJEPA2Config
+    mean: Tensor
+    std: Tensor
+    pixel_mean = tuple(255 * value for value in IMAGENET_DEFAULT_MEAN)
+    pixel_std = tuple(255 * value for value in IMAGENET_DEFAULT_STD)
+    lora_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "attn.qkv": ("attention.query", "attention.key", "attention.value"),
+        "attn.proj": ("attention.proj",),
+        "mlp.fc1": ("mlp.fc1",),
+        "mlp.fc2": ("mlp.fc2",),
+    }
+    embedding: ClassVar[tuple[str, ...]] = ("embeddings.",)
+
+    def __init__(self, config: VJEPA2Config, crop: int, kept_blocks: Sequence[int]) -> None:
+        super().__init__(config, crop)
+        try:
+            from transformers import VJEPA2Config as TheirConfig
+            from transformers.models.vjepa2.modeling_vjepa2 import VJEPA2Embeddings, VJEPA2Layer
+        except ImportError as error:
+            raise BlockDropError(NEEDS_TRANSFORMERS) from error
+        # The layers number their tokens by these two: crop_size gives the rows and columns.
+        theirs = TheirConfig(
+            crop_size=crop,
+            frames_per_clip=config.clip_frames,
+            drop_path_rate=config.drop_path,
+            attn_implementation="sdpa",
+            **{name: getattr(config, key) for key, name in SIZES.items()},
+        )
+        sizes = (config.width, config.heads, config.mlp_ratio)
+        self.embeddings = VJEPA2Embeddings(theirs, config.width)
+        self.blocks = nn.ModuleDict(
+            {str(i): VJEPA2Layer(theirs, block_drop_rate(config, i), *sizes) for i in kept_blocks}
+        )
+        self.layernorm = nn.LayerNorm(config.width, eps=theirs.layer_norm_eps)
+        self.register_buffer("mean", torch.tensor(self.pixel_mean), persistent=False)
+        self.register_buffer("std", torch.tensor(self.pixel_std), persistent=False)
+        self.apply(_initialise)
+
+    def embed_clips(self, clips: Tensor) -> Tensor:
+        """(n, clip_frames, H, W, 3) pixels 0..255 -> tokens (n, n_tokens, width)."""
+        pixels = (clips.float() - self.mean) / self.std
+        tokens: Tensor = self.embeddings(pixels.permute(0, 1, 4, 2, 3))
+        return tokens
+
+    def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(After the attention residual, the block's output), both (n, n_tokens, width)."""
+        attended, _ = block.attention(block.norm1(tokens))
+        mid = block.drop_path(attended) + tokens
+        return mid, block.drop_path(block.mlp(block.norm2(mid))) + mid
+
+    def pool_clips(self, tokens: Tensor) -> Tensor:
+        """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""
+        normed: Tensor = self.layernorm(tokens)
+        return normed.unflatten(1, (self.geometry.slices, -1)).mean(dim=2)
+
+    def load_weights(self, path: str | Path) -> str:
+        """From a model folder of ``transformers``, or a weights file with its names.
+
+        Predictor and classifier are left out, and so are blocks that were dropped. Sizes are
+        compared with the folder's ``config.json`` too, as weights do not tell the heads.
+        """
+        if str(path) == "pretrained":
+            raise FormatError(
+                "this program does not download V-JEPA 2: download a model yourself (config.json "
+                "and model.safetensors, of facebook/vjepa2-vitl-fpc64-256 for instance) and give "
+                "its folder as detector.backbone.weights"
+            )
+        given = read_weights(path)
+        self._compare_sizes(Path(path))
+        encoder = {name: t for n, t in given.items() if (name := self._name_here(n)) is not None}
+        self._compare(encoder, path)
+        self.load_state_dict(encoder)
+        left_out = len(given) - len(encoder)
+        return f"V-JEPA 2 of transformers: {len(encoder)} tensors taken, {left_out} left out"
+
+    def _name_here(self, theirs: str) -> str | None:
+        """What a tensor of a file is called here; none if it stays out."""
+        found = re.fullmatch(r"(?:\w+\.)*?encoder\.(.+)", theirs)
+        if found is None:
+            return None
+        name = re.sub(r"^layer\.", "blocks.", found[1])
+        block = re.match(r"blocks\.(\d+)\.", name)
+        dropped = block and block[1] not in self.blocks and int(block[1]) < self.config.depth
+        return None if dropped else name
+
+    def _compare(self, encoder: Mapping[str, Tensor], path: str | Path) -> None:
+        """Refuse tensors that are missing, unknown, of another shape or not finite."""
+        own = self.state_dict()
+        for name in sorted(own.keys() | encoder.keys()):
+            theirs = "encoder." + re.sub(r"^blocks\.", "layer.", name)
+            if name not in encoder:
+                problem = "is missing"
+            elif name not in own:
+                problem = "has no place in this backbone"
+            elif encoder[name].shape != own[name].shape:
+                shape, needed = tuple(encoder[name].shape), tuple(own[name].shape)
+                problem = f"is of shape {shape}, not {needed}"
+            elif not encoder[name].isfinite().all():
+                problem = "has values that are not finite"
+            else:
+                continue
+            raise FormatError(
+                f"{path}: {theirs} {problem}. Is it a whole V-JEPA 2 model as transformers saves "
+                "it, and has detector.backbone its sizes?"
+            )
+
+    def _compare_sizes(self, path: Path) -> None:
+        """Refuse sizes other than those of a ``config.json`` that lies with the weights."""
+        file = (path if path.is_dir() else path.parent) / "config.json"
+        try:
+            found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        except ValueError as error:
+            raise FormatError(f"{file} is damaged ({error}): download or copy it again") from error
+        if not isinstance(found, dict) or found.get("model_type") != "vjepa2":
+            return
+        wrong = [
+            f"detector.backbone.{key}: {found[name]} (not {getattr(self.config, key)})"
+            for key, name in SIZES.items()
+            if found.get(name, getattr(self.config, key)) != getattr(self.config, key)
+        ]
+        if wrong:
+            raise FormatError(f"{path} holds a model of another size; set {', '.join(wrong)}")
+
+
+def _initialise(module: nn.Module) -> None:
+    """Truncated normal weights (std 0.02) and zero biases, as ``transformers`` begins."""
+    if isinstance(module, nn.Linear | nn.Conv3d):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
