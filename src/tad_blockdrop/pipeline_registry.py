@@ -78,13 +78,14 @@ def register_pipelines() -> dict[str, Pipeline]:
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
     # What is made in memory belongs to all the stages that need it, so that each runs alone.
     evaluator = evaluator_pipeline()
+    references = evaluate.create_references_pipeline()
     models = compress.create_models_pipeline(shape.n_drops)
-    tables = compress.create_tables_pipeline(shape.n_drops, shape.control)
+    results = compress.create_results_pipeline(shape.n_drops, shape.control)
     stages = {
         "data": data.create_pipeline(shape.synthetic),
         "baseline": evaluator + baseline.create_pipeline(),
-        "evaluate": evaluator + control + models + evaluate.create_pipeline(),
-        "report": evaluator + tables + report.create_pipeline(shape.control),
+        "evaluate": evaluator + control + models + evaluate.create_pipeline() + references,
+        "report": evaluator + references + results + report.create_pipeline(shape.control),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
     uses = {

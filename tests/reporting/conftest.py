@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tad_blockdrop.reporting.html import RunFacts
+from tad_blockdrop.reporting.pages.report import RunFacts
 from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
 
 HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
@@ -137,7 +137,6 @@ def facts():
         device="cpu",
         threads=1,
         holdout=0.15,
-        coverage="5 of 5 test videos",
         versions={"torch": "2.14.0"},
-        parameters={"compress": {"n_drops": 2, "stop": {"max_loss": None}}, "tious": [0.3, 0.7]},
+        parameters={"compress.n_drops": 2, "compress.stop.max_loss": None, "tious": [0.3, 0.7]},
     )

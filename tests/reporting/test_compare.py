@@ -10,12 +10,12 @@ import plotly.graph_objects as go
 import pytest
 
 from tad_blockdrop.reporting.compare import (
-    compare_plot,
     compare_results,
     format_comparison,
     parameter_differences,
 )
-from tad_blockdrop.reporting.compare_page import comparison_page, summary
+from tad_blockdrop.reporting.pages.comparison import comparison_page
+from tad_blockdrop.reporting.plots.accuracy import compare_plot
 
 NAMES = ("one", "two")
 
@@ -58,11 +58,11 @@ def test_experiments_are_compared_whichever_is_the_longer(
 
 
 def test_only_parameters_that_differ_are_listed() -> None:
-    first = {"a.b": 1, "a.c": [1, 2], "only": None, "same": True}
-    second = {"a": {"b": 2, "c": [1, 2]}, "same": True, "new": "x"}
+    first = {"a.b": 1, "a.c": [1, 0.5], "only": None, "same": True}
+    second = {"a.b": False, "a.c": [1, 0.5], "same": True, "new": "x"}
     found = parameter_differences(first, second)
     assert found.to_dict("split")["data"] == [
-        ["a.b", "1", "2"],
+        ["a.b", "1", "false"],
         ["new", "(not set)", "x"],
         ["only", "null", "(not set)"],
     ]
@@ -138,10 +138,12 @@ def test_the_page_holds_all_and_fetches_nothing(table: pd.DataFrame, hostile: st
 
 
 def test_the_summary_says_where_each_ends(table: pd.DataFrame) -> None:
-    text = summary(table, parameter_differences({"a": 1}, {"a": 2}), NAMES)
-    assert "one ends with 2 blocks at 66.0" in text
-    assert "two ends with 3 blocks at 71.0" in text
-    assert text.endswith("1 parameter differs.")
+    differences = parameter_differences({"a": 1}, {"a": 2})
+    curves = go.Figure()
+    page = comparison_page(table, differences, curves, (curves, curves), NAMES)
+    assert "one ends with 2 blocks at 66.0&nbsp;% average mAP, −4.0 points" in page
+    assert "two ends with 3 blocks at 71.0&nbsp;% average mAP, −1.0 points" in page
+    assert "1 parameter differs." in page
 
 
 def test_a_table_survives_its_file(table: pd.DataFrame, tmp_path) -> None:

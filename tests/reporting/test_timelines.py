@@ -1,4 +1,4 @@
-"""Tests of tad_blockdrop.reporting.timelines."""
+"""Tests of tad_blockdrop.reporting.plots.timelines."""
 
 import json
 
@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tad_blockdrop.reporting.plots.timelines import timelines
 from tad_blockdrop.reporting.style import PALETTE
-from tad_blockdrop.reporting.timelines import timelines
 
 VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [10.0, 20.0]})
 TRUE = pd.DataFrame(

@@ -13,7 +13,7 @@ import pytest
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, plan_one, write_video
 from tad_blockdrop.synthetic.motions import CLASSES
-from tad_blockdrop.synthetic.scene import render
+from tad_blockdrop.synthetic.rendering import render
 
 SMALL = SyntheticConfig(training_videos=6, validation_videos=3, mean_frames=64, frame_size=32)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from tad_blockdrop.synthetic import look
 from tad_blockdrop.synthetic.motions import CLASSES
-from tad_blockdrop.synthetic.scene import VideoPlan, plan_video, render
+from tad_blockdrop.synthetic.planning import VideoPlan, plan_video
+from tad_blockdrop.synthetic.rendering import render
 
 SIDE = 64
 

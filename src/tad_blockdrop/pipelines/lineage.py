@@ -8,6 +8,7 @@ from typing import Any
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tad_blockdrop.reporting import result_table
 
 PACKAGES = ("tad-blockdrop", "torch", "timm", "peft", "accelerate", "kedro", "numpy", "pandas")
 
@@ -42,9 +43,6 @@ def child_lineage(parent: Checkpoint, **changes: Any) -> dict[str, Any]:
 
 
 def model_name(checkpoint: Checkpoint) -> str:
-    """How tables and plots call a model: ``uncompressed``, ``step_01``, ``control_02``."""
-    family = checkpoint.lineage.get("family", "uncompressed")
-    step = checkpoint.lineage.get("step", 0)
-    if family == "uncompressed":
-        return "uncompressed"
-    return f"{'step' if family == 'progressive' else family}_{step:02d}"
+    """The key of a checkpoint's model in tables and plots."""
+    lineage = checkpoint.lineage
+    return result_table.model_name(lineage.get("family", "uncompressed"), lineage.get("step", 0))

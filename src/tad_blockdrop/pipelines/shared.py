@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,15 @@ logger = logging.getLogger(__name__)
 
 class GivenCheckpointError(BlockDropError):
     """The checkpoint that a person named cannot be used."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tables:
+    """Training ``history``, ``detections`` and ``metrics`` of some models, joined."""
+
+    history: pd.DataFrame
+    detections: pd.DataFrame
+    metrics: pd.DataFrame
 
 
 def make_evaluator(

@@ -1,29 +1,18 @@
-"""Two experiments side by side: their models, what differs in their parameters, one figure."""
+"""The tables of two experiments side by side: their models, and the parameters that differ."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
-from tad_blockdrop.reporting.html import flat
 from tad_blockdrop.reporting.result_table import NAMES, with_costs
-from tad_blockdrop.reporting.style import (
-    BLUE,
-    ORANGE,
-    dressed,
-    escaped,
-    number,
-    plain,
-    signed,
-)
+from tad_blockdrop.reporting.style import as_yaml, number, signed
 
 SIDES = ("first", "second")
 # What is set side by side; all but `kept_blocks` are numbers, missing where not measured.
 MEASURES = ("n_blocks", "average", "delta", "delta_control", "parameters", "gmacs", "latency_ms")
 ABSENT = "(not set)"
-DASHES = {"progressive": "solid", "control": "dash", "one_shot": "dot"}
-TITLES = {"progressive": "steps", "control": "control", "one_shot": "one shot"}
 
 
 def compare_results(
@@ -57,79 +46,32 @@ def compare_results(
     )
 
 
+def one_side(table: pd.DataFrame, side: str) -> pd.DataFrame:
+    """The models that one side of a table of ``compare_results`` has, under their own columns."""
+    own = table.rename(columns=lambda name: name.removesuffix(f"_{side}"))
+    return own.dropna(subset=["average"])
+
+
 def parameter_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> pd.DataFrame:
     """The parameters whose values differ: parameter (dotted key), first, second, as YAML has them.
 
-    ``first`` and ``second`` may be nested or have dotted keys. A key that one side lacks is
-    ``(not set)`` there.
+    ``first`` and ``second`` have dotted keys. A key that one side lacks is ``(not set)`` there.
     """
-    sides = [dict(flat(side)) for side in (first, second)]
     rows = [
-        (key, *(side.get(key, ABSENT) for side in sides))
-        for key in sorted(sides[0].keys() | sides[1].keys())
+        (key, *(as_yaml(side[key]) if key in side else ABSENT for side in (first, second)))
+        for key in sorted(first.keys() | second.keys())
     ]
     table = pd.DataFrame(rows, columns=["parameter", *SIDES])
     return table[table["first"] != table["second"]].reset_index(drop=True)
 
 
-def compare_plot(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
-    """Average mAP against GMACs of a window, of both experiments: one colour each.
-
-    ``table`` is that of ``compare_results``. The steps start from the uncompressed model; a control
-    stands at the cost of the step it was trained as long as.
-    """
-    figure = go.Figure()
-    for side, name, colour in zip(SIDES, names, (BLUE, ORANGE), strict=True):
-        for family, rows in _lines(table, side).items():
-            figure.add_scatter(
-                x=plain(rows["cost"]),
-                y=plain(rows[f"average_{side}"]),
-                name=f"{escaped(name)}: {TITLES[family]}",
-                mode="lines+markers",
-                line={"color": colour, "width": 3 if family == "progressive" else 2},
-                line_dash=DASHES[family],
-                marker={"size": 9, "symbol": "circle" if side == "first" else "diamond"},
-                text=[
-                    f"<b>{escaped(name)}, {row['model']}</b>, "
-                    f"{int(row[f'n_blocks_{side}'])} blocks: "
-                    f"{number(row[f'average_{side}'])} %<br>"
-                    f"{signed(row[f'delta_{side}'])} points to its uncompressed model"
-                    for row in rows.to_dict("records")
-                ],
-                hovertemplate="%{text}<extra></extra>",
-            )
-    dressed(figure, height=420)
-    figure.update_xaxes(title_text="GMACs per window")
-    figure.update_yaxes(title_text="average mAP, %")
-    return figure
-
-
-def _lines(table: pd.DataFrame, side: str) -> dict[str, pd.DataFrame]:
-    """The rows of each line of one experiment, with the ``cost`` at which they stand."""
-    own = table.dropna(subset=[f"average_{side}"])
-    own = own.assign(cost=own[f"gmacs_{side}"])
-    steps = own[own["family"] == "progressive"].set_index("step")["cost"]
-    control = own["family"] == "control"
-    own.loc[control, "cost"] = own.loc[control, "step"].map(steps)
-    own = own.dropna(subset=["cost"]).sort_values("cost", kind="stable")
-    begin = own["family"] == "uncompressed"
-    lines = {
-        family: own[(own["family"] == family) | (begin & (family == "progressive"))]
-        for family in DASHES
-    }
-    return {family: rows for family, rows in lines.items() if len(rows)}
-
-
 def format_comparison(table: pd.DataFrame, names: tuple[str, str]) -> str:
     """The comparison as aligned text for a console."""
     text = pd.DataFrame({"model": table["model"]})
+    columns = (("n_blocks", "blocks", 0), ("average", "mAP", 1), ("gmacs", "GMACs", 2))
     for side, name in zip(SIDES, names, strict=True):
-        text[f"{name}: blocks"] = [number(v, 0) for v in _floats(table, f"n_blocks_{side}")]
-        text[f"{name}: mAP"] = [number(v) for v in _floats(table, f"average_{side}")]
-        text[f"{name}: GMACs"] = [number(v, 2) for v in _floats(table, f"gmacs_{side}")]
-    text["change of mAP"] = [signed(v) for v in _floats(table, "average_change")]
+        for column, title, digits in columns:
+            values = table[f"{column}_{side}"].astype(float)
+            text[f"{name}: {title}"] = values.map(partial(number, digits=digits))
+    text["change of mAP"] = table["average_change"].map(signed)
     return text.to_string(index=False)
-
-
-def _floats(table: pd.DataFrame, column: str) -> list[float]:
-    return [float("nan") if pd.isna(value) else float(value) for value in table[column]]

@@ -31,6 +31,12 @@ def model_name(family: Family, step: int) -> str:
     return NAMES[family] if family == "uncompressed" else f"{NAMES[family]}_{step:02d}"
 
 
+def model_title(family: Family, step: int) -> str:
+    """What people read instead of a model's key: ``uncompressed``, ``step 1``, ``one shot 2``."""
+    name = NAMES[family].replace("_", " ")
+    return name if family == "uncompressed" else f"{name} {step}"
+
+
 def tiou_column(tiou: float) -> str:
     """The column that holds the mAP at one overlap threshold, such as ``map@0.50``."""
     return f"map@{tiou:.2f}"
@@ -135,9 +141,9 @@ def with_costs(results: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     return results.merge(measured, on="model", how="left", validate="one_to_one")
 
 
-def difference(value: float, low: float, high: float) -> str:
+def difference(value: float | None, low: float | None, high: float | None) -> str:
     """``−0.4 [−1.2, +0.3]``, without the brackets where there is no interval."""
-    if not np.isfinite([low, high]).all():
+    if pd.isna(low) or pd.isna(high):
         return signed(value)
     return f"{signed(value)} [{signed(low)}, {signed(high)}]"
 

@@ -1,15 +1,18 @@
-"""What all figures share: colours, layout, number formats and the escaping of foreign text.
+"""What figures and pages share: colours, layout, number formats and the escaping of foreign text.
 
 Figures have transparent backgrounds and mid-grey text, readable on white and on black paper; the
 HTML report sharpens text and grid to the reader's colour scheme.
 """
 
+from __future__ import annotations
+
 import html
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import plotly.graph_objects as go
+if TYPE_CHECKING:  # the names of models and the colours of drawn videos do not need plotly
+    import plotly.graph_objects as go
 
 # Okabe and Ito's colours, told apart by colour-blind people. Their black is left out, as it
 # vanishes on a dark page, and yellow comes last, as it is weak on a white one.
@@ -57,9 +60,22 @@ def signed(value: float | None, digits: int = 1) -> str:
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
-def short(value: float) -> str:
-    """A score of unknown size: ``63.81``, ``0.00117``."""
+def short(value: float | None) -> str:
+    """A score of unknown size: ``63.81``, ``0.00117``, or a dash where there is none."""
+    if value is None:
+        return BLANK
     return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}").replace("-", "−")
+
+
+def as_yaml(value: object) -> str:
+    """A parameter's value as YAML has it: ``null``, ``true``, ``[0.3, 0.7]``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    return str(value)
 
 
 def plain(values: Iterable[Any]) -> list[float | None]:

@@ -15,7 +15,8 @@ import numpy as np
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.synthetic import look
 from tad_blockdrop.synthetic.motions import CLASSES
-from tad_blockdrop.synthetic.scene import VideoPlan, plan_video, render
+from tad_blockdrop.synthetic.planning import VideoPlan, plan_video
+from tad_blockdrop.synthetic.rendering import render
 
 Subset = Literal["training", "validation"]
 PREFIX: dict[Subset, str] = {"training": "train", "validation": "val"}

@@ -16,8 +16,11 @@ class BlockMse(Criterion):
     """The mean squared difference of the block's output and input; one pass rates all blocks."""
 
     name = "block_mse"
-    title = "mean squared change of the block's input"
-    explanation = "the mean squared change that the block makes; the lowest is dropped"
+    title = "change of the block's input"
+    explanation = (
+        "How much the block changes its input (mean squared error); the block with "
+        "the lowest is dropped."
+    )
     larger_is_better = False
     looks_ahead = False
 

@@ -17,7 +17,9 @@ class TrainLoss(Criterion):
 
     name = "train_loss"
     title = "loss without the block"
-    explanation = "the loss on training videos without the block; the lowest is dropped"
+    explanation = (
+        "The loss on training videos without the block; the block with the lowest is dropped."
+    )
     larger_is_better = False
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:

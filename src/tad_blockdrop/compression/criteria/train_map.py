@@ -23,8 +23,10 @@ class TrainMap(Criterion):
     """The task's metric on training videos, for detection the average mAP."""
 
     name = "train_map"
-    title = "average mAP without the block (%)"
-    explanation = "the average mAP on training videos without the block; the highest is dropped"
+    title = "mAP without the block, %"
+    explanation = (
+        "The mAP on training videos without the block; the block with the highest is dropped."
+    )
     larger_is_better = True
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:

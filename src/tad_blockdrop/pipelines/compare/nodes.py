@@ -1,4 +1,4 @@
-"""Thin nodes over ``reporting.compare``. Heavy imports stand inside the functions."""
+"""Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def compare_results(
 
 def plot_comparison(comparison: pd.DataFrame, compared: tuple[str, str]) -> Figure:
     """Average mAP against cost, of both."""
-    from tad_blockdrop.reporting.compare import compare_plot
+    from tad_blockdrop.reporting.plots.accuracy import compare_plot
 
     return compare_plot(comparison, compared)
 
@@ -79,7 +79,7 @@ def write_comparison(
 ) -> str:
     """One self-contained HTML page; the table is also printed."""
     from tad_blockdrop.reporting.compare import format_comparison
-    from tad_blockdrop.reporting.compare_page import comparison_page
+    from tad_blockdrop.reporting.pages.comparison import comparison_page
 
     print(format_comparison(comparison, compared))
     print(f"table, parameters, plot and page: data/08_reporting/{'+'.join(compared)}")

@@ -4,12 +4,12 @@ from tad_blockdrop.pipelines.compress.pipeline import (
     create_control_pipeline,
     create_models_pipeline,
     create_pipeline,
-    create_tables_pipeline,
+    create_results_pipeline,
 )
 
 __all__ = [
     "create_control_pipeline",
     "create_models_pipeline",
     "create_pipeline",
-    "create_tables_pipeline",
+    "create_results_pipeline",
 ]

@@ -15,6 +15,7 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
+from tad_blockdrop.pipelines.shared import Tables, join_tables
 
 if TYPE_CHECKING:
     from tad_blockdrop.detections.evaluation import Evaluator
@@ -167,3 +168,8 @@ def select_final(
 def collect_checkpoints(*checkpoints: Checkpoint) -> list[Checkpoint]:
     """The checkpoints of the steps that were taken."""
     return [checkpoint for checkpoint in checkpoints if not checkpoint.lineage["skipped"]]
+
+
+def collect_results(*tables: pd.DataFrame) -> Tables:
+    """The tables of all steps, joined; they come step by step: history, detections, metrics."""
+    return Tables(*(join_tables(*tables[first::3]) for first in range(3)))

@@ -90,22 +90,18 @@ def _entries(namespace: str, n_steps: int, *names: str) -> list[str]:
     ]
 
 
-def _join(namespace: str, n_steps: int, table: str, output: str) -> Node:
-    return Node(
-        join_tables,
-        inputs=_entries(namespace, n_steps, table),
-        outputs=output,
-        name=f"collect_{output}",
-        namespace=namespace,
-    )
-
-
 def create_pipeline(n_drops: int) -> Pipeline:
     """The loop of ``n_drops`` steps, then the choice of the final model."""
     name = "compress"
     return _chain(_drop_step(), n_drops, name) + Pipeline(
         [
-            _join(name, n_drops, "scores", "score_table"),
+            Node(
+                join_tables,
+                inputs=_entries(name, n_drops, "scores"),
+                outputs="score_table",
+                name="collect_scores",
+                namespace=name,
+            ),
             Node(
                 nodes.select_final,
                 inputs=[
@@ -141,13 +137,18 @@ def create_models_pipeline(n_drops: int) -> Pipeline:
     )
 
 
-def create_tables_pipeline(n_drops: int, control: bool) -> Pipeline:
-    """The tables of all steps, joined in memory: the inputs of the result table."""
+def create_results_pipeline(n_drops: int, control: bool) -> Pipeline:
+    """The tables of all steps, joined in memory: the inputs of the report."""
     chains = {"compress": "step"} | ({"control": "control"} if control else {})
     return Pipeline(
         [
-            _join(chain, n_drops, table, f"{family}_{table}")
+            Node(
+                nodes.collect_results,
+                inputs=_entries(chain, n_drops, "history", "detections", "metrics"),
+                outputs=f"{family}_results",
+                name="collect_results",
+                namespace=chain,
+            )
             for chain, family in chains.items()
-            for table in ("history", "detections", "metrics")
         ]
     )

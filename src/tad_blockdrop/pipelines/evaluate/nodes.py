@@ -13,7 +13,7 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
-from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
+from tad_blockdrop.pipelines.shared import Tables, evaluate_model, join_tables
 
 if TYPE_CHECKING:
     from tad_blockdrop.detections.evaluation import Evaluator
@@ -104,3 +104,18 @@ def measure_costs(
         for name, checkpoint in checkpoints.items()
     ]
     return pd.DataFrame(rows)
+
+
+def collect_references(
+    baseline_history: pd.DataFrame,
+    baseline_detections: pd.DataFrame,
+    baseline_metrics: pd.DataFrame,
+    one_shot_detections: pd.DataFrame,
+    one_shot_metrics: pd.DataFrame,
+) -> Tables:
+    """What the steps are compared with: the uncompressed and the one-shot models."""
+    return Tables(
+        baseline_history,
+        join_tables(baseline_detections, one_shot_detections),
+        join_tables(baseline_metrics, one_shot_metrics),
+    )

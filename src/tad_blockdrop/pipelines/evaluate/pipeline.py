@@ -35,3 +35,23 @@ def create_pipeline() -> Pipeline:
         namespace="evaluate",
         prefix_datasets_with_namespace=False,
     )  # fmt: skip
+
+
+def create_references_pipeline() -> Pipeline:
+    """The tables of the references, joined in memory: inputs of the report."""
+    tables = ("detections", "metrics")
+    return Pipeline(
+        [
+            Node(
+                nodes.collect_references,
+                inputs=[
+                    "baseline_history",
+                    *(f"{model}_{t}" for model in ("baseline", "one_shot") for t in tables),
+                ],
+                outputs="reference_results",
+                name="collect_references",
+            )
+        ],
+        namespace="evaluate",
+        prefix_datasets_with_namespace=False,
+    )

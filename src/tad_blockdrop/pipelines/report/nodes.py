@@ -9,34 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import Parameters, ReportConfig
+from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.lineage import model_name, versions
-from tad_blockdrop.pipelines.shared import join_tables
+from tad_blockdrop.pipelines.shared import Tables, join_tables
+from tad_blockdrop.reporting import result_table as tables
+from tad_blockdrop.storage.experiment_record import flatten
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from tad_blockdrop.detections.evaluation import Evaluator
+    from tad_blockdrop.reporting.pages.report import Figures
 else:  # Kedro resolves these hints at start-up, when plotly and torch must not be loaded yet
-    Figure = Evaluator = Any
+    Figure = Figures = Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
 
-def join_detections(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Detections of all models in one table with the column ``model``."""
-    return join_tables(*tables)
-
-
-def join_metrics(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Average precision (percent) of all models: model, family, ..., label, tiou, ap, videos."""
-    return join_tables(*tables)
-
-
-def join_histories(*tables: pd.DataFrame) -> pd.DataFrame:
-    """Training histories of all stages, one row per epoch."""
-    return join_tables(*tables).rename(columns={"metric": "validation"})
+def join_results(*results: Tables) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Histories (a row per epoch), detections and average precision of all models."""
+    histories = join_tables(*(each.history for each in results))
+    return (
+        histories.rename(columns={"metric": "validation"}),
+        join_tables(*(each.detections for each in results)),
+        join_tables(*(each.metrics for each in results)),
+    )
 
 
 def build_results(
@@ -51,8 +50,6 @@ def build_results(
     from tad_blockdrop.metrics.bootstrap import bootstrap_difference
     from tad_blockdrop.metrics.cost import macs, paper_macs
     from tad_blockdrop.metrics.measure import parameters
-    from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
-    from tad_blockdrop.reporting.result_table import model_name as name_of
 
     test = sorted(evaluator.dataset.in_split("test")["video_id"])
     truth, evaluation = evaluator.truth(), evaluator.evaluation
@@ -76,9 +73,9 @@ def build_results(
         kept = tuple(int(block) for block in first["kept_blocks"].split())
         cost = macs(baseline.detector, baseline.window, len(baseline.classes), kept)
         model = Detector(baseline.detector, len(baseline.classes), baseline.window, kept)
-        against_control = family == "progressive"
+        control = tables.model_name("control", step)
         models.append(
-            ModelResult(
+            tables.ModelResult(
                 family=family,
                 step=step,
                 kept_blocks=kept,
@@ -92,16 +89,16 @@ def build_results(
                 dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
                 delta_interval=interval(str(name), "uncompressed"),
                 delta_control_interval=(
-                    interval(str(name), name_of("control", step)) if against_control else None
+                    interval(str(name), control) if family == "progressive" else None
                 ),
             )
         )
-    return build_result_table(models)
+    return tables.build_result_table(models)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
     """Average mAP against GMACs, and against measured latency."""
-    from tad_blockdrop.reporting.plots import accuracy_against_cost
+    from tad_blockdrop.reporting.plots.accuracy import accuracy_against_cost
 
     return (
         accuracy_against_cost(result_table, cost_table, "gmacs"),
@@ -109,28 +106,26 @@ def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple
     )
 
 
-def plot_importance(score_table: pd.DataFrame) -> Figure:
-    """What each ranking said of each block."""
-    from tad_blockdrop.reporting.plots import block_importance
+def plot_importance(score_table: pd.DataFrame, compress: CompressConfig) -> Figure:
+    """The score of every block at every step."""
+    from tad_blockdrop.reporting.plots.importance import block_importance
 
-    return block_importance(score_table)
+    return block_importance(score_table, find_criterion(compress.criterion))
 
 
 def plot_training(history_table: pd.DataFrame) -> Figure:
     """Losses and held-out mAP of the baseline and every alignment."""
-    from tad_blockdrop.reporting.plots import training_curves
+    from tad_blockdrop.reporting.plots.training import training_curves
 
     return training_curves(history_table)
 
 
 def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
     """Which classes the final model gained and lost."""
-    from tad_blockdrop.reporting.plots import class_change
-    from tad_blockdrop.reporting.result_table import class_changes
+    from tad_blockdrop.reporting.plots.classes import class_change
 
-    return class_change(
-        class_changes(class_table.dropna(subset=["ap"]), "uncompressed", model_name(final))
-    )
+    classes = class_table.dropna(subset=["ap"])
+    return class_change(tables.class_changes(classes, "uncompressed", model_name(final)))
 
 
 def plot_timelines(
@@ -140,35 +135,49 @@ def plot_timelines(
     report: ReportConfig,
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
-    from tad_blockdrop.reporting.result_table import changed_videos, strongest_detections
-    from tad_blockdrop.reporting.timelines import timelines
+    from tad_blockdrop.reporting.plots.timelines import timelines
 
     test, truth = evaluator.dataset.in_split("test"), evaluator.truth()
     truth = truth[truth["video_id"].isin(test["video_id"])]
     before, after = (
-        strongest_detections(all_detections[all_detections["model"] == name], truth)
+        tables.strongest_detections(all_detections[all_detections["model"] == name], truth)
         for name in ("uncompressed", model_name(final))
     )
-    shown = changed_videos(before, after, test, report.timelines)
+    shown = tables.changed_videos(before, after, test, report.timelines)
     rows = {"true actions": truth, "uncompressed": before, model_name(final): after}
     return timelines(rows, test, shown)
 
 
-def write_report(
-    result_table: pd.DataFrame,
-    cost_table: pd.DataFrame,
-    score_table: pd.DataFrame,
+def collect_figures(
     accuracy_plot: Figure,
     latency_plot: Figure,
     importance_plot: Figure,
     training_plot: Figure,
     class_plot: Figure,
     timeline_plot: Figure,
+) -> Figures:
+    """The figures that the page shows."""
+    from tad_blockdrop.reporting.pages.report import Figures
+
+    return Figures(
+        accuracy={"GMACs": accuracy_plot, "latency": latency_plot},
+        importance=importance_plot,
+        training=training_plot,
+        classes=class_plot,
+        timelines=timeline_plot,
+    )
+
+
+def write_report(
+    result_table: pd.DataFrame,
+    cost_table: pd.DataFrame,
+    score_table: pd.DataFrame,
+    figures: Figures,
     final: Checkpoint,
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page."""
-    from tad_blockdrop.reporting.html import Figures, RunFacts, render_report
+    from tad_blockdrop.reporting.pages.report import RunFacts, render_report
     from tad_blockdrop.runtime.devices import pick_device
 
     typed = Parameters.model_validate(parameters)
@@ -183,26 +192,18 @@ def write_report(
         device=str(pick_device(typed.runtime)),
         threads=typed.runtime.threads,
         holdout=typed.data.holdout,
-        coverage=str(result_table["videos"].iloc[0]),
         versions=versions(),
-        parameters=typed.model_dump(mode="json"),
+        parameters=flatten(typed.model_dump(mode="json")),
     )
-    figures = Figures(
-        accuracy={"GMACs": accuracy_plot, "latency": latency_plot},
-        importance=importance_plot,
-        training=training_plot,
-        classes=class_plot,
-        timelines=timeline_plot,
-    )
-    return render_report(result_table, cost_table, score_table, facts, figures)
+    criterion = find_criterion(typed.compress.criterion)
+    return render_report(result_table, cost_table, score_table, criterion, facts, figures)
 
 
 def show_results(
     result_table: pd.DataFrame, cost_table: pd.DataFrame, html_report: str, experiment: str
 ) -> None:
-    """Print the result table; always runs, and last, so that a resumed run ends with it too."""
-    from tad_blockdrop.reporting.result_table import format_table
+    """Print the result table; runs last and always, so that a resumed run ends with it too."""
 
     assert html_report, "the report is written before the run ends"
-    print(format_table(result_table, cost_table))
+    print(tables.format_table(result_table, cost_table))
     print(f"report, tables and plots: data/08_reporting/{experiment}")

@@ -6,26 +6,15 @@ from tad_blockdrop.pipelines.report import nodes
 
 
 def create_pipeline(control: bool) -> Pipeline:
-    """``control``: whether the equally trained uncompressed model is there to compare with."""
-    families = ["baseline", "step", "one_shot"] + (["control"] if control else [])
-    histories = ["baseline_history", "step_history"] + (["control_history"] if control else [])
+    """``control``: whether there is an equally trained uncompressed model to compare with."""
+    chains = ["step_results", "control_results"] if control else ["step_results"]
     return Pipeline(
         [
             Node(
-                nodes.join_detections,
-                inputs=[f"{family}_detections" for family in families],
-                outputs="all_detections",
-                name="join_detections",
-            ),
-            Node(
-                nodes.join_metrics,
-                inputs=[f"{family}_metrics" for family in families],
-                outputs="class_table",
-                name="join_metrics",
-            ),
-            Node(
-                nodes.join_histories, inputs=histories, outputs="history_table",
-                name="join_histories",
+                nodes.join_results,
+                inputs=["reference_results", *chains],
+                outputs=["history_table", "all_detections", "class_table"],
+                name="join_results",
             ),
             Node(
                 nodes.build_results,
@@ -42,8 +31,8 @@ def create_pipeline(control: bool) -> Pipeline:
                 name="plot_accuracy",
             ),
             Node(
-                nodes.plot_importance, inputs="score_table", outputs="importance_plot",
-                name="plot_importance",
+                nodes.plot_importance, inputs=["score_table", "params:compress"],
+                outputs="importance_plot", name="plot_importance",
             ),
             Node(
                 nodes.plot_training, inputs="history_table", outputs="training_plot",
@@ -62,11 +51,19 @@ def create_pipeline(control: bool) -> Pipeline:
                 name="plot_timelines",
             ),
             Node(
+                nodes.collect_figures,
+                inputs=[
+                    "accuracy_plot", "latency_plot", "importance_plot",
+                    "training_plot", "class_plot", "timeline_plot",
+                ],
+                outputs="report_figures",
+                name="collect_figures",
+            ),
+            Node(
                 nodes.write_report,
                 inputs=[
-                    "result_table", "cost_table", "score_table",
-                    "accuracy_plot", "latency_plot", "importance_plot", "training_plot",
-                    "class_plot", "timeline_plot", "final_checkpoint", "parameters",
+                    "result_table", "cost_table", "score_table", "report_figures",
+                    "final_checkpoint", "parameters",
                 ],
                 outputs="html_report",
                 name="write_report",

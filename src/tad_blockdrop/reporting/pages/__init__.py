@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: one base template, and one template per page."""

@@ -1,0 +1,1 @@
+"""The figures of reports, each a function from tables to a Plotly figure."""
