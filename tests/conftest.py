@@ -10,6 +10,28 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+
+# The suite says the same each time. `make fuzz` looks for more, with fresh random examples.
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is
+)
+settings.register_profile(
+    "fuzz",
+    settings.get_profile("suite"),
+    derandomize=False,
+    max_examples=500,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("suite")
+# Examples would otherwise hold constants of whatever modules are loaded: they would change with
+# every change of the product, and be others in a file run alone.
+providers._get_local_constants = providers.Constants
 
 ROOT = Path(__file__).parents[1]
 

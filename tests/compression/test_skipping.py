@@ -53,7 +53,7 @@ def test_candidate_equals_the_detector_that_lost_the_block(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(st.frozensets(st.integers(0, 4)), min_size=1, max_size=6), st.integers(1, 5000))
 def test_any_sets_in_any_order_and_chunk_size(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 
 STATED = ["video_id", "subset", "duration", "fps", "n_frames"]
 INSTANCES = ["video_id", "label", "start", "end"]
@@ -35,7 +35,7 @@ class AnnotationError(BlockDropError):
         self.where, self.what, self.advice = where, what, advice
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.advice}"
+        return printable(f"{self.where}: {self.what}; {self.advice}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,8 @@ def read_annotations(raw: Mapping[str, Any] | pd.DataFrame) -> Annotations:
 
 def read_classes(text: str) -> tuple[str, ...]:
     """Class names from a text file: one a line, in order; empty lines do not count."""
-    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
-    names = [line for line in lines if line]
+    lines = text.removeprefix("\ufeff").splitlines()
+    names = [_text(line, "the class list", "name the class") for line in lines if line.strip()]
     if not names:
         raise AnnotationError("the class list", "it is empty", "write one class a line")
     for name in names:
@@ -220,7 +220,7 @@ def _text(value: object, where: str, advice: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):  # a CSV reader took 007 for 7
         value = str(value)
     if isinstance(value, str) and value.strip():
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if printable(value) != value:
             raise AnnotationError(
                 where, f"{_shown(value)} holds half a character", "write the file as UTF-8"
             )
