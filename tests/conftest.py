@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,16 +58,13 @@ def environment() -> dict[str, str]:
     return os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
 
-def run_kedro(
-    folder: Path, *arguments: str, timeout: float = 600
-) -> subprocess.CompletedProcess[str]:
+def run_kedro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """``kedro ...`` in ``folder``, as a user runs it; returns the finished process."""
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
         env=environment(),
     )
@@ -113,7 +111,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
     """Runs ``kedro ...`` in ``project``."""
-    return lambda *arguments, timeout=300: run_kedro(project, *arguments, timeout=timeout)
+    return partial(run_kedro, project)
 
 
 @pytest.fixture(scope="session")

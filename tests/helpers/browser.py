@@ -13,11 +13,11 @@ import websocket
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-OPTIONS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --enable-logging=stderr "
-    "--disable-background-networking --disable-component-update --disable-sync "
-    "--remote-debugging-port=0 --window-size=390,900"
-).split()
+OPTIONS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--enable-logging=stderr", "--remote-debugging-port=0", "--window-size=390,900",
+]  # fmt: skip
 ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 NEVER = 600  # seconds after which a page is taken for one that never shows it
 
@@ -39,7 +39,7 @@ def page_that(shows: Callable[[str], object], url: str, folder: Path) -> tuple[s
         with urlopen(f"http://127.0.0.1:{address}/json/list") as pages:
             target = next(page for page in json.load(pages) if page["type"] == "page")
         page = websocket.create_connection(target["webSocketDebuggerUrl"], suppress_origin=True)
-        html = _wait(lambda: (found if shows(found := _html(page)) else ""), log)
+        html = _wait(lambda: found if shows(found := _html(page)) else "", log)
         page.close()
     finally:
         browser.kill()

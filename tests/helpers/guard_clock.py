@@ -1,4 +1,4 @@
-"""Time as the guard of other processes sees it: what hangs is given up, what is only slow is not."""
+"""Time as the guard of processes sees it: what hangs is given up, what is only slow is not."""
 
 import time
 from collections.abc import Sequence

@@ -63,7 +63,7 @@ def use(raw: Any) -> None:
         problems.to_csv()
         refuse_fatal(problems, "problems.csv")
     except BlockDropError as error:
-        assert str(error).encode()
+        str(error).encode()
         return
     assert (dataset.instances["end"] > dataset.instances["start"]).all()
     assert np.isfinite(dataset.instances[["start", "end"]].to_numpy()).all()
@@ -134,7 +134,7 @@ def test_class_lists(text: str) -> None:
     try:
         names = read_classes(text)
     except BlockDropError as error:
-        assert str(error).encode()
+        str(error).encode()
         return
     assert "".join(names).encode()
 
@@ -147,7 +147,7 @@ def test_classifier_scores(raw: Any) -> None:
     try:
         found = read_classifier(raw, ["a", "b"])
     except BlockDropError as error:
-        assert str(error).encode()
+        str(error).encode()
         return
     assert np.isfinite(found.scores).all()
     "".join(found.classes).encode()
@@ -161,7 +161,7 @@ def test_parameters(raw: Any) -> None:
     try:
         validate_parameters(raw)
     except ParameterError as error:
-        assert str(error).encode()
+        str(error).encode()
 
 
 def test_the_parameters_that_are_spoilt_are_good_ones() -> None:
