@@ -3,6 +3,7 @@
 # (make compress TORCH=cpu) takes the small build of PyTorch: no CUDA libraries, which are several GB.
 
 PYTHON ?= python3
+MINUTES ?= 5
 VENV := .venv
 BIN := $(VENV)/bin
 KEDRO := $(BIN)/kedro
@@ -17,7 +18,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test viz ablation benchmark benchmark-large soak audit clean check-python
+.PHONY: help compress smoke test fuzz viz ablation benchmark benchmark-large soak audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -34,6 +35,10 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.installed-dev  ## spoilt files, other ones each time, for MINUTES=5; ends at a failure
+	end=$$(( $$(date +%s) + 60 * $(MINUTES) )); while [ $$(date +%s) -lt $$end ]; do \
+	  $(BIN)/python -m pytest tests/hostile -k fuzz --hypothesis-profile=fuzz || exit 1; done
 
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, an hour or two
 	$(BIN)/python benchmarks/ablation.py

@@ -6,10 +6,33 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
+
+# The suite says the same each time. `make fuzz` looks for more, with fresh random examples.
+settings.register_profile(
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is
+)
+settings.register_profile(
+    "fuzz",
+    settings.get_profile("suite"),
+    derandomize=False,
+    max_examples=500,
+    suppress_health_check=list(HealthCheck),
+)
+settings.load_profile("suite")
+# Examples would otherwise hold constants of whatever modules are loaded: they would change with
+# every change of the product, and be others in a file run alone.
+providers._get_local_constants = providers.Constants
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,16 +58,13 @@ def environment() -> dict[str, str]:
     return os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
 
 
-def run_kedro(
-    folder: Path, *arguments: str, timeout: float = 600
-) -> subprocess.CompletedProcess[str]:
+def run_kedro(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """``kedro ...`` in ``folder``, as a user runs it; returns the finished process."""
     return subprocess.run(
         [sys.executable, "-m", "kedro", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=timeout,
         check=False,
         env=environment(),
     )
@@ -91,7 +111,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def kedro(project: Path) -> Kedro:
     """Runs ``kedro ...`` in ``project``."""
-    return lambda *arguments, timeout=300: run_kedro(project, *arguments, timeout=timeout)
+    return partial(run_kedro, project)
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def test_feature_loss_averages_the_students_blocks_only() -> None:
     assert feature_loss(student, teacher).item() == pytest.approx((0 + 4) / 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 12), st.integers(1, 12), st.floats(1e-6, 10))
 def test_gram_distance_is_that_of_the_gram_matrices(n: int, width: int, apart: float) -> None:
     a = normal(2, n, width, seed=1)

@@ -52,9 +52,7 @@ def test_candidate_equals_the_detector_that_lost_the_block(
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.frozensets(st.integers(0, 4)), min_size=1, max_size=6), st.integers(1, 5000))
 def test_any_sets_in_any_order_and_chunk_size(
     make_detector: MakeDetector, batch: Batch, skips: list[Skip], at_once: int | None

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from guard_clock import GuardClock, hang
 from kedro.io import DatasetError
 
 from tad_blockdrop.datasets.videos import (
@@ -16,7 +17,7 @@ from tad_blockdrop.datasets.videos import (
     VideoTask,
     VideoTasks,
 )
-from tad_blockdrop.video.files.guarded_processes import heartbeat
+from tad_blockdrop.video.files.guarded_processes import SIGNS, heartbeat
 
 
 def write(text: str, path: Path) -> dict[str, Any]:
@@ -24,15 +25,15 @@ def write(text: str, path: Path) -> dict[str, Any]:
     return {"length": len(text)}
 
 
-def begin_and_hang(path: Path) -> None:
+def begin_and_hang(sign: Path, path: Path) -> None:
     path.write_text("half")
-    time.sleep(600)
+    hang(sign)
 
 
 def take_long_but_move(path: Path) -> None:
-    for _ in range(8):
+    for _ in range(3):
+        time.sleep(SIGNS)
         heartbeat()
-        time.sleep(0.6)
     path.write_text("slow")
 
 
@@ -69,23 +70,30 @@ def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
     assert (tmp_path / "a.mp4").read_text() == "one"
 
 
-def test_one_that_hangs_is_given_up(tmp_path: Path) -> None:
-    folder = VideoFolderDataset(filepath=str(tmp_path))
-    tasks = {
-        "a": VideoTask("x", begin_and_hang),
-        "b": task("fine"),
-        "c": VideoTask("y", take_long_but_move),
-    }
+def test_one_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign = tmp_path / "hangs"
+    GuardClock(monkeypatch, 3.0, sign)
+    videos = tmp_path / "videos"
+    folder = VideoFolderDataset(filepath=str(videos))
+    tasks = {"a": VideoTask("x", partial(begin_and_hang, sign)), "b": task("fine")}
     with pytest.raises(DatasetError) as error:
         folder.save(VideoTasks(tasks, workers=2, timeout=3.0))
     assert isinstance(error.value.__cause__, VideoFolderError)
     assert "\n  a: given up: nothing happened for 3 s\n" in str(error.value.__cause__)
-    assert files(tmp_path) == {"b.mp4", "b.made.json", "c.mp4", "c.made.json"}
+    assert files(videos) == {"b.mp4", "b.made.json"}
     assert not folder.exists()
 
     folder.save(VideoTasks(tasks, workers=1, timeout=1.0, skip_failed=True))
     assert folder.load().failed == {"a": "given up: nothing happened for 1 s"}
-    assert (tmp_path / "c.mp4").read_text() == "slow"
+
+
+def test_one_that_takes_long_but_moves_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    GuardClock(monkeypatch, 1.0, tmp_path / "never", step=0.9)
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    folder.save(VideoTasks({"a": VideoTask("y", take_long_but_move)}, workers=1, timeout=1.0))
+    assert (tmp_path / "a.mp4").read_text() == "slow"
 
 
 def test_other_errors_are_not_skipped(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.ops import sigmoid_focal_loss
@@ -50,7 +50,6 @@ segment = st.tuples(coordinate, coordinate).map(sorted).filter(lambda s: s[1] - 
 
 
 @given(st.lists(st.tuples(segment, segment), min_size=1, max_size=8))
-@settings(deadline=None)
 def test_diou_equals_scalar_arithmetic(pairs: list[tuple[list[float], list[float]]]) -> None:
     found = diou_loss(torch.tensor([a for a, _ in pairs]), torch.tensor([b for _, b in pairs]))
     for value, ((s, e), (ts, te)) in zip(found.tolist(), pairs, strict=True):

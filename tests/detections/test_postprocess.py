@@ -71,7 +71,7 @@ def assert_same(scores, expected):
         assert scores[i] == pytest.approx(score, rel=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(0, 70),

@@ -25,7 +25,7 @@ def tensors(drawn: list[tuple[list[float], int]]) -> tuple[Tensor, Tensor]:
 
 
 @given(annotations)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_equals_loops(drawn: list[tuple[list[float], int]]) -> None:
     targets = assign(POINTS, *tensors(drawn), N_CLASSES, CONFIG)
     for p in range(len(POINTS.location)):

@@ -1,6 +1,6 @@
 """A corpus of broken videos: each is read or refused with a sentence, soon and in little memory.
 
-All run in one process of their own, whose memory is limited and whose every file has an alarm.
+All run in one process of their own, whose memory and whose CPU time for each file are limited.
 """
 
 import json
@@ -20,7 +20,7 @@ from PIL import Image
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX limits and alarms")
 
 MEMORY = 3 << 30  # bytes of address space; libraries alone take half of one gigabyte
-SECONDS = 30  # for one file, on a busy machine
+SECONDS = 30  # of CPU time, for one file
 
 JPEG_SIZE = b"\xff\xc0\x00\x11\x08"  # what stands before height and width of a JPEG picture
 
@@ -37,7 +37,7 @@ memory, seconds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 for file in sorted(folder.iterdir()):
     print(json.dumps([file.name, "begun", ""]), flush=True)
-    signal.alarm(seconds)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         facts = probe(file)
         read_frames(file, [0, facts.n_frames - 1])
@@ -47,7 +47,7 @@ for file in sorted(folder.iterdir()):
         told = ["refused", str(error)]
     except BaseException as error:
         told = ["crashed", repr(error)]
-    signal.alarm(0)
+    signal.setitimer(signal.ITIMER_PROF, 0)
     print(json.dumps([file.name, *told]), flush=True)
 """
 
@@ -141,7 +141,7 @@ def outcomes(corpus: Path) -> dict[str, tuple[str, str]]:
     """What became of each file: read, refused or crashed, and what was said."""
     done = subprocess.run(
         [sys.executable, "-c", USE, str(MEMORY), str(SECONDS), str(corpus)],
-        capture_output=True, text=True, timeout=600, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     found = {name: (what, said) for name, what, said in lines}

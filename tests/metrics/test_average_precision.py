@@ -20,7 +20,7 @@ def ap(found, truth, videos=("a", "b"), tious=(0.5,)):
     return dict(zip(zip(table.label, table.tiou, strict=True), table.ap, strict=True))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 2**32 - 1),
     n_truth=st.integers(1, 14),

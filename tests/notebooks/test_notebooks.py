@@ -40,7 +40,8 @@ def outputs_of(name: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     notebook = nbformat.read(project / "notebooks" / name, as_version=4)
     nbclient.NotebookClient(
         notebook,
-        timeout=300,
+        timeout=None,  # a busy machine takes its time
+        startup_timeout=600,
         kernel_name="python3",
         resources={"metadata": {"path": str(project / "notebooks")}},
     ).execute()

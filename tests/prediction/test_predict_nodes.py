@@ -4,9 +4,11 @@ import logging
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from guard_clock import GuardClock, hang
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
@@ -16,6 +18,7 @@ from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.predict import create_pipeline
 from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
+from tad_blockdrop.prediction import stream
 
 RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=1)
 
@@ -56,13 +59,18 @@ def test_names_that_are_unsafe_are_reported_and_written_nowhere(
     assert not set("\x1b\n") & set("".join(videos["video_id"]))
 
 
-def test_a_video_that_takes_too_long_is_given_up(checkpoint, write_video):
-    """Each window needs 640 frames, and the time is up before the first sign of life."""
-    rare = replace(checkpoint, every=40)
-    long = predict(write_video("long.mp4", length=640, size=(480, 640)))
+def read_and_hang(sign, job):
+    """Stands in for a decoder that hangs."""
+    hang(sign)
+
+
+def test_a_video_that_takes_too_long_is_given_up(checkpoint, write_video, tmp_path, monkeypatch):
+    sign = tmp_path / "hangs"
+    GuardClock(monkeypatch, 0.1, sign)
+    monkeypatch.setattr(stream, "read_apart", partial(read_and_hang, sign))
     hasty = RUNTIME.model_copy(update={"decode_timeout": 0.1})
     with pytest.raises(BlockDropError, match=r"long\.mp4: given up: nothing happened for 0\.1 s"):
-        detect_actions(rare, long, hasty)
+        detect_actions(checkpoint, predict(write_video("long.mp4")), hasty)
 
 
 def test_output_that_is_not_finite_is_told_of_its_video(checkpoint, write_video):

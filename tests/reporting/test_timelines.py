@@ -69,7 +69,7 @@ def test_weaker_is_fainter():
 spans = st.tuples(st.integers(0, 30), st.integers(1, 10))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(spans, min_size=1, max_size=25))
 def test_no_bar_covers_another(segments):
     table = pd.DataFrame(

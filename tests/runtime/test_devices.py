@@ -1,8 +1,9 @@
 """Device choice, seeds."""
 
+import ctypes
 import platform
 import random
-import resource
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -71,17 +72,28 @@ def test_threads() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_memory_serves_the_next_step() -> None:
+    """By the C library's own account."""
     set_threads(None)
-    faults = [_page_faults() for _ in range(5)]
-    assert faults[-1] < 2**24 // resource.getpagesize()  # not even one tensor is mapped anew
+    mapped, _ = _heap()
+    step = [torch.ones(2**22) for _ in range(10)]
+    assert _heap()[0] == mapped  # none is outside the heap, to be given back at once
+    del step
+    assert _heap()[1] >= 10 * 2**24
 
 
-def _page_faults() -> int:
-    """How many pages the kernel has to give for ten tensors of 2^24 bytes, held together."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    held = [torch.ones(2**22) for _ in range(10)]
-    del held
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+def _heap() -> tuple[int, int]:
+    """Bytes that are mapped outside the heap, and those free in it."""
+
+    class Account(ctypes.Structure):  # malloc.h: struct mallinfo2
+        _fields_: ClassVar = [(name, ctypes.c_size_t) for name in (
+            "arena", "ordblks", "smblks", "hblks", "hblkhd",
+            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+        )]  # fmt: skip
+
+    library = ctypes.CDLL(None)
+    library.mallinfo2.restype = Account
+    found = library.mallinfo2()
+    return found.hblkhd, found.fordblks
 
 
 def test_autocast_is_that_of_the_precision() -> None:

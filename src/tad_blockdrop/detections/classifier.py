@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.video.problems import Problem
 
 KEY = "evaluation.postprocess.classifier"
@@ -80,6 +80,12 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
             f"{', '.join(map(str, keyed)) or 'none'}; it must be "
             '{"class": [name, …], "results": {video_id: [score, …]}}'
         )
+    named = tuple(map(str, names))
+    if broken := [name for name in named if printable(name) != name]:
+        raise ClassifierError(
+            f"the video classifier's file ({KEY}) has half a character in the class {broken[0]!r}; "
+            "write the file as UTF-8"
+        )
     # Annotations, video files and this file come from three places; each may have the prefix.
     plain = {str(video).removeprefix("v_"): video for video in results}
     keys = {v: v if v in results else plain.get(v.removeprefix("v_")) for v in video_ids}
@@ -98,7 +104,7 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
             raise ClassifierError(_bad_scores(video, len(names))) from error
         if not (np.isfinite(row) & (row >= 0)).all():
             raise ClassifierError(_bad_scores(video, len(names)))
-    return VideoClasses(tuple(map(str, names)), rows)
+    return VideoClasses(named, rows)
 
 
 def _bad_scores(video: str, classes: int) -> str:

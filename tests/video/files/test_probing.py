@@ -1,13 +1,12 @@
 """All videos probed: found safely, in parallel, within a time limit, and not twice."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
 from dataset_files import write_video
+from guard_clock import GuardClock, hang
 
-from tad_blockdrop.video.files import guarded_processes as workers
 from tad_blockdrop.video.files import probing
 from tad_blockdrop.video.files.probe import VideoFacts, probe
 from tad_blockdrop.video.files.probing import probe_videos
@@ -21,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
 def hang_on_slow(path: Path) -> VideoFacts:
     """Stands in for a decoder that hangs, or dies, on some files."""
     if path.stem == "slow":
-        time.sleep(60)
+        hang(path.parent.parent / "hangs")
     if path.stem == "crash":
         os._exit(3)
     return probe(path)
@@ -117,7 +116,7 @@ def test_a_decoder_that_hangs_or_dies_costs_one_video(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "probe", hang_on_slow)
-    monkeypatch.setattr(workers, "STARTING", 20.0)
+    GuardClock(monkeypatch, 5.0, folder.parent / "hangs")
     ids = ["a", "slow", "b", "crash", "c"]
     for name in ids:
         write_video(folder / f"{name}.mp4", seconds=0.5)

@@ -22,7 +22,7 @@ def draw(frames: torch.Tensor, seed: int = 0, crop: int = 16, **config: object) 
     return augment(frames, crop, AugmentConfig.model_validate(config), np.random.default_rng(seed))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000))
 def test_a_still_video_stays_still(seed: int) -> None:
     frames = picture().expand(40, -1, -1, -1)  # more frames than one chunk

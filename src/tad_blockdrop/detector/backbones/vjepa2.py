@@ -87,7 +87,8 @@ class VJEPA2(Backbone):
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""
         normed: Tensor = self.layernorm(tokens)
-        return normed.unflatten(1, (self.geometry.slices, -1)).mean(dim=2)
+        steps = normed.reshape(len(normed), self.geometry.slices, -1, normed.shape[-1])
+        return steps.mean(dim=2)
 
     def load_weights(self, path: str | Path) -> str:
         """From a model folder of ``transformers``, or a weights file with its names.

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from tad_blockdrop.video.annotations.table import AnnotationError
+from tad_blockdrop.video.annotations.table import AnnotationError, text_of
 
 
 def read_classes_file(path: str | Path) -> tuple[str, ...]:
@@ -21,8 +21,9 @@ def read_classes_file(path: str | Path) -> tuple[str, ...]:
 
 def read_classes(text: str) -> tuple[str, ...]:
     """Class names, one a line, in order; empty lines do not count. Raises AnnotationError."""
-    lines = [line.strip() for line in text.removeprefix("\ufeff").splitlines()]
-    names = Counter(line for line in lines if line)
+    lines = text.removeprefix("\ufeff").splitlines()
+    where, advice = "the class list", "name the class"
+    names = Counter(text_of(line, where, advice) for line in lines if line.strip())
     if not names:
         raise AnnotationError("the class list", "it is empty", "write one class a line")
     name, count = names.most_common(1)[0]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 
 STATED = ["video_id", "subset", "duration", "fps", "n_frames"]
 INSTANCES = ["video_id", "label", "start", "end"]
@@ -32,7 +32,7 @@ class AnnotationError(BlockDropError):
         self.where, self.what, self.advice = where, what, advice
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.advice}"
+        return printable(f"{self.where}: {self.what}; {self.advice}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ def text_of(value: object, where: str, advice: str) -> str:
     if isinstance(value, int) and not isinstance(value, bool):  # a CSV reader took 007 for 7
         value = str(value)
     if isinstance(value, str) and value.strip():
-        if any("\ud800" <= c <= "\udfff" for c in value):
+        if printable(value) != value:
             raise AnnotationError(
                 where, f"{shown(value)} holds half a character", "write the file as UTF-8"
             )

@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,7 +33,7 @@ class DecodeError(BlockDropError):
         self.path, self.reason = Path(path), reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return printable(f"{self.path}: {self.reason}")
 
 
 @contextmanager
