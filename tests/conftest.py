@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytest_plugins = ["small_detector"]
+
 ROOT = Path(__file__).parents[1]
 
 Kedro = Callable[..., subprocess.CompletedProcess[str]]
