@@ -34,6 +34,8 @@ settings.load_profile("suite")
 # every change of the product, and be others in a file run alone.
 providers._get_local_constants = providers.Constants
 
+pytest_plugins = ["small_detector"]
+
 ROOT = Path(__file__).parents[1]
 
 Kedro = Callable[..., subprocess.CompletedProcess[str]]

@@ -1,6 +1,7 @@
 """Focal and DIoU losses against independent ones, and the normaliser."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -18,8 +19,19 @@ from tad_blockdrop.detector.model import DetectorOutput
 CONFIG = AnchorFreeConfig(
     ranges=((0, 4), (4, 8), (8, 10000)), regression_weight=2, label_smoothing=0.1
 )
-SEGMENTS = [torch.tensor([[3.0, 8.0], [10.0, 27.0]]), torch.zeros(0, 2)]
-LABELS = [torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)]
+
+
+class Target(NamedTuple):
+    """What the loss takes of a batch."""
+
+    segments: list[Tensor]
+    labels: list[Tensor]
+
+
+TARGET = Target(
+    [torch.tensor([[3.0, 8.0], [10.0, 27.0]]), torch.zeros(0, 2)],
+    [torch.tensor([1, 2]), torch.zeros(0, dtype=torch.int64)],
+)
 
 
 def some_output() -> DetectorOutput:
@@ -71,7 +83,7 @@ def test_diou_of_empty_segments_is_finite_with_finite_gradients() -> None:
 
 def expected_sums(output: DetectorOutput) -> tuple[Tensor, Tensor, int]:
     """Both loss sums, undivided, point by point, and the number of positives."""
-    targets = assign_batch(output.points, SEGMENTS, LABELS, 3, CONFIG)
+    targets = assign_batch(output.points, *TARGET, 3, CONFIG)
     focal, diou, positives = torch.zeros(()), torch.zeros(()), 0
     for b, p in output.mask.nonzero().tolist():
         smooth = targets.cls[b, p] * 0.9 + 0.1 / 4
@@ -86,12 +98,12 @@ def expected_sums(output: DetectorOutput) -> tuple[Tensor, Tensor, int]:
 
 def test_evaluation_divides_by_the_positives_and_leaves_the_average_alone() -> None:
     loss, output = DetectionLoss(CONFIG), some_output()
-    terms = loss(output, SEGMENTS, LABELS, training=False)
+    terms = loss(output, TARGET, training=False)
     focal, diou, positives = expected_sums(output)
     assert positives > 2
-    torch.testing.assert_close(terms["cls"], focal / positives)
-    torch.testing.assert_close(terms["reg"], 2 * diou / positives)
-    assert int(terms["positive"].sum()) == positives
+    torch.testing.assert_close(terms.terms["cls"], focal / positives)
+    torch.testing.assert_close(terms.terms["reg"], 2 * diou / positives)
+    assert int(terms.positive.sum()) == int(terms.count) == positives
     assert loss.normaliser.item() == CONFIG.loss_normaliser
 
 
@@ -101,9 +113,9 @@ def test_training_divides_by_the_moving_average() -> None:
     average = CONFIG.loss_normaliser
     for _ in range(3):
         average = 0.9 * average + 0.1 * positives
-        terms = loss(output, SEGMENTS, LABELS, training=True)
-        torch.testing.assert_close(terms["cls"], focal / average)
-        torch.testing.assert_close(terms["reg"], 2 * diou / average)
+        terms = loss(output, TARGET, training=True)
+        torch.testing.assert_close(terms.terms["cls"], focal / average)
+        torch.testing.assert_close(terms.terms["reg"], 2 * diou / average)
     restored = DetectionLoss(CONFIG)
     restored.load_state_dict(loss.state_dict())
     assert restored.normaliser.item() == pytest.approx(average)
@@ -111,22 +123,22 @@ def test_training_divides_by_the_moving_average() -> None:
 
 def test_gradients_reach_valid_points_only_and_two_steps_can_be_accumulated() -> None:
     loss, output = DetectionLoss(CONFIG), some_output()
-    first = loss(output, SEGMENTS, LABELS, training=True)
-    second = loss(output, SEGMENTS, LABELS, training=True)
-    (first["cls"] + first["reg"] + second["cls"] + second["reg"]).backward()
+    first = loss(output, TARGET, training=True)
+    second = loss(output, TARGET, training=True)
+    (first.terms["cls"] + first.terms["reg"] + second.terms["cls"] + second.terms["reg"]).backward()
     assert output.logits.grad is not None
     assert output.offsets.grad is not None
     assert ((output.logits.grad != 0).any(-1) == output.mask).all()
-    assert not (output.offsets.grad[~first["positive"]] != 0).any()
-    assert (output.offsets.grad[first["positive"]] != 0).any()
+    assert not (output.offsets.grad[~first.positive] != 0).any()
+    assert (output.offsets.grad[first.positive] != 0).any()
 
 
 def test_without_ground_truth_the_regression_term_is_zero_and_differentiable() -> None:
     output = some_output()
     loss = DetectionLoss(CONFIG)
-    terms = loss(output, [SEGMENTS[1]] * 2, [LABELS[1]] * 2, training=False)
-    assert terms["reg"].item() == 0
-    (terms["cls"] + terms["reg"]).backward()
+    terms = loss(output, Target(TARGET.segments[1:] * 2, TARGET.labels[1:] * 2), training=False)
+    assert terms.terms["reg"].item() == 0
+    (terms.terms["cls"] + terms.terms["reg"]).backward()
     assert output.offsets.grad is not None
     assert (output.offsets.grad == 0).all()
 
@@ -134,8 +146,8 @@ def test_without_ground_truth_the_regression_term_is_zero_and_differentiable() -
 def test_half_precision_outputs_are_compared_in_full_precision() -> None:
     output = some_output()
     half = replace(output, logits=output.logits.half(), offsets=output.offsets.half())
-    terms = DetectionLoss(CONFIG)(half, SEGMENTS, LABELS, training=False)
-    full = DetectionLoss(CONFIG)(output, SEGMENTS, LABELS, training=False)
-    assert terms["cls"].dtype == torch.float32
-    torch.testing.assert_close(terms["cls"], full["cls"], rtol=1e-2, atol=1e-3)
-    torch.testing.assert_close(terms["reg"], full["reg"], rtol=1e-2, atol=1e-3)
+    terms = DetectionLoss(CONFIG)(half, TARGET, training=False)
+    full = DetectionLoss(CONFIG)(output, TARGET, training=False)
+    assert terms.terms["cls"].dtype == torch.float32
+    torch.testing.assert_close(terms.terms["cls"], full.terms["cls"], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(terms.terms["reg"], full.terms["reg"], rtol=1e-2, atol=1e-3)

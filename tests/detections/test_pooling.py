@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from tad_blockdrop.config import PostprocessConfig, WindowConfig
-from tad_blockdrop.detections import pooling as predict
+from tad_blockdrop.detections import pooling
 from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.pooling import VideoPool, detect
 from tad_blockdrop.detector.heads.contract import Points
 from tad_blockdrop.detector.model import Detector, DetectorOutput
+from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows import cutting
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask
 from tad_blockdrop.video.windows.loading import Batch
@@ -126,7 +127,7 @@ def test_what_is_for_one_class_is_refused_for_two(bad):
 
 def test_numbers_that_are_not_finite_name_the_video():
     pool = VideoPool([record("a")], ["run"], SLIDING, CONFIG)
-    with pytest.raises(predict.OutputError, match="video 'a'"):
+    with pytest.raises(OutputError, match="video 'a'"):
         pool.add([window_at("a")], output([(2, 1, [1.0, float("nan")], [0.5])]))
 
 
@@ -141,13 +142,13 @@ def test_windows_out_of_order_or_of_other_videos_are_refused():
 
 
 @pytest.fixture
-def videos(window):
+def videos(coarse_window):
     """Three videos in test windows with random frames, and a way to batch them."""
     records = [record("a", 32), record("b", 75, 5.0), record("c", 20)]
-    windows = [w for r in records for w in cutting.test_windows(r, window, 0.5)]
-    shape = (len(windows), window.frames, window.crop, window.crop, 3)
+    windows = [w for r in records for w in cutting.test_windows(r, coarse_window, 0.5)]
+    shape = (len(windows), 32, 16, 16, 3)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8)
-    masks = torch.stack([torch.from_numpy(grid_mask(w.n_valid, window)) for w in windows])
+    masks = torch.stack([torch.from_numpy(grid_mask(w.n_valid, coarse_window)) for w in windows])
 
     def batches(size):
         return [
@@ -159,9 +160,9 @@ def videos(window):
 
 
 @pytest.fixture
-def model(config, window):
+def model(config, coarse_window):
     torch.manual_seed(0)
-    model = Detector(config, 3, window)
+    model = Detector(config, 3, coarse_window)
     with torch.no_grad():
         for parameter in model.head.parameters():
             parameter.add_(0.2 * torch.randn_like(parameter))
@@ -170,7 +171,7 @@ def model(config, window):
     return model.train()
 
 
-def by_loops(model, videos, window, classes, config):
+def by_loops(model, videos, classes, config):
     """The same, one point after the other."""
     model.eval()
     table = []
@@ -210,12 +211,12 @@ def by_loops(model, videos, window, classes, config):
 
 @pytest.mark.parametrize("at_once", [1, 50_000])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_detect_does_what_the_loops_do(model, videos, window, monkeypatch, at_once, batch):
-    monkeypatch.setattr(predict, "_PROPOSALS_AT_ONCE", at_once)
+def test_detect_does_what_the_loops_do(model, videos, monkeypatch, at_once, batch):
+    monkeypatch.setattr(pooling, "_PROPOSALS_AT_ONCE", at_once)
     config = CONFIG.model_copy(update={"max_detections": 60, "min_score": 0.01})
     classes = ["run", "jump", "swim"]
     table = detect(model, videos.batches(batch), videos.records, classes, config)
     assert model.training, "detect left the model in another mode"
-    expected = by_loops(model, videos, window, classes, config)
+    expected = by_loops(model, videos, classes, config)
     assert len(expected) > 100
     pd.testing.assert_frame_equal(table, expected, check_dtype=False, rtol=1e-3, atol=1e-4)

@@ -1,10 +1,11 @@
 """The detector as a whole: dropping, checkpoints, gradients, padding."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from pydantic import BaseModel, ValidationError
+from shortening import without
 from torch import Tensor
 
 from tad_blockdrop.config import (
@@ -35,6 +36,23 @@ def checkpoint_of(model: Detector) -> Checkpoint:
     )
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a model takes of a batch."""
+
+    frames: Tensor
+    mask: Tensor
+    features: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the loss takes of a batch."""
+
+    segments: list[Tensor]
+    labels: list[Tensor]
+
+
 @torch.no_grad()
 def test_shapes_and_block_outputs(model: Detector, frames: Tensor, mask: Tensor) -> None:
     output = model(frames, mask)
@@ -46,12 +64,40 @@ def test_shapes_and_block_outputs(model: Detector, frames: Tensor, mask: Tensor)
     assert output.features.shape == (2, 24, 32)
     assert output.blocks == {}
     assert output.mids == {}
-    full = model(frames, mask, return_blocks=True)
+    full = model(frames, mask, range(4), range(4))
     assert torch.equal(full.logits, output.logits)
     assert list(full.blocks) == list(full.mids) == [0, 1, 2, 3]
     mid, out = model.backbone.run_block(2, full.blocks[1])
     assert torch.equal(mid, full.mids[2])
     assert torch.equal(out, full.blocks[2])
+    some = model(frames, mask, outs={0, 3}, mids=[2])
+    assert (list(some.blocks), list(some.mids)) == ([0, 3], [2])
+    assert torch.equal(some.blocks[3], full.blocks[3])
+    assert torch.equal(some.mids[2], full.mids[2])
+    assert torch.equal(some.logits, output.logits)
+
+
+@torch.no_grad()
+def test_part_of_an_output_is_that_of_its_windows(
+    model: Detector, frames: Tensor, mask: Tensor
+) -> None:
+    output = model(frames, mask, range(4))
+    part = output[1:]
+    for name in ("logits", "offsets", "mask", "features"):
+        assert torch.equal(getattr(part, name), getattr(output, name)[1:])
+    assert part.points is output.points
+    assert (part.blocks, part.mids) == ({}, {})
+
+
+@torch.no_grad()
+def test_a_batch_of_features_needs_no_backbone(
+    model: Detector, frames: Tensor, mask: Tensor
+) -> None:
+    whole = model.output_of(Given(frames, mask))
+    assert torch.equal(whole.logits, model(frames, mask).logits)
+    del model.backbone.blocks
+    found = model.output_of(Given(frames[:, :0], mask, whole.features))
+    assert torch.equal(found.logits, whole.logits)
 
 
 @pytest.mark.parametrize("clips", [1, 3])
@@ -59,7 +105,7 @@ def test_clips_taken_some_at_a_time_change_nothing(
     clips: int, model: Detector, frames: Tensor, mask: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with torch.no_grad():
-        whole = model(frames, mask, return_blocks=True)
+        whole = model(frames, mask, range(4), range(4))
         numbers = whole.blocks[0][0].numel()
         sizes: list[int] = []
         run = model.backbone.run_block
@@ -70,7 +116,7 @@ def test_clips_taken_some_at_a_time_change_nothing(
 
         monkeypatch.setattr(model.backbone, "run_block", counted)
         monkeypatch.setattr("tad_blockdrop.detector.model._AT_ONCE", clips * numbers)
-        parts = model(frames, mask, return_blocks=True)
+        parts = model(frames, mask, range(4), range(4))
     assert set(sizes) <= {clips, len(whole.blocks[0]) % clips}
     assert sum(sizes) == 4 * len(whole.blocks[0])
     torch.testing.assert_close(parts.logits, whole.logits, rtol=1e-4, atol=1e-5)
@@ -87,7 +133,7 @@ def test_detecting_on_features_equals_the_whole(
     model: Detector, frames: Tensor, mask: Tensor
 ) -> None:
     whole = model(frames, mask)
-    part = model.detect(whole.features, mask)
+    part = model.read_out(whole.features, mask)
     assert torch.equal(part.logits, whole.logits)
     assert torch.equal(part.offsets, whole.offsets)
 
@@ -106,11 +152,11 @@ def test_a_dropped_block_is_gone_and_equals_skipping_it(
     tokens = model.backbone.embed(frames)
     for index in (0, 2, 3):
         _, tokens = model.backbone.run_block(index, tokens)
-    skipped = model.detect(model.backbone.pool(tokens, 2, 32), mask)
+    skipped = model.read_out(model.backbone.pool(tokens, 2, 32), mask)
     before = sum(p.numel() for p in model.parameters())
     block = sum(p.numel() for p in model.backbone.blocks["1"].parameters())
     full = model(frames, mask)
-    model.drop_block(1)
+    model = without(model, {1})
     assert model.kept_blocks == (0, 2, 3)
     assert sum(p.numel() for p in model.parameters()) == before - block
     assert not any("blocks.1." in name for name in model.state_dict())
@@ -119,21 +165,11 @@ def test_a_dropped_block_is_gone_and_equals_skipping_it(
     assert not torch.allclose(dropped.logits, full.logits)
 
 
-def test_blocks_that_cannot_be_dropped(model: Detector) -> None:
-    model.drop_block(1)
-    with pytest.raises(ValueError, match=r"block 1 cannot be dropped from blocks \(0, 2, 3\)"):
-        model.drop_block(1)
-    model.drop_block(0)
-    model.drop_block(3)
-    with pytest.raises(ValueError, match="one must remain"):
-        model.drop_block(2)
-
-
 @torch.no_grad()
 def test_checkpoint_round_trip_with_dropped_blocks(
     model: Detector, frames: Tensor, mask: Tensor
 ) -> None:
-    model.drop_block(2)
+    model = without(model, {2})
     expected = model(frames, mask)
     restored = from_checkpoint(checkpoint_of(model))
     assert restored.kept_blocks == (0, 1, 3)
@@ -174,7 +210,8 @@ def test_every_parameter_learns(
     model = Detector(still, N_CLASSES, window).train()
     segments = [torch.tensor([[2.0, 8.0], [1.0, 30.0]]), torch.tensor([[4.0, 13.0]])]
     labels = [torch.tensor([0, 1]), torch.tensor([2])]
-    terms = DetectionLoss(config.head)(model(frames, mask), segments, labels, training=True)
+    target = Target(segments, labels)
+    terms = DetectionLoss(config.head)(model(frames, mask), target, training=True).terms
     (terms["cls"] + terms["reg"]).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -231,8 +268,8 @@ def test_trains_under_bfloat16_autocast(model: Detector, frames: Tensor, mask: T
     exact = model(frames, mask)
     with torch.autocast("cpu", torch.bfloat16):
         output = model(frames, mask)
-        segments, labels = [torch.tensor([[2.0, 8.0]])] * 2, [torch.tensor([1])] * 2
-        terms = DetectionLoss(model.config.head)(output, segments, labels, training=True)
+        target = Target([torch.tensor([[2.0, 8.0]])] * 2, [torch.tensor([1])] * 2)
+        terms = DetectionLoss(model.config.head)(output, target, training=True).terms
     assert output.logits.dtype == torch.bfloat16
     drift = (output.logits.float() - exact.logits).square().mean().sqrt()
     assert 0 < drift < 0.1 * exact.logits.std()

@@ -1,4 +1,4 @@
-"""Masks, windows, levels and options of the pyramid."""
+"""Masks, windows, levels and options of ActionFormer's neck."""
 
 import math
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from torch import Tensor, nn
 from tad_blockdrop.config import AttentionNeckConfig
 from tad_blockdrop.detector.necks.attention import (
     AffineDropPath,
+    AttentionNeck,
     ConvAttention,
-    ConvNormReLU,
-    Pyramid,
     attention_bias,
 )
+from tad_blockdrop.detector.necks.contract import ConvNormReLU
 from tad_blockdrop.detector.positions import sincos_table
 
 GRID, WIDTH = 32, 12
 VALID = 21
 
 
-Build = Callable[..., Pyramid]
+Build = Callable[..., AttentionNeck]
 
 
 @pytest.fixture
 def build(loud: Callable[[nn.Module], None]) -> Build:
-    def make(**changes: Any) -> Pyramid:
+    def make(**changes: Any) -> AttentionNeck:
         config = AttentionNeckConfig(width=16, heads=2, levels=4).model_copy(update=changes)
         pyramid = AttentionNeck(WIDTH, config, GRID).eval()
         loud(pyramid)

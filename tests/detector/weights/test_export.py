@@ -7,6 +7,7 @@ import pytest
 import torch
 from public_layouts import encode, opentad
 from safetensors.torch import save_file
+from shortening import without
 from torch import Tensor
 from transformers import VideoMAEModel
 
@@ -34,8 +35,7 @@ def checkpoint(request: pytest.FixtureRequest, model: Detector) -> Checkpoint:
             value.copy_(0.2 * torch.randn(value.shape, generator=generator))
             if name.endswith("qkv.bias"):
                 value[len(value) // 3 : 2 * len(value) // 3] = 0
-    for index in request.param:
-        model.drop_block(index)
+    model = without(model, request.param)
     return Checkpoint(
         weights=weights_of(model),
         detector=model.config,

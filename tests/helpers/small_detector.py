@@ -1,4 +1,4 @@
-"""Small detectors and inputs for the tests of this folder."""
+"""Fixtures (a pytest plugin): a detector that runs in milliseconds, and windows for it."""
 
 from collections.abc import Callable
 
@@ -21,8 +21,8 @@ GRID = 32
 @pytest.fixture
 def config() -> DetectorConfig:
     return DetectorConfig(
-        backbone=VideoMAEConfig(width=24, depth=4, heads=3, patch=8, clip_frames=8),
-        pyramid=AttentionNeckConfig(width=16, heads=2, levels=3),
+        backbone=VideoMAEConfig(width=24, depth=4, heads=3, patch=8, clip_frames=8, mlp_ratio=3),
+        pyramid=AttentionNeckConfig(width=16, heads=2, levels=3, embed_layers=3, stem_blocks=1),
         head=AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000))),
     )
 
@@ -30,6 +30,12 @@ def config() -> DetectorConfig:
 @pytest.fixture
 def window() -> WindowConfig:
     return WindowConfig(frames=GRID, grid=GRID, crop=16, short_side=16)
+
+
+@pytest.fixture
+def coarse_window(window: WindowConfig) -> WindowConfig:
+    """Two frames for each step of the grid."""
+    return window.model_copy(update={"grid": GRID // 2})
 
 
 @pytest.fixture
