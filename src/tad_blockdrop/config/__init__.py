@@ -4,7 +4,7 @@ Nothing here imports torch, so that the command line starts fast. ``Parameters``
 tree; every class refuses unknown keys and bad values with advice.
 """
 
-from tad_blockdrop.config.backbones import BackboneConfig, Geometry, VideoMAEConfig
+from tad_blockdrop.config.backbones import BackboneConfig, Geometry, TimmConfig, VideoMAEConfig
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
 from tad_blockdrop.config.data import (
@@ -59,6 +59,7 @@ __all__ = [
     "RuntimeConfig",
     "StopConfig",
     "SyntheticConfig",
+    "TimmConfig",
     "TrainConfig",
     "VideoMAEConfig",
     "WindowConfig",

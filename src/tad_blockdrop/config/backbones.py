@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Variant
+from tad_blockdrop.config.timm_models import timm_model
 
 
 @dataclass(frozen=True)
@@ -87,4 +88,37 @@ class VideoMAEConfig(BackboneConfig):
             slices=self.clip_frames // self.tubelet,
             patch=self.patch,
             feature_width=self.width,
+        )
+
+
+class TimmConfig(BackboneConfig):
+    """A plain vision transformer of timm (https://timm.fast.ai), applied to every frame alone.
+
+    ``pool`` makes a frame's tokens one feature: the mean of its patches, the class token, or both
+    joined. ``weights`` may be ``pretrained``: those that timm downloads.
+    """
+
+    kind: Literal["timm"] = "timm"
+    model: str = Field(description="its name in timm: vit_small_patch14_dinov2 for instance")
+    pool: Literal["mean", "class", "both"] = "mean"
+    drop_path: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not timm_model(self.model).has_class_token and self.pool != "mean":
+            raise ValueError(f"timm's {self.model} has no class token: pool must be mean")
+        return self
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the backbone: a clip is one frame and gives one step in time."""
+        model = timm_model(self.model)
+        return Geometry(
+            width=model.width,
+            depth=model.depth,
+            clip_frames=1,
+            slices=1,
+            patch=model.patch,
+            feature_width=model.width * (2 if self.pool == "both" else 1),
+            prefix_tokens=model.prefix_tokens,
         )

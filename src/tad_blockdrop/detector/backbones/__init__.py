@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
-from tad_blockdrop.config import BackboneConfig, VideoMAEConfig
+from tad_blockdrop.config import BackboneConfig, TimmConfig, VideoMAEConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.backbones.timm_vit import TimmViT
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
 
-BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {VideoMAEConfig: VideoMAE}
+BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {
+    VideoMAEConfig: VideoMAE,
+    TimmConfig: TimmViT,
+}
 
 
 def make_backbone(config: BackboneConfig, crop: int, kept_blocks: Sequence[int]) -> Backbone:
