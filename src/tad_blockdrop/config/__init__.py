@@ -7,6 +7,7 @@ tree; every class refuses unknown keys and bad values with advice.
 from tad_blockdrop.config.backbones import (
     BackboneConfig,
     Geometry,
+    TimmConfig,
     VideoMAEConfig,
     VJEPA2Config,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "RuntimeConfig",
     "StopConfig",
     "SyntheticConfig",
+    "TimmConfig",
     "TrainConfig",
     "VJEPA2Config",
     "VideoMAEConfig",

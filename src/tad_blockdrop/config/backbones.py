@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Variant
+from tad_blockdrop.config.timm_models import timm_model
 
 NEEDS_TRANSFORMERS = (
     "a backbone of kind vjepa2 needs the package transformers, version 5 or later: "
@@ -51,10 +52,9 @@ class BackboneConfig(Variant):
         raise NotImplementedError
 
 
-class VideoMAEConfig(BackboneConfig):
-    """A VideoMAE vision transformer, applied to clips of ``clip_frames`` frames."""
+class ClipConfig(BackboneConfig):
+    """What the kinds share that encode clips of ``clip_frames`` frames in tubelets."""
 
-    kind: Literal["videomae"] = "videomae"
     width: int = Field(384, ge=8, le=16384)
     depth: int = Field(12, ge=1, le=1000)
     heads: int = Field(6, ge=1)
@@ -62,12 +62,6 @@ class VideoMAEConfig(BackboneConfig):
     patch: int = Field(16, ge=2, le=1024)
     tubelet: int = Field(2, ge=1)
     clip_frames: int = Field(16, ge=2, le=1024)
-    pretrain_size: int = Field(
-        224, ge=16, le=1024, description="pixels; the positions' native grid"
-    )
-    remove_clip_mean: bool = Field(
-        False, description="learning aid: subtract each clip's temporal mean from its frames"
-    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -76,10 +70,6 @@ class VideoMAEConfig(BackboneConfig):
         if self.clip_frames % self.tubelet:
             raise ValueError(
                 f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
-            )
-        if self.pretrain_size % self.patch:
-            raise ValueError(
-                f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
             )
         return self
 
@@ -96,20 +86,37 @@ class VideoMAEConfig(BackboneConfig):
         )
 
 
-class VJEPA2Config(BackboneConfig):
-    """A V-JEPA 2 encoder, applied to clips of ``clip_frames`` frames.
+class VideoMAEConfig(ClipConfig):
+    """A VideoMAE vision transformer; the defaults are those of S."""
 
-    The defaults are those of L. H has width 1280 and depth 32; g has width 1408, depth 40,
-    heads 22 and mlp_ratio 4.363636363636363. All were trained on clips of 64 frames.
+    kind: Literal["videomae"] = "videomae"
+    pretrain_size: int = Field(
+        224, ge=16, le=1024, description="pixels; the positions' native grid"
+    )
+    remove_clip_mean: bool = Field(
+        False, description="learning aid: subtract each clip's temporal mean from its frames"
+    )
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> Self:
+        if self.pretrain_size % self.patch:
+            raise ValueError(
+                f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
+            )
+        return self
+
+
+class VJEPA2Config(ClipConfig):
+    """A V-JEPA 2 encoder; the defaults are those of L.
+
+    H has width 1280 and depth 32; g has width 1408, depth 40, heads 22 and mlp_ratio
+    4.363636363636363. All were trained on clips of 64 frames.
     """
 
     kind: Literal["vjepa2"] = "vjepa2"
     width: int = Field(1024, ge=8, le=16384)
     depth: int = Field(24, ge=1, le=1000)
     heads: int = Field(16, ge=1)
-    mlp_ratio: float = Field(4.0, gt=0, le=64)
-    patch: int = Field(16, ge=2, le=1024)
-    tubelet: int = Field(2, ge=1)
     clip_frames: int = Field(64, ge=1, le=1024)
     drop_path: float = Field(0.0, ge=0, lt=1)
 
@@ -117,31 +124,42 @@ class VJEPA2Config(BackboneConfig):
     def _installed(self) -> Self:
         if find_spec("transformers") is None:
             raise ValueError(NEEDS_TRANSFORMERS)
-        return self
-
-    @model_validator(mode="after")
-    def _divisible(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
         if self.width // self.heads < 6:
             raise ValueError(
                 f"width {self.width} is too little for {self.heads} heads: the positions in time, "
                 "row and column take 6 channels of each"
             )
-        if self.clip_frames % self.tubelet:
-            raise ValueError(
-                f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
-            )
+        return self
+
+
+class TimmConfig(BackboneConfig):
+    """A plain vision transformer of timm (https://timm.fast.ai), applied to every frame alone.
+
+    ``pool`` makes a frame's tokens one feature: the mean of its patches, the class token, or both
+    joined. ``weights`` may be ``pretrained``: those that timm downloads.
+    """
+
+    kind: Literal["timm"] = "timm"
+    model: str = Field(description="its name in timm: vit_small_patch14_dinov2 for instance")
+    pool: Literal["mean", "class", "both"] = "mean"
+    drop_path: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not timm_model(self.model).has_class_token and self.pool != "mean":
+            raise ValueError(f"timm's {self.model} has no class token: pool must be mean")
         return self
 
     @property
     def geometry(self) -> Geometry:
-        """Sizes of the backbone."""
+        """Sizes of the backbone: a clip is one frame and gives one step in time."""
+        model = timm_model(self.model)
         return Geometry(
-            width=self.width,
-            depth=self.depth,
-            clip_frames=self.clip_frames,
-            slices=self.clip_frames // self.tubelet,
-            patch=self.patch,
-            feature_width=self.width,
+            width=model.width,
+            depth=model.depth,
+            clip_frames=1,
+            slices=1,
+            patch=model.patch,
+            feature_width=model.width * (2 if self.pool == "both" else 1),
+            prefix_tokens=model.prefix_tokens,
         )

@@ -13,7 +13,7 @@ class Config(BaseModel):
 
 
 class Variant(Config):
-    """A part that comes in several kinds. Its direct subclass is the part, theirs are the kinds.
+    """A part that comes in several kinds. Its direct subclass is the part; those below are kinds.
 
     A kind states its name as the default of ``kind``, and is known from then on: a mapping that is
     validated as the part becomes the kind that it names, or without a name the first one defined.
@@ -29,8 +29,8 @@ class Variant(Config):
         """Begin a part, or add a kind to it."""
         if Variant in cls.__bases__:
             cls.kinds = {}
-        else:
-            cls.kinds[cls.model_fields["kind"].default] = cls
+        elif isinstance(name := cls.model_fields["kind"].default, str):
+            cls.kinds[name] = cls
 
     @model_validator(mode="wrap")
     @classmethod

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
-from tad_blockdrop.config import BackboneConfig, VideoMAEConfig, VJEPA2Config
+from tad_blockdrop.config import BackboneConfig, TimmConfig, VideoMAEConfig, VJEPA2Config
 from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.backbones.timm_vit import TimmViT
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.backbones.vjepa2 import VJEPA2
 
 BACKBONES: dict[type[BackboneConfig], type[Backbone]] = {
     VideoMAEConfig: VideoMAE,
+    TimmConfig: TimmViT,
     VJEPA2Config: VJEPA2,
 }
 

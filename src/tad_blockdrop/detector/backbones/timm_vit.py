@@ -1,0 +1,199 @@
+"""Plain vision transformers of timm, frame by frame: DINOv2, CLIP, SigLIP, DeiT III, DINOv3, EVA-02.
+
+Both of timm's families are here: ``VisionTransformer`` (learned positions) and ``Eva`` (rotary
+positions, gated MLPs). Parts and weights are timm's own and have its names.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import timm
+import torch
+from timm.models import eva, vision_transformer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tad_blockdrop.config import TimmConfig
+from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.reading import read_weights
+
+PRETRAINED = "pretrained"  # as weights: those that timm downloads
+PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
+
+
+class TimmViT(Backbone):
+    """A transformer of timm on single frames, with the final norm that timm gives it.
+
+    Learned positions are resampled to ``crop`` bicubically and without antialiasing, as the
+    authors of DINOv2 do; timm's default would smooth them and change DINOv2's features by 2 %.
+    (For their models with registers they do antialias.) Training never resamples again: the
+    weights hold the positions of ``crop``. Only ``kept_blocks`` are held.
+    """
+
+    config: TimmConfig
+    pixel_shift: Tensor
+    pixel_scale: Tensor
+    rope: Tensor | None
+
+    # Some models of the Eva family have layers of their own for q, k and v, and for gate and value.
+    lora_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "attn.qkv": ("attn.qkv", "attn.q_proj", "attn.k_proj", "attn.v_proj"),
+        "attn.proj": ("attn.proj",),
+        "mlp.fc1": ("mlp.fc1", "mlp.fc1_g", "mlp.fc1_x"),
+        "mlp.fc2": ("mlp.fc2",),
+    }
+
+    def __init__(self, config: TimmConfig, crop: int, kept_blocks: Sequence[int]) -> None:
+        super().__init__(config, crop)
+        model = make_timm(config, crop)
+        self.patch_embed, self.pos_embed = model.patch_embed, model.pos_embed
+        self.cls_token, self.reg_token = model.cls_token, model.reg_token
+        self.blocks = nn.ModuleDict({str(i): model.blocks[i] for i in kept_blocks})
+        self.norm_pre, self.norm, self.fc_norm = model.norm_pre, model.norm, model.fc_norm
+        rope = getattr(model, "rope", None)
+        self.register_buffer(
+            "rope", None if rope is None else rope.eval().get_embed(), persistent=False
+        )
+        self.pixel_mean = [255 * value for value in model.pretrained_cfg["mean"]]
+        self.pixel_std = [255 * value for value in model.pretrained_cfg["std"]]
+        for name, values in (("pixel_shift", self.pixel_mean), ("pixel_scale", self.pixel_std)):
+            self.register_buffer(name, torch.tensor(values), persistent=False)
+
+    def embed_clips(self, clips: Tensor) -> Tensor:
+        """(n, 1, H, W, 3) pixels 0..255 -> tokens (n, n_tokens, width), prefix tokens first."""
+        images = (clips.squeeze(1) - self.pixel_shift) / self.pixel_scale
+        tokens = self.patch_embed(images.permute(0, 3, 1, 2))
+        for prefix in (self.reg_token, self.cls_token):
+            if prefix is not None:
+                tokens = torch.cat([prefix.expand(len(tokens), -1, -1), tokens], dim=1)
+        if self.pos_embed is not None:  # some models have none for their prefix tokens
+            without = self.tokens_per_clip - self.pos_embed.shape[1]
+            tokens = tokens + functional.pad(self.pos_embed, (0, 0, without, 0))
+        embedded: Tensor = self.norm_pre(tokens)
+        return embedded
+
+    def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(After the attention residual, the block's output), both (n, n_tokens, width)."""
+        if isinstance(block, eva.EvaBlock):
+            attended = block.attn(block.norm1(tokens), rope=self.rope)
+            mid = tokens + block.drop_path1(_scaled(attended, block.gamma_1))
+            return mid, mid + block.drop_path2(_scaled(block.mlp(block.norm2(mid)), block.gamma_2))
+        mid = tokens + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))
+        return mid, mid + block.drop_path2(block.ls2(block.mlp(block.norm2(mid))))
+
+    def pool_clips(self, tokens: Tensor) -> Tensor:
+        """Normed, then pooled as configured: (n, n_tokens, width) -> (n, 1, feature_width)."""
+        tokens = self.norm(tokens)
+        mean = tokens[:, self.geometry.prefix_tokens :].mean(dim=1, keepdim=True)
+        parts = {"mean": [mean], "class": [tokens[:, :1]], "both": [tokens[:, :1], mean]}
+        pooled = [self.fc_norm(part) for part in parts[self.config.pool]]
+        return torch.cat(pooled, dim=-1)
+
+    def load_weights(self, path: str | Path) -> str:
+        """From a file in timm's layout (or one that timm can read), or "pretrained": by timm.
+
+        The classifier and blocks that were dropped are left out.
+        """
+        name = self.config.model
+        given = _download(name) if path == PRETRAINED else read_weights(path)
+        source = f"timm's weights of {name}" if path == PRETRAINED else str(path)
+        weights = _as_timm(given, self.config, self.crop, source)
+        problems = self._problems(weights)
+        if problems:
+            more = f" (and {len(problems) - 1} tensors more)" if len(problems) > 1 else ""
+            raise FormatError(f"{source} does not fit timm's {name}: {problems[0]}{more}")
+        taken = {key: weights[key] for key in self.state_dict()}
+        self.load_state_dict(taken)
+        return f"{source}: {len(taken)} tensors taken, {len(weights) - len(taken)} left out"
+
+    def _problems(self, weights: Mapping[str, Tensor]) -> list[str]:
+        """A remark on every tensor that is missing, of another shape, or has no place here."""
+        problems = []
+        ours = self.state_dict()
+        for name, tensor in ours.items():
+            given = weights.get(name)
+            if given is None:
+                problems.append(f"{name} is missing")
+            elif given.shape != tensor.shape:
+                shapes = f"{tuple(given.shape)} where {tuple(tensor.shape)} is needed"
+                problems.append(f"{name} has the shape {shapes}")
+            elif not given.isfinite().all():
+                problems.append(f"{name} has values that are not finite")
+        kept = {*self._modules, *self._parameters, "cls_token", "reg_token", "pos_embed"}
+        dropped = {str(i) for i in range(self.geometry.depth)} - self.blocks.keys()
+        for name in weights.keys() - ours.keys():
+            part, block, *_ = *name.split("."), ""
+            if part in kept and not (part == "blocks" and block in dropped):
+                problems.append(f"{name} has no place in it")
+        return sorted(problems)
+
+
+def make_timm(config: TimmConfig, crop: int) -> Any:
+    """timm's own model for frames of ``crop`` pixels, with random weights and no classifier."""
+    model = timm.create_model(
+        config.model,
+        img_size=crop,
+        dynamic_img_size=False,
+        num_classes=0,
+        drop_path_rate=config.drop_path,  # of a block by its index in the full depth
+    )
+    for block in model.blocks:
+        if isinstance(block.attn, eva.EvaAttention):
+            # The bias is added to what the layer gives, which therefore may be a LoRA.
+            block.attn.qkv_bias_separate = True
+    return model
+
+
+def _scaled(branch: Tensor, scale: Tensor | None) -> Tensor:
+    return branch if scale is None else scale * branch
+
+
+def _as_timm(
+    weights: Mapping[str, Tensor], config: TimmConfig, crop: int, source: str
+) -> dict[str, Tensor]:
+    """Tensors by timm's names, with the positions of ``crop``.
+
+    What precedes the name of the patch projection is taken off all names. timm translates the
+    layouts of the authors (OpenAI's CLIP, DINOv2, DINOv3 and so on).
+    """
+    prefix = next((n.removesuffix(PROJECTION) for n in weights if n.endswith(PROJECTION)), "")
+    part = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
+    patch = config.geometry.patch
+    if PROJECTION in part and part[PROJECTION].shape[-1] != patch:  # timm would resample it
+        raise FormatError(
+            f"{source} does not fit timm's {config.model}, whose patches have {patch} pixels a "
+            f"side: {prefix}{PROJECTION} has the shape {tuple(part[PROJECTION].shape)}"
+        )
+    with torch.device("meta"):
+        model = make_timm(config, crop)
+    try:
+        if isinstance(model, eva.Eva):
+            named = eva.checkpoint_filter_fn(part, model, antialias=False)
+        else:
+            named = vision_transformer.checkpoint_filter_fn(
+                part, model, adapt_layer_scale=True, antialias=False
+            )
+    except Exception as error:  # of nearly every kind, for tensors that timm does not expect
+        raise FormatError(f"{source} does not fit timm's {config.model}: {error}") from error
+    return dict(named)
+
+
+def _download(name: str) -> dict[str, Tensor]:
+    """The weights that timm has for a model, from its cache or the network."""
+    where = timm.get_pretrained_cfg(name)
+    if not where.has_weights:
+        raise FormatError(
+            f"timm has no pre-trained weights of {name}: give the path of a file as "
+            "detector.backbone.weights, or choose a model that has some"
+        )
+    try:
+        return dict(timm.create_model(name, pretrained=True).state_dict())
+    except Exception as error:  # of the network, the disk, or the hub's library
+        url = f"https://huggingface.co/{where.hf_hub_id}" if where.hf_hub_id else where.url
+        raise FormatError(
+            f"timm could not get its weights of {name} ({str(error).partition(chr(10))[0]}). "
+            f"Without a network, download model.safetensors from {url} elsewhere and give its "
+            "path: detector.backbone.weights: <path>"
+        ) from error
