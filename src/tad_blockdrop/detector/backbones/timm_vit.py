@@ -1,4 +1,4 @@
-"""Plain vision transformers of timm, frame by frame: DINOv2, CLIP, SigLIP, DeiT III, DINOv3, EVA-02.
+"""Plain vision transformers of timm, frame by frame: DINOv2, CLIP, SigLIP, DeiT III, EVA-02.
 
 Both of timm's families are here: ``VisionTransformer`` (learned positions) and ``Eva`` (rotary
 positions, gated MLPs). Parts and weights are timm's own and have its names.
