@@ -85,8 +85,8 @@ def readable_size(size: tuple[int, int]) -> tuple[int, int]:
 class Overlay:
     """What is drawn on every frame of a video of (height, width) pixels and ``duration`` seconds.
 
-    At the top the names of what goes on; at the bottom a bar of the whole video with a block for
-    each detection and a white line at the present second.
+    At the top the names of the current actions; at the bottom a bar of the whole video with a
+    block for each detection and a white line at the present second.
     """
 
     def __init__(self, size: tuple[int, int], marks: Sequence[Mark], duration: float) -> None:

@@ -10,7 +10,7 @@ from tad_blockdrop.reporting.result_table import NAMES, with_costs
 from tad_blockdrop.reporting.style import as_yaml, number, signed
 
 SIDES = ("first", "second")
-# What is set side by side; all but `kept_blocks` are numbers, missing where not measured.
+# Numbers of either side, missing where not measured.
 MEASURES = ("n_blocks", "average", "delta", "delta_control", "parameters", "gmacs", "latency_ms")
 ABSENT = "(not set)"
 

@@ -182,7 +182,7 @@ def _differences(table: pd.DataFrame, name: str) -> list[str]:
 
 
 def race_table(scores: pd.DataFrame) -> pd.DataFrame:
-    """Which block fell at each step, and how close the race was.
+    """Which block was dropped at each step, and by what margin.
 
     ``scores`` has step, block, criterion, value and rank, of which the first is dropped.
     Columns: step, criterion, block, value, runner_up, runner_up_value, margin (never negative),
@@ -226,7 +226,7 @@ def class_changes(classes: pd.DataFrame, before: str, after: str) -> pd.DataFram
 
 
 def strongest_detections(detections: pd.DataFrame, instances: pd.DataFrame) -> pd.DataFrame:
-    """The detections with the highest scores, as there are true actions in all videos.
+    """The highest-scored detections, as many as there are true actions in all videos.
 
     This shows models whose scores are scaled differently on equal terms, without looking at
     which detections are right.

@@ -1,4 +1,4 @@
-"""Tables, plots and one HTML file that tell what the compression did."""
+"""Tables, plots and one HTML file that show what the compression did."""
 
 from tad_blockdrop.pipelines.report.pipeline import create_pipeline
 

@@ -33,8 +33,8 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
     """Average mAP of every model against what it costs.
 
     Bars are the 95 % interval of the difference to the uncompressed model. A control drops
-    nothing; it stands at the cost of the step it was trained as long as. Where a latency was not
-    measured, that of a model with the same number of blocks is taken: it computes the same.
+    nothing; it is drawn at the cost of the step whose training it matches. A latency that was not
+    measured is taken from a model with the same number of blocks, which computes the same.
     Skipped steps are left out.
     """
     table = with_costs(results, costs)
@@ -62,7 +62,7 @@ def compare_plot(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
     """Average mAP against GMACs of a window, of both experiments: one colour each.
 
     ``table`` is that of ``compare_results``. The steps start from the uncompressed model; a control
-    stands at the cost of the step it was trained as long as.
+    is drawn at the cost of the step whose training it matches.
     """
     titles = {"progressive": "steps", "control": "control", "one_shot": "one shot"}
     looks = ((BLUE, "circle"), (ORANGE, "diamond"))
