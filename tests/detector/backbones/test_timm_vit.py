@@ -1,6 +1,6 @@
 """The backbone of timm's models against timm itself, on random weights and without a network.
 
-Models are those of their names, three blocks deep, so that a test takes a second.
+Models are those of their names but three blocks deep and 96 wide, to be quick.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from tad_blockdrop.compression.lora import add_lora, merge_lora
 from tad_blockdrop.config import DetectorConfig, LoraSettings, TimmConfig, TrainConfig, WindowConfig
@@ -26,7 +25,8 @@ from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.metrics.cost import macs
 from tad_blockdrop.training.groups import freeze_for
 
-DEPTH = 3
+DEPTH, WIDTH = 3, 96
+SIZE = {"depth": DEPTH, "embed_dim": WIDTH, "num_heads": 3}
 SMALL = "vit_tiny_patch16_224"
 # By what is different in them.
 MODELS = {
@@ -47,14 +47,14 @@ EVA = [name for name in MODELS if "rope" in name or "dinov3" in name or "eva" in
 
 @pytest.fixture(autouse=True)
 def shallow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """timm makes models of three blocks, and never downloads."""
+    """timm makes small models, and never downloads."""
     make = timm.create_model
 
     def create(name: str, pretrained: bool = False, **settings: Any) -> nn.Module:
         if pretrained:
             raise OSError("no route to the hub\nwith details")
         is_vit = not name.startswith(("swin", "resnet", "mixer"))
-        model: nn.Module = make(name, **settings, **({"depth": DEPTH} if is_vit else {}))
+        model: nn.Module = make(name, **settings, **(SIZE if is_vit else {}))
         return model
 
     monkeypatch.setattr(timm, "create_model", create)
@@ -242,12 +242,12 @@ def test_positions_of_a_shorter_grid_are_not_smoothed(written, loud) -> None:
 def test_the_layout_of_dinov2s_authors_loads(written, loud) -> None:
     name = "vit_small_patch14_reg4_dinov2"
     weights = native(name, loud)
-    positions, corner = weights["pos_embed"], torch.full((1, 1, 384), 0.5)
+    positions, corner = weights["pos_embed"], torch.full((1, 1, WIDTH), 0.5)
     theirs = {key: value for key, value in weights.items() if not key.startswith("head")}
     theirs["register_tokens"] = theirs.pop("reg_token")
     theirs["cls_token"] = weights["cls_token"] - corner
     theirs["pos_embed"] = torch.cat([corner, positions], dim=1)
-    theirs["mask_token"] = torch.zeros(1, 384)
+    theirs["mask_token"] = torch.zeros(1, WIDTH)
     backbone, expected = fresh(name), fresh(name)
     backbone.load_weights(written(theirs))
     expected.load_weights(written(weights))
@@ -258,7 +258,8 @@ def test_the_layout_of_dinov2s_authors_loads(written, loud) -> None:
 def test_blocks_that_were_dropped_are_left_out(written, loud) -> None:
     weights = native(SMALL, loud)
     backbone = fresh(SMALL, (0, 2))
-    assert "2 left out" not in backbone.load_weights(written(weights))
+    left_out = len(weights) - len(backbone.state_dict())
+    assert f"{left_out} left out" in backbone.load_weights(written(weights))
     expected = weights["blocks.2.mlp.fc1.weight"]
     assert torch.equal(backbone.blocks["2"].mlp.fc1.weight, expected)
 
@@ -276,15 +277,15 @@ def test_own_weights_load_by_name(written, pair) -> None:
     ("change", "message"),
     [
         ({"blocks.1.attn.qkv.bias": None}, r"blocks\.1\.attn\.qkv\.bias is missing$"),
-        ({"norm.weight": None, "norm.bias": None}, r"norm\.bias is missing \(and 1 tensors more"),
-        ({"blocks.1.ls1.gamma": torch.ones(192)}, r"blocks\.1\.ls1\.gamma has no place in it"),
-        ({"blocks.3.norm1.bias": torch.ones(192)}, r"blocks\.3\.norm1\.bias has no place in it"),
-        ({"norm_pre.bias": torch.ones(192)}, r"norm_pre\.bias has no place in it"),
-        ({"reg_token": torch.ones(1, 4, 192)}, "reg_token has no place in it"),
-        ({"norm.bias": torch.ones(100)}, r"norm\.bias has the shape \(100,\) where \(192,\) is"),
-        ({"norm.bias": torch.full((192,), torch.nan)}, r"norm\.bias has values that are not fin"),
-        ({"pos_embed": torch.ones(1, 12, 192)}, "does not fit timm's vit_tiny_patch16_224"),
-        ({"patch_embed.proj.weight": torch.ones(192, 3, 14, 14)}, "16 pixels a side"),
+        ({"norm.weight": None, "norm.bias": None}, r"norm\.bias is missing \(2 tensors do not fit"),
+        ({"blocks.1.ls1.gamma": torch.ones(WIDTH)}, r"blocks\.1\.ls1\.gamma has no place in it"),
+        ({"blocks.3.norm1.bias": torch.ones(WIDTH)}, r"blocks\.3\.norm1\.bias has no place in it"),
+        ({"norm_pre.bias": torch.ones(WIDTH)}, r"norm_pre\.bias has no place in it"),
+        ({"reg_token": torch.ones(1, 4, WIDTH)}, "reg_token has no place in it"),
+        ({"norm.bias": torch.ones(100)}, r"norm\.bias has the shape \(100,\) where \(96,\) is"),
+        ({"norm.bias": torch.full((WIDTH,), torch.nan)}, r"norm\.bias has values that are not fin"),
+        ({"pos_embed": torch.ones(1, 12, WIDTH)}, "does not fit timm's vit_tiny_patch16_224"),
+        ({"patch_embed.proj.weight": torch.ones(WIDTH, 3, 14, 14)}, "16 pixels a side"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(written, loud, change, message: str) -> None:
@@ -296,7 +297,7 @@ def test_weights_that_do_not_fit_are_refused(written, loud, change, message: str
 
 
 def test_another_networks_file_is_refused(written) -> None:
-    with pytest.raises(FormatError, match="blocks.0.attn.proj.bias is missing"):
+    with pytest.raises(FormatError, match=r"blocks\.0\.attn\.proj\.bias is missing"):
         fresh(SMALL).load_weights(written({"layer.weight": torch.ones(3)}))
 
 
@@ -338,7 +339,7 @@ def test_pretrained_weights_are_those_of_timm(monkeypatch, loud) -> None:
     ("name", "message"),
     [
         ("vit_small_dinov2", "did you mean: .*vit_small_patch14_dinov2"),
-        ("vit_tiny_patch16_224.of_mine", "did you mean: vit_tiny_patch16_224"),
+        ("vit_tiny_patch16_224.of_mine", "did you mean: .*vit_tiny_patch16_224[,.?]"),
         ("hf-hub:someone/model", "has no model"),
         ("swin_tiny_patch4_window7_224", r"its width changes on the way \(96 to 768 channels\)"),
         ("resnet18", r"its width changes on the way \(64 to 512 channels\)"),
@@ -384,7 +385,7 @@ def detector(name: str, kept: tuple[int, ...] = (0, 2), pool: str = "mean") -> D
         }
     )
     crop = 2 * config.backbone.geometry.patch
-    window = WindowConfig(frames=8, grid=8, crop=crop, short_side=crop)
+    window = WindowConfig(frames=16, grid=8, crop=crop, short_side=crop)
     torch.manual_seed(0)
     return Detector(config, 3, window, kept).eval()
 
@@ -396,7 +397,7 @@ TARGETS = ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
 def test_lora_of_every_target_acts_and_merges(loud, name: str) -> None:
     model = detector(name)
     loud(model)
-    frames = some_frames(model.window.crop, 16)
+    frames = some_frames(model.window.crop, 32)
     with torch.no_grad():
         before = model.features(frames)
     plain = weights_of(model)
@@ -449,7 +450,7 @@ def test_exports_give_the_same_numbers(loud, name: str) -> None:
 
     model = detector(name, pool="both")
     loud(model)
-    frames = some_frames(model.window.crop, 16)
+    frames = some_frames(model.window.crop, 32)
     mask = torch.arange(8) < torch.tensor([[8], [5]])
     with torch.inference_mode():
         expected = model(frames, mask)
@@ -463,12 +464,11 @@ def test_exports_give_the_same_numbers(loud, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [SMALL, "eva02_tiny_patch14_224"])
-@torch.no_grad()
-def test_cost_is_what_pytorch_counts(name: str) -> None:
+def test_cost_is_that_of_a_transformer(name: str) -> None:
+    """Four products in attention and 8 d² in the MLP, plain or gated: 12 d² + 2 N d a token."""
     model = detector(name)
-    frames, mask = some_frames(model.window.crop, 16)[:1], torch.ones(1, 8, dtype=torch.bool)
-    with FlopCounterMode(display=False) as counter:
-        model(frames, mask)
+    frames, places, tokens = model.window.frames, 4, 4 + 1
     counted = macs(model.config, model.window, 3, model.kept_blocks)
-    assert counted.total == counter.get_total_flops() // 2
-    assert counted.blocks == 2 * counted.block > 0
+    assert counted.block == frames * tokens * (12 * WIDTH**2 + 2 * tokens * WIDTH)
+    assert counted.blocks == 2 * counted.block
+    assert counted.embedding == frames * places * 3 * model.backbone.geometry.patch**2 * WIDTH
