@@ -86,9 +86,9 @@ class VJEPA2(Backbone):
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""
+        steps = (len(tokens), self.geometry.slices, -1, self.config.width)
         normed: Tensor = self.layernorm(tokens)
-        steps = normed.reshape(len(normed), self.geometry.slices, -1, normed.shape[-1])
-        return steps.mean(dim=2)
+        return normed.reshape(steps).mean(dim=2)
 
     def load_weights(self, path: str | Path) -> str:
         """From a model folder of ``transformers``, or a weights file with its names.
