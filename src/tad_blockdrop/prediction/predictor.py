@@ -34,11 +34,11 @@ from tad_blockdrop.prediction.stream import (
     ReadWindow,
     VideoStream,
     read_video,
-    windows_of,
 )
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GivenUpError
+from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class Predictor:
 
     model: Detector
     classes: tuple[str, ...]
-    every: int | None
-    fps: float | None
+    sampling: Sampling
     postprocess: PostprocessConfig
     thresholds: Mapping[str, float]
 
@@ -106,7 +105,7 @@ class Predictor:
         ``reader`` decodes the video: here, or as ``GuardedStream(read_apart, timeout)`` in a
         process of its own, at the same time and with a limit of time.
         """
-        job = ReadingJob(path, video_id, self.every, self.fps, self.model.window)
+        job = ReadingJob(path, video_id, self.sampling, self.model.window)
         try:
             with closing(reader(job)) as arriving:
                 return self._detect(arriving, min_score, batch)
@@ -122,15 +121,14 @@ class Predictor:
         begin = time.perf_counter()
         stream = next(arriving)
         assert isinstance(stream, VideoStream)
-        window = self.model.window
         limits = {
             label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
             for label in self.classes
         }
         suppression = self._suppression(min(limits.values()))
-        pool = VideoPool([stream.record], self.classes, window, suppression)
+        pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
         device = next(self.model.parameters()).device
-        steps = -(-len(windows_of(stream, window)) // batch)
+        steps = -(-len(stream.windows()) // batch)
         strongest = 0.0
         with torch.inference_mode():
             what = f"detecting in {stream.record.video_id}"
@@ -187,8 +185,7 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
     return Predictor(
         model=from_checkpoint(checkpoint, device),
         classes=checkpoint.classes,
-        every=checkpoint.every,
-        fps=checkpoint.fps,
+        sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
         thresholds=thresholds,
     )

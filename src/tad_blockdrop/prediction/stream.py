@@ -3,8 +3,8 @@
 At any moment the small frames of one window are held, whatever the length of the video; what
 grows with it are its timestamps and indices, some bytes a frame.
 
-``read_video`` does all of it, in this process or in another, which a decoder that hangs or crashes
-then ends instead; that one holds the next window, too.
+``read_video`` does all of it, in this process or in one of its own, so that a decoder that hangs or
+crashes ends only that one. Such a process holds the next window, too.
 """
 
 from __future__ import annotations
@@ -31,12 +31,22 @@ from tad_blockdrop.video.files.container import (
 from tad_blockdrop.video.files.guarded_processes import heartbeat
 from tad_blockdrop.video.files.probe import Timeline, timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
-from tad_blockdrop.video.files.sampling import Indices
+from tad_blockdrop.video.files.sampling import Indices, Sampling
 from tad_blockdrop.video.windows.augment import centre_crop
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask, test_windows
 from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
+
+
+@dataclass(frozen=True)
+class ReadingJob:
+    """A video to read through, how to sample it and how to cut it into windows."""
+
+    path: Path
+    video_id: str
+    sampling: Sampling
+    window: WindowConfig
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +55,11 @@ class VideoStream:
 
     record: VideoRecord
     line: Timeline
-
-
-@dataclass(frozen=True)
-class ReadingJob:
-    """A video to read through: each ``every``-th frame or ``fps`` per second, cut in windows."""
-
-    path: Path
-    video_id: str
-    every: int | None
-    fps: float | None
     window: WindowConfig
+
+    def windows(self) -> list[Window]:
+        """The windows of the video, as evaluation cuts them."""
+        return test_windows(self.record, self.window, self.window.overlap)
 
 
 ReadWindow = tuple[Window, Pixels, NDArray[np.bool_]]
@@ -67,9 +71,9 @@ def read_video(job: ReadingJob) -> Generator[VideoStream | ReadWindow, None, Non
 
     As arrays, which travel between processes as they are. Raises DecodeError.
     """
-    stream = open_stream(job.path, job.video_id, job.every, job.fps)
+    stream = open_stream(job)
     yield stream
-    for loaded in stream_windows(stream, job.window):
+    for loaded in stream_windows(stream):
         yield loaded.window, loaded.frames.numpy(), loaded.mask.numpy()
 
 
@@ -79,16 +83,16 @@ def read_apart(job: ReadingJob) -> Iterator[VideoStream | ReadWindow]:
     yield from read_video(job)
 
 
-def open_stream(path: Path, video_id: str, every: int | None, fps: float | None) -> VideoStream:
-    """Read a file's timestamps and sample it: each ``every``-th frame or ``fps`` per second.
+def open_stream(job: ReadingJob) -> VideoStream:
+    """Read a file's timestamps and sample it.
 
     Raises DecodeError: missing, empty, damaged, truncated, no video.
     """
-    line = timeline(path)
-    indices, rate = sampled_frames(line, every, fps)
+    line = timeline(job.path)
+    indices, rate = sampled_frames(line, job.sampling)
     record = VideoRecord(
-        video_id=video_id,
-        path=str(path),
+        video_id=job.video_id,
+        path=str(job.path),
         n_samples=len(indices),
         rate=rate,
         duration=line.duration,
@@ -96,19 +100,14 @@ def open_stream(path: Path, video_id: str, every: int | None, fps: float | None)
         labels=np.empty(0, np.int64),
         source_indices=indices,
     )
-    return VideoStream(record, line)
+    return VideoStream(record, line, job.window)
 
 
-def windows_of(stream: VideoStream, window: WindowConfig) -> list[Window]:
-    """The windows of a video, as evaluation cuts them."""
-    return test_windows(stream.record, window, window.overlap)
-
-
-def stream_windows(stream: VideoStream, window: WindowConfig) -> Iterator[LoadedWindow]:
+def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:
     """The windows of a video with their frames, in order. Raises DecodeError for damaged ones."""
-    windows = windows_of(stream, window)
+    windows = stream.windows()
     wanted = np.unique(np.concatenate([cut.samples for cut in windows]))
-    arriving = zip(wanted, _small_frames(stream, wanted, window), strict=True)
+    arriving = zip(wanted, _small_frames(stream, wanted), strict=True)
     held: dict[int, Tensor] = {}
     newest = -1
     for cut in windows:
@@ -117,7 +116,7 @@ def stream_windows(stream: VideoStream, window: WindowConfig) -> Iterator[Loaded
             newest, frame = next(arriving)
             held[int(newest)] = frame
         frames = torch.stack([held[int(sample)] for sample in cut.samples])
-        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, window)))
+        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, stream.window)))
 
 
 def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFrame]]:
@@ -133,8 +132,9 @@ def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFram
                 yield number, frame
 
 
-def _small_frames(stream: VideoStream, samples: Indices, window: WindowConfig) -> Iterator[Tensor]:
+def _small_frames(stream: VideoStream, samples: Indices) -> Iterator[Tensor]:
     """The samples (n,), rising, as frames (crop, crop, 3) uint8."""
+    window = stream.window
     pixels = _source_frames(stream, stream.record.frames_of(samples))
     while chunk := list(islice(pixels, _AT_ONCE)):
         frames = torch.from_numpy(np.stack(chunk))

@@ -18,9 +18,9 @@ from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.sampling import (
     Indices,
+    Sampling,
     count_samples,
     count_samples_at,
-    sampling_rate,
     source_indices,
     source_indices_at,
 )
@@ -149,7 +149,8 @@ def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> lis
 def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """With ``rate`` and ``n_samples``, by the rule that the proxies are made by."""
     rows = list(zip(videos["n_frames"], videos["fps"], videos["duration"], strict=True))
-    rates = [sampling_rate(fps, data.every, data.fps) for _, fps, _ in rows]
+    sampling = Sampling(data.every, data.fps)
+    rates = [sampling.rate(fps) for _, fps, _ in rows]
     counts = [
         count_samples_at(duration, rate) if varies else count_samples(n_frames, fps, rate)
         for (n_frames, fps, duration), rate, varies in zip(
