@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_SCORE = 0.2
-"""Lowest score shown of a class without an operating point. Focal losses keep scores low: what a
-detector is fairly sure of is often near 0.5, and background is below 0.1."""
+"""Lowest score kept for a class without an operating point. Focal losses keep scores low: a
+detection that is fairly certain often scores about 0.5, and background below 0.1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
-    ``detections``: video_id, start, end (s), label, score; by falling score. ``strongest``: the
-    highest score found, also where none was high enough.
+    ``detections``: video_id, start, end (s), label, score; highest score first. ``strongest``: the
+    highest score found, even if it was too low to keep.
     """
 
     detections: pd.DataFrame
@@ -66,7 +66,7 @@ class Prediction:
 
     @property
     def speed(self) -> float:
-        """Seconds of video per second of work: × real time."""
+        """Seconds of video per second of work: a multiple of real time."""
         return self.duration / self.seconds
 
 
@@ -102,8 +102,8 @@ class Predictor:
     ) -> Prediction:
         """Like ``detect``, ``batch`` windows at a time, with the time it took.
 
-        ``reader`` decodes the video: here, or as ``GuardedStream(read_apart, timeout)`` in a
-        process of its own, at the same time and with a limit of time.
+        ``reader`` decodes the video: ``read_video`` in this process, or
+        ``GuardedStream(read_apart, timeout)`` in one of its own, in parallel and with a timeout.
         """
         job = ReadingJob(path, video_id, self.sampling, self.model.window)
         try:
@@ -149,11 +149,11 @@ class Predictor:
         )
 
     def _suppression(self, lowest: float) -> PostprocessConfig:
-        """Post-processing that gives all detections of at least the score ``lowest``.
+        """Post-processing that keeps all detections with at least the score ``lowest``.
 
-        The most that evaluation keeps of a video would cut long ones short, and what a threshold
-        limits needs no other limit. Soft-NMS goes from the best down and only lowers scores:
-        what starts below ``lowest`` changes nothing above it, except in voting.
+        Evaluation's limit of detections per video would drop some of a long one, and the threshold
+        is limit enough. Soft-NMS goes from the best down and only lowers scores: what starts below
+        ``lowest`` changes nothing above it, except in voting.
         """
         config = self.postprocess
         if lowest <= config.min_score:
@@ -178,8 +178,8 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
     thresholds = {label: float(value) for label, value in known.items() if value is not None}
     if not thresholds:
         logger.warning(
-            "the checkpoint states no operating point: detections from score %.2f are kept; "
-            "set predict.min_score to see more or fewer",
+            "the checkpoint states no operating point: detections with a score of at least %.2f "
+            "are kept; set predict.min_score to see more or fewer",
             DEFAULT_SCORE,
         )
     return Predictor(
@@ -192,7 +192,7 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """``folder`` itself if it is a checkpoint, else the newest of its versions.
+    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
 
     Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
     """
@@ -201,7 +201,7 @@ def newest_checkpoint(folder: Path) -> Path:
     versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
     if not versions:
         raise CheckpointError(
-            f"{folder} is no checkpoint: it has no {CONFIG_FILE}, and no versions of one; give "
+            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
             "a folder such as data/06_models/<experiment>/final_checkpoint"
         )
     return versions[-1].parent

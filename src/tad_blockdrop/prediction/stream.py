@@ -1,7 +1,7 @@
-"""A video's test windows, decoded once in order of time.
+"""A video's test windows, decoded in one pass.
 
-At any moment the small frames of one window are held, whatever the length of the video; what
-grows with it are its timestamps and indices, some bytes a frame.
+Only the small frames of one window are held at any moment, whatever the length of the video;
+its timestamps and indices take some bytes a frame.
 
 ``read_video`` does all of it, in this process or in one of its own, so that a decoder that hangs or
 crashes ends only that one. Such a process holds the next window, too.
@@ -51,7 +51,7 @@ class ReadingJob:
 
 @dataclass(frozen=True, eq=False)
 class VideoStream:
-    """A video that is read through once: what windows need to know, and when frames are shown."""
+    """A video that is read in one pass: its record, when its frames are shown, how it is cut."""
 
     record: VideoRecord
     line: Timeline
@@ -69,7 +69,7 @@ Reader = Callable[[ReadingJob], Generator[VideoStream | ReadWindow, None, None]]
 def read_video(job: ReadingJob) -> Generator[VideoStream | ReadWindow, None, None]:
     """First the stream, then each window: frames uint8 (T, crop, crop, 3), mask bool (grid,).
 
-    As arrays, which travel between processes as they are. Raises DecodeError.
+    As NumPy arrays, which can be sent between processes. Raises DecodeError.
     """
     stream = open_stream(job)
     yield stream
@@ -104,7 +104,7 @@ def open_stream(job: ReadingJob) -> VideoStream:
 
 
 def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:
-    """The windows of a video with their frames, in order. Raises DecodeError for damaged ones."""
+    """The windows of a video with their frames, in order. Raises DecodeError."""
     windows = stream.windows()
     wanted = np.unique(np.concatenate([cut.samples for cut in windows]))
     arriving = zip(wanted, _small_frames(stream, wanted), strict=True)
@@ -126,7 +126,7 @@ def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFram
             heartbeat()
             number = count
             if line.stamps is not None and frame.pts is not None:
-                # a frame that is lost must not shift those after it
+                # a lost frame must not shift those after it
                 number = int(np.searchsorted(line.stamps, frame.pts))
             if number < len(line.times):
                 yield number, frame

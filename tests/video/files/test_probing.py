@@ -117,7 +117,7 @@ def test_a_decoder_that_hangs_or_dies_costs_one_video(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "probe", hang_on_slow)
-    monkeypatch.setattr(workers, "STARTING", 20.0)
+    monkeypatch.setattr(workers, "START_SECONDS", 20.0)
     ids = ["a", "slow", "b", "crash", "c"]
     for name in ids:
         write_video(folder / f"{name}.mp4", seconds=0.5)

@@ -1,4 +1,4 @@
-"""Proxies: the sampled frames of a video, small, in a file made for random access.
+"""Proxies: the sampled frames of a video, small, in a file for fast random access.
 
 Frame i of the proxy is sample i. The source is decoded once, in order, in constant memory.
 """
@@ -27,7 +27,7 @@ from tad_blockdrop.video.files.sampling import (
     source_indices_at,
 )
 
-MIN_SIDE = 16  # pixels: below that neither encoder nor decoder is at home
+MIN_SIDE = 16  # pixels: below that encoders and decoders are unreliable
 FINGERPRINT_BYTES = 1 << 20  # from each end of the file
 
 
@@ -77,7 +77,7 @@ def write_proxy(
 
     H.264 without B-frames, a key frame every ``config.gop``, short side at most
     ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
-    Raises DecodeError; the destination may then hold a torn file, which the caller discards.
+    Raises DecodeError; the destination may then be incomplete, and the caller discards it.
     """
     line = timeline(source)
     indices, rate = sampled_frames(line, sampling)
