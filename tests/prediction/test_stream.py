@@ -11,6 +11,7 @@ from prediction_videos import KINDS, evaluation_record
 from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.prediction import stream as streaming
 from tad_blockdrop.prediction.stream import ReadingJob, open_stream, stream_windows
+from tad_blockdrop.video.files import decode
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.loading import TestWindows
@@ -91,12 +92,12 @@ def test_a_file_cut_short_is_refused(write_video):
 
 def test_a_frame_that_gets_lost_is_named(write_video, monkeypatch):
     path = write_video()
-    every_frame = streaming.numbered_frames
+    every_frame = decode.numbered_frames
 
-    def without_frame_30(path: Path, line):
-        return ((n, f) for n, f in every_frame(path, line) if n != 30)
+    def without_frame_30(path: Path, stamps):
+        return ((n, f) for n, f in every_frame(path, stamps) if n != 30)
 
-    monkeypatch.setattr(streaming, "numbered_frames", without_frame_30)
+    monkeypatch.setattr(decode, "numbered_frames", without_frame_30)
     windows = stream_windows(opened(path))
     assert next(windows).window.start == 0
     with pytest.raises(DecodeError, match="frame 30 cannot be decoded"):

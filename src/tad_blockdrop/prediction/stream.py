@@ -16,19 +16,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
-from tad_blockdrop.video.files.container import (
-    DecodeError,
-    Pixels,
-    display_size,
-    open_video,
-    upright,
-)
-from tad_blockdrop.video.files.guarded_processes import heartbeat
+from tad_blockdrop.video.files.container import Pixels, display_size, upright
+from tad_blockdrop.video.files.decode import frames_at
 from tad_blockdrop.video.files.probe import Timeline, timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import Indices, Sampling
@@ -119,19 +112,6 @@ def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:
         yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, stream.window)))
 
 
-def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFrame]]:
-    """Every frame that can be decoded, with its number in the timeline of its file."""
-    with open_video(path) as (container, stream):
-        for count, frame in enumerate(container.decode(stream)):
-            heartbeat()
-            number = count
-            if line.stamps is not None and frame.pts is not None:
-                # a lost frame must not shift those after it
-                number = int(np.searchsorted(line.stamps, frame.pts))
-            if number < len(line.times):
-                yield number, frame
-
-
 def _small_frames(stream: VideoStream, samples: Indices) -> Iterator[Tensor]:
     """The samples (n,), rising, as frames (crop, crop, 3) uint8."""
     window = stream.window
@@ -142,20 +122,8 @@ def _small_frames(stream: VideoStream, samples: Indices) -> Iterator[Tensor]:
 
 
 def _source_frames(stream: VideoStream, indices: Indices) -> Iterator[Pixels]:
-    """The frames at ``indices`` (never decreasing) as they are in the file, upright."""
-    path = Path(stream.record.path)
-    position = 0
+    """The frames at ``indices`` (never falling) as they are in the file, upright."""
     size: tuple[int, int] | None = None
-    for number, frame in numbered_frames(path, stream.line):
-        if number < indices[position]:
-            continue
-        if number > indices[position]:
-            break
+    for frame in frames_at(stream.record.path, indices, stream.line.stamps):
         size = size or display_size(frame)
-        picture = upright(frame, size)
-        while indices[position] == number:
-            yield picture
-            position += 1
-            if position == len(indices):
-                return
-    raise DecodeError(path, f"it is damaged: frame {indices[position]} cannot be decoded")
+        yield upright(frame, size)

@@ -16,13 +16,13 @@ import pandas as pd
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.probe import timeline
+from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import (
     Indices,
     Sampling,
     count_samples,
     count_samples_at,
     source_indices,
-    source_indices_at,
 )
 from tad_blockdrop.video.problems import (
     ANNOTATIONS,
@@ -253,10 +253,10 @@ def source_frames(videos: pd.DataFrame) -> pd.Series:
     """
     frames: list[Indices] = []
     for row in videos.to_dict("records"):
-        samples = np.arange(row["n_samples"])
         if row["variable_rate"]:
-            line = timeline(row["path"])
-            frames.append(source_indices_at(samples, line.times, row["rate"], line.tick))
+            indices, _ = sampled_frames(timeline(row["path"]), Sampling(fps=row["rate"]))
         else:
-            frames.append(source_indices(samples, row["n_frames"], row["fps"], row["rate"]))
+            samples = np.arange(row["n_samples"])
+            indices = source_indices(samples, row["n_frames"], row["fps"], row["rate"])
+        frames.append(indices)
     return pd.Series(frames, index=videos.index, dtype=object)

@@ -79,8 +79,9 @@ def instance_problems(
     that can be read; of other videos no segment counts as outside. Segments that extend beyond
     their video are clipped to it.
     """
-    table = instances.assign(number=instances.groupby("video_id").cumcount())
-    duration = table["video_id"].map(durations).astype(float).fillna(np.inf)
+    duration = instances["video_id"].map(durations).astype(float).fillna(np.inf)
+    numbers = instances.groupby("video_id").cumcount()
+    table = instances.assign(number=numbers, duration=duration)
     start, end = table["start"], table["end"]
     empty = (end <= start).to_numpy()
     outside = ((start >= duration) | (end <= 0)).to_numpy() & ~empty
@@ -92,31 +93,24 @@ def instance_problems(
                        "left out; correct or remove it"),
         *_segment_rows(table, outside, "segment outside the video",
                        "it lies outside the video, which is {duration:.2f} s long",
-                       "left out; correct it, or check that this is the right video", duration),
+                       "left out; correct it, or check that this is the right video"),
         *_segment_rows(table, cut, "segment outside the video",
                        "it extends beyond the video, which is {duration:.2f} s long",
-                       "clipped to the video; correct it", duration),
+                       "clipped to the video; correct it"),
         *_segment_rows(table, duplicate, "duplicate", "the same segment and label appear twice",
                        "counted once; remove one"),
         *_unknown_labels(table[unknown], classes),
     ]  # fmt: skip
-    good = table[~(empty | outside | unknown | duplicate)].drop(columns="number")
+    good = table[~(empty | outside | unknown | duplicate)]
     good = good.assign(
-        start=good["start"].clip(lower=0.0),
-        end=np.minimum(good["end"], duration.loc[good.index]),
+        start=good["start"].clip(lower=0.0), end=np.minimum(good["end"], good["duration"])
     )
-    return good.reset_index(drop=True), problems
+    return good[list(instances.columns)].reset_index(drop=True), problems
 
 
 def _segment_rows(
-    table: pd.DataFrame,
-    found: Bools,
-    kind: str,
-    message: str,
-    advice: str,
-    duration: pd.Series | None = None,
+    table: pd.DataFrame, found: Bools, kind: str, message: str, advice: str
 ) -> list[Problem]:
-    rows = table[found].assign(duration=np.nan if duration is None else duration[found])
     return [
         Problem(
             row["video_id"],
@@ -126,7 +120,7 @@ def _segment_rows(
             f"[{row['start']:g}, {row['end']:g}] '{row['label']}': " + message.format_map(row),
             advice,
         )
-        for row in rows.to_dict("records")
+        for row in table[found].to_dict("records")
     ]
 
 

@@ -88,29 +88,42 @@ def _pixels(frames: Iterator[VideoFrame], count: int) -> Pixels:
     return pixels[:done]
 
 
+def numbered_frames(
+    path: str | Path, stamps: Indices | None = None
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame that can be decoded, in one pass, with its number in the file.
+
+    ``stamps``: the timestamps of all frames, if known; a lost frame then does not shift those after
+    it. Raises DecodeError.
+    """
+    with open_video(path) as (container, stream):
+        number = -1
+        for frame in container.decode(stream):
+            heartbeat()
+            number += 1
+            if stamps is not None and frame.pts is not None:
+                number = int(np.searchsorted(stamps, frame.pts))
+            yield number, frame
+
+
 def frames_at(
     path: str | Path, indices: Indices, stamps: Indices | None = None
 ) -> Iterator[VideoFrame]:
-    """Frames at ``indices`` (never falling), decoded from the start in one pass, constant memory.
+    """Frames at ``indices`` (never falling) out of ``numbered_frames``, in constant memory.
 
-    ``stamps``: the timestamps of all frames, if known; a lost frame then does not shift those after
-    it. Raises DecodeError where a frame is lost, or the file ends too early.
+    Raises DecodeError where a frame is lost, or the file ends too early.
     """
-    position = count = 0
-    with open_video(path) as (container, stream):
-        for frame in container.decode(stream):
-            heartbeat()
-            if stamps is not None and frame.pts is not None:
-                count = int(np.searchsorted(stamps, frame.pts))
-            if count > indices[position]:
-                break
-            while indices[position] == count:
-                yield frame
-                position += 1
-                if position == len(indices):
-                    return
-            count += 1
-    raise DecodeError(Path(path), f"frame {indices[position]} cannot be decoded")
+    position = 0
+    for number, frame in numbered_frames(path, stamps):
+        if number > indices[position]:
+            break
+        while indices[position] == number:
+            yield frame
+            position += 1
+            if position == len(indices):
+                return
+    reason = f"frame {indices[position]} cannot be decoded: the file is damaged or too short"
+    raise DecodeError(path, reason)
 
 
 def _seek_frames(

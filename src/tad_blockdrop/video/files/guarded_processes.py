@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -55,7 +56,7 @@ def run_guarded(
     busy: dict[Connection, tuple[_Worker, Item]] = {}
     try:
         while True:
-            while len(busy) < workers and not isinstance(item := next(queue, _END), _End):
+            for item in islice(queue, workers - len(busy)):
                 worker = idle.pop() if idle else _Worker(function)
                 worker.begin(item, timeout)
                 busy[worker.connection] = (worker, item)
@@ -167,12 +168,7 @@ class _Guard:
     sent: float = 0.0
 
 
-class _End:
-    """Marks the end of the items."""
-
-
 _guard = _Guard()
-_END = _End()
 _HEARTBEAT = None  # the first one says that everything the work needs is imported
 
 
