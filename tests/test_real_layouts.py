@@ -167,7 +167,7 @@ def test_activitynet_preflight(activitynet: Path, kedro: Kedro) -> None:
     summary = json.loads((primary / "dataset_summary.json").read_text())
     assert (summary["used"]["test"], summary["listed"]["test"]) == (1, 2)
     assert summary["warnings"][-1] == (
-        "2 training instances are at most 0.01 of their video and left out of training "
+        "2 training instances cover at most 0.01 of their video and are left out of training "
         "(data.window.min_instance_share)"
     )
 

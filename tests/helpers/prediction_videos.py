@@ -6,6 +6,7 @@ import numpy as np
 
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
+from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord
 
 KINDS: dict[str, dict] = {
@@ -22,10 +23,10 @@ KINDS: dict[str, dict] = {
 }
 
 
-def evaluation_record(path: Path, every: int | None, fps: float | None) -> VideoRecord:
+def evaluation_record(path: Path, sampling: Sampling) -> VideoRecord:
     """The record of a source that is read directly (``data.proxy: null``)."""
     line = timeline(path)
-    indices, rate = sampled_frames(line, every, fps)
+    indices, rate = sampled_frames(line, sampling)
     return VideoRecord(
         path.stem, str(path), len(indices), rate, line.duration,
         np.empty((0, 2)), np.empty(0, np.int64), indices,

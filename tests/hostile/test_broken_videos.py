@@ -32,6 +32,7 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.probe import probe
 from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.files.sampling import Sampling
 
 memory, seconds, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -41,7 +42,7 @@ for file in sorted(folder.iterdir()):
     try:
         facts = probe(file)
         read_frames(file, [0, facts.n_frames - 1])
-        write_proxy(file, folder.parent / "proxy.mp4", 1, None, ProxyConfig(short_side=32))
+        write_proxy(file, folder.parent / "proxy.mp4", Sampling(1), ProxyConfig(short_side=32))
         told = ["read", f"{facts.n_frames} frames"]
     except BlockDropError as error:
         told = ["refused", str(error)]

@@ -28,7 +28,10 @@ from tad_blockdrop.prediction.stream import read_apart, read_video
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GuardedStream
 from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.loading import TestWindows, make_loader
+
+EACH = Sampling(every=1)
 
 
 def evaluated(checkpoint, record):
@@ -43,7 +46,7 @@ def evaluated(checkpoint, record):
 def test_detections_are_exactly_those_of_evaluation(kind, window, checkpoint, write_video):
     path = write_video(**KINDS[kind])
     checkpoint = replace(checkpoint, window=checkpoint.window.model_copy(update={"kind": window}))
-    expected = evaluated(checkpoint, evaluation_record(path, 1, None))
+    expected = evaluated(checkpoint, evaluation_record(path, EACH))
     assert len(expected) > 0
     pd.testing.assert_frame_equal(make_predictor(checkpoint).detect(path, 0), expected)
 
@@ -55,8 +58,8 @@ def test_proxies_change_little(checkpoint, write_video, tmp_path):
     path = write_video(size=(36, 36))
     proxy = tmp_path / "proxy.mp4"
     config = ProxyConfig(short_side=36, crf=1)
-    facts = write_proxy(path, proxy, every=1, fps=None, config=config)
-    record = replace(evaluation_record(path, 1, None), path=str(proxy), source_indices=None)
+    facts = write_proxy(path, proxy, EACH, config)
+    record = replace(evaluation_record(path, EACH), path=str(proxy), source_indices=None)
     assert facts["n_samples"] == record.n_samples
     through_proxy = evaluated(checkpoint, record)
     direct = make_predictor(checkpoint).detect(path, 0)

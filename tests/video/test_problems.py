@@ -40,10 +40,10 @@ def problem(**changes: object) -> Problem:
     [
         ((2.0, 2.0), None, "empty segment", "[2, 2] 'x': it ends at or before its start"),
         ((3.0, 1.0), None, "empty segment", "[3, 1] 'x': it ends at or before its start"),
-        ((10.0, 11.0), None, "segment outside the video", "outside the video, which has 10.00 s"),
+        ((10.0, 11.0), None, "segment outside the video", "the video, which is 10.00 s long"),
         ((-2.0, -1.0), None, "segment outside the video", "it lies outside the video"),
-        ((8.0, 12.0), (8.0, 10.0), "segment outside the video", "reaches over the end of the"),
-        ((-3.0, 4.0), (0.0, 4.0), "segment outside the video", "it reaches over the end"),
+        ((8.0, 12.0), (8.0, 10.0), "segment outside the video", "it extends beyond the video"),
+        ((-3.0, 4.0), (0.0, 4.0), "segment outside the video", "it extends beyond the video"),
     ],
 )
 def test_segments(

@@ -138,12 +138,12 @@ def test_instances_longer_than_the_window_are_told() -> None:
 
 def test_instances_no_level_learns_are_told() -> None:
     (warning,) = summary([2.0, 0.05, 0.1])["warnings"]
-    assert warning.startswith("2 of 3 instances (of 0.2 to 0.4 grid steps) are not learned")
+    assert warning.startswith("2 of 3 instances (of 0.2 to 0.4 grid steps) are hardly learned")
 
 
 def test_instances_left_out_of_training_are_told() -> None:
     (warning,) = summary([2.0, 0.5, 1.0, 0.5], config(min_instance_share=0.01))["warnings"]
-    assert warning.startswith("1 training instances are at most 0.01 of their video")
+    assert warning.startswith("1 training instances cover at most 0.01 of their video")
 
 
 @pytest.mark.parametrize("length", [0.3, 1.0, 2.9, 8.0, 9.0, 31.0])

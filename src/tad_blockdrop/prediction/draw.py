@@ -16,9 +16,9 @@ import pandas as pd
 from av.video.frame import VideoFrame
 from PIL import Image, ImageDraw, ImageFont
 
-from tad_blockdrop.prediction.stream import numbered_frames
 from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, PALETTE
 from tad_blockdrop.video.files.container import DecodeError, display_size, upright
+from tad_blockdrop.video.files.decode import numbered_frames
 from tad_blockdrop.video.files.probe import timeline
 
 MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on them
@@ -60,7 +60,9 @@ def draw_video(source: Path, marks: Sequence[Mark], destination: Path) -> None:
         stream = container.add_stream("libx264", rate=rate, options=_OPTIONS)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _CLOCK
-        for number, frame in numbered_frames(source, line):
+        for number, frame in numbered_frames(source, line.stamps):
+            if number == len(ticks):
+                break
             if size is None:
                 size = readable_size(display_size(frame))
                 stream.height, stream.width = size

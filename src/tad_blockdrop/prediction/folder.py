@@ -1,4 +1,4 @@
-"""Which videos a path means, and what each one is called."""
+"""The videos that a path stands for, and what each one is called in tables."""
 
 from collections import Counter
 from pathlib import Path
@@ -8,7 +8,7 @@ from tad_blockdrop.video.files.listing import VIDEO_FORMATS, video_files
 
 
 class VideosError(BlockDropError):
-    """There are no videos to work on."""
+    """There are no videos at the given path."""
 
 
 def find_videos(path: str | Path) -> dict[str, Path]:

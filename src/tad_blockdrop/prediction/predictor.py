@@ -34,11 +34,11 @@ from tad_blockdrop.prediction.stream import (
     ReadWindow,
     VideoStream,
     read_video,
-    windows_of,
 )
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GivenUpError
+from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
 
 if TYPE_CHECKING:
@@ -47,16 +47,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DEFAULT_SCORE = 0.2
-"""Lowest score shown of a class without an operating point. Focal losses keep scores low: what a
-detector is fairly sure of is often near 0.5, and background is below 0.1."""
+"""Lowest score kept for a class without an operating point. Focal losses keep scores low: a
+detection that is fairly certain often scores about 0.5, and background below 0.1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
-    ``detections``: video_id, start, end (s), label, score; by falling score. ``strongest``: the
-    highest score found, also where none was high enough.
+    ``detections``: video_id, start, end (s), label, score; highest score first. ``strongest``: the
+    highest score found, even if it was too low to keep.
     """
 
     detections: pd.DataFrame
@@ -66,7 +66,7 @@ class Prediction:
 
     @property
     def speed(self) -> float:
-        """Seconds of video per second of work: × real time."""
+        """Seconds of video per second of work: a multiple of real time."""
         return self.duration / self.seconds
 
 
@@ -79,8 +79,7 @@ class Predictor:
 
     model: Detector
     classes: tuple[str, ...]
-    every: int | None
-    fps: float | None
+    sampling: Sampling
     postprocess: PostprocessConfig
     thresholds: Mapping[str, float]
 
@@ -103,10 +102,10 @@ class Predictor:
     ) -> Prediction:
         """Like ``detect``, ``batch`` windows at a time, with the time it took.
 
-        ``reader`` decodes the video: here, or as ``GuardedStream(read_apart, timeout)`` in a
-        process of its own, at the same time and with a limit of time.
+        ``reader`` decodes the video: ``read_video`` in this process, or
+        ``GuardedStream(read_apart, timeout)`` in one of its own, in parallel and with a timeout.
         """
-        job = ReadingJob(path, video_id, self.every, self.fps, self.model.window)
+        job = ReadingJob(path, video_id, self.sampling, self.model.window)
         try:
             with closing(reader(job)) as arriving:
                 return self._detect(arriving, min_score, batch)
@@ -122,15 +121,14 @@ class Predictor:
         begin = time.perf_counter()
         stream = next(arriving)
         assert isinstance(stream, VideoStream)
-        window = self.model.window
         limits = {
             label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
             for label in self.classes
         }
         suppression = self._suppression(min(limits.values()))
-        pool = VideoPool([stream.record], self.classes, window, suppression)
+        pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
         device = next(self.model.parameters()).device
-        steps = -(-len(windows_of(stream, window)) // batch)
+        steps = -(-len(stream.windows()) // batch)
         strongest = 0.0
         with torch.inference_mode():
             what = f"detecting in {stream.record.video_id}"
@@ -151,11 +149,11 @@ class Predictor:
         )
 
     def _suppression(self, lowest: float) -> PostprocessConfig:
-        """Post-processing that gives all detections of at least the score ``lowest``.
+        """Post-processing that keeps all detections with at least the score ``lowest``.
 
-        The most that evaluation keeps of a video would cut long ones short, and what a threshold
-        limits needs no other limit. Soft-NMS goes from the best down and only lowers scores:
-        what starts below ``lowest`` changes nothing above it, except in voting.
+        Evaluation's limit of detections per video would drop some of a long one, and the threshold
+        is limit enough. Soft-NMS goes from the best down and only lowers scores: what starts below
+        ``lowest`` changes nothing above it, except in voting.
         """
         config = self.postprocess
         if lowest <= config.min_score:
@@ -180,22 +178,21 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
     thresholds = {label: float(value) for label, value in known.items() if value is not None}
     if not thresholds:
         logger.warning(
-            "the checkpoint states no operating point: detections from score %.2f are kept; "
-            "set predict.min_score to see more or fewer",
+            "the checkpoint states no operating point: detections with a score of at least %.2f "
+            "are kept; set predict.min_score to see more or fewer",
             DEFAULT_SCORE,
         )
     return Predictor(
         model=from_checkpoint(checkpoint, device),
         classes=checkpoint.classes,
-        every=checkpoint.every,
-        fps=checkpoint.fps,
+        sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
         thresholds=thresholds,
     )
 
 
 def newest_checkpoint(folder: Path) -> Path:
-    """``folder`` itself if it is a checkpoint, else the newest of its versions.
+    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
 
     Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
     """
@@ -204,7 +201,7 @@ def newest_checkpoint(folder: Path) -> Path:
     versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
     if not versions:
         raise CheckpointError(
-            f"{folder} is no checkpoint: it has no {CONFIG_FILE}, and no versions of one; give "
+            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
             "a folder such as data/06_models/<experiment>/final_checkpoint"
         )
     return versions[-1].parent

@@ -1,10 +1,10 @@
-"""A video's test windows, decoded once in order of time.
+"""A video's test windows, decoded in one pass.
 
-At any moment the small frames of one window are held, whatever the length of the video; what
-grows with it are its timestamps and indices, some bytes a frame.
+Only the small frames of one window are held at any moment, whatever the length of the video;
+its timestamps and indices take some bytes a frame.
 
-``read_video`` does all of it, in this process or in another, which a decoder that hangs or crashes
-then ends instead; that one holds the next window, too.
+``read_video`` does all of it, in this process or in one of its own, so that a decoder that hangs or
+crashes ends only that one. Such a process holds the next window, too.
 """
 
 from __future__ import annotations
@@ -16,22 +16,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
-from tad_blockdrop.video.files.container import (
-    DecodeError,
-    Pixels,
-    display_size,
-    open_video,
-    upright,
-)
-from tad_blockdrop.video.files.guarded_processes import heartbeat
+from tad_blockdrop.video.files.container import Pixels, display_size, upright
+from tad_blockdrop.video.files.decode import frames_at
 from tad_blockdrop.video.files.probe import Timeline, timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
-from tad_blockdrop.video.files.sampling import Indices
+from tad_blockdrop.video.files.sampling import Indices, Sampling
 from tad_blockdrop.video.windows.augment import centre_crop
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask, test_windows
 from tad_blockdrop.video.windows.loading import LoadedWindow
@@ -39,23 +32,27 @@ from tad_blockdrop.video.windows.loading import LoadedWindow
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
 
 
-@dataclass(frozen=True, eq=False)
-class VideoStream:
-    """A video that is read through once: what windows need to know, and when frames are shown."""
-
-    record: VideoRecord
-    line: Timeline
-
-
 @dataclass(frozen=True)
 class ReadingJob:
-    """A video to read through: each ``every``-th frame or ``fps`` per second, cut in windows."""
+    """A video to read through, how to sample it and how to cut it into windows."""
 
     path: Path
     video_id: str
-    every: int | None
-    fps: float | None
+    sampling: Sampling
     window: WindowConfig
+
+
+@dataclass(frozen=True, eq=False)
+class VideoStream:
+    """A video that is read in one pass: its record, when its frames are shown, how it is cut."""
+
+    record: VideoRecord
+    line: Timeline
+    window: WindowConfig
+
+    def windows(self) -> list[Window]:
+        """The windows of the video, as evaluation cuts them."""
+        return test_windows(self.record, self.window, self.window.overlap)
 
 
 ReadWindow = tuple[Window, Pixels, NDArray[np.bool_]]
@@ -65,11 +62,11 @@ Reader = Callable[[ReadingJob], Generator[VideoStream | ReadWindow, None, None]]
 def read_video(job: ReadingJob) -> Generator[VideoStream | ReadWindow, None, None]:
     """First the stream, then each window: frames uint8 (T, crop, crop, 3), mask bool (grid,).
 
-    As arrays, which travel between processes as they are. Raises DecodeError.
+    As NumPy arrays, which can be sent between processes. Raises DecodeError.
     """
-    stream = open_stream(job.path, job.video_id, job.every, job.fps)
+    stream = open_stream(job)
     yield stream
-    for loaded in stream_windows(stream, job.window):
+    for loaded in stream_windows(stream):
         yield loaded.window, loaded.frames.numpy(), loaded.mask.numpy()
 
 
@@ -79,16 +76,16 @@ def read_apart(job: ReadingJob) -> Iterator[VideoStream | ReadWindow]:
     yield from read_video(job)
 
 
-def open_stream(path: Path, video_id: str, every: int | None, fps: float | None) -> VideoStream:
-    """Read a file's timestamps and sample it: each ``every``-th frame or ``fps`` per second.
+def open_stream(job: ReadingJob) -> VideoStream:
+    """Read a file's timestamps and sample it.
 
     Raises DecodeError: missing, empty, damaged, truncated, no video.
     """
-    line = timeline(path)
-    indices, rate = sampled_frames(line, every, fps)
+    line = timeline(job.path)
+    indices, rate = sampled_frames(line, job.sampling)
     record = VideoRecord(
-        video_id=video_id,
-        path=str(path),
+        video_id=job.video_id,
+        path=str(job.path),
         n_samples=len(indices),
         rate=rate,
         duration=line.duration,
@@ -96,19 +93,14 @@ def open_stream(path: Path, video_id: str, every: int | None, fps: float | None)
         labels=np.empty(0, np.int64),
         source_indices=indices,
     )
-    return VideoStream(record, line)
+    return VideoStream(record, line, job.window)
 
 
-def windows_of(stream: VideoStream, window: WindowConfig) -> list[Window]:
-    """The windows of a video, as evaluation cuts them."""
-    return test_windows(stream.record, window, window.overlap)
-
-
-def stream_windows(stream: VideoStream, window: WindowConfig) -> Iterator[LoadedWindow]:
-    """The windows of a video with their frames, in order. Raises DecodeError for damaged ones."""
-    windows = windows_of(stream, window)
+def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:
+    """The windows of a video with their frames, in order. Raises DecodeError."""
+    windows = stream.windows()
     wanted = np.unique(np.concatenate([cut.samples for cut in windows]))
-    arriving = zip(wanted, _small_frames(stream, wanted, window), strict=True)
+    arriving = zip(wanted, _small_frames(stream, wanted), strict=True)
     held: dict[int, Tensor] = {}
     newest = -1
     for cut in windows:
@@ -117,24 +109,12 @@ def stream_windows(stream: VideoStream, window: WindowConfig) -> Iterator[Loaded
             newest, frame = next(arriving)
             held[int(newest)] = frame
         frames = torch.stack([held[int(sample)] for sample in cut.samples])
-        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, window)))
+        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, stream.window)))
 
 
-def numbered_frames(path: Path, line: Timeline) -> Iterator[tuple[int, VideoFrame]]:
-    """Every frame that can be decoded, with its number in the timeline of its file."""
-    with open_video(path) as (container, stream):
-        for count, frame in enumerate(container.decode(stream)):
-            heartbeat()
-            number = count
-            if line.stamps is not None and frame.pts is not None:
-                # a frame that is lost must not shift those after it
-                number = int(np.searchsorted(line.stamps, frame.pts))
-            if number < len(line.times):
-                yield number, frame
-
-
-def _small_frames(stream: VideoStream, samples: Indices, window: WindowConfig) -> Iterator[Tensor]:
+def _small_frames(stream: VideoStream, samples: Indices) -> Iterator[Tensor]:
     """The samples (n,), rising, as frames (crop, crop, 3) uint8."""
+    window = stream.window
     pixels = _source_frames(stream, stream.record.frames_of(samples))
     while chunk := list(islice(pixels, _AT_ONCE)):
         frames = torch.from_numpy(np.stack(chunk))
@@ -142,20 +122,8 @@ def _small_frames(stream: VideoStream, samples: Indices, window: WindowConfig) -
 
 
 def _source_frames(stream: VideoStream, indices: Indices) -> Iterator[Pixels]:
-    """The frames at ``indices`` (never decreasing) as they are in the file, upright."""
-    path = Path(stream.record.path)
-    position = 0
+    """The frames at ``indices`` (never falling) as they are in the file, upright."""
     size: tuple[int, int] | None = None
-    for number, frame in numbered_frames(path, stream.line):
-        if number < indices[position]:
-            continue
-        if number > indices[position]:
-            break
+    for frame in frames_at(stream.record.path, indices, stream.line.stamps):
         size = size or display_size(frame)
-        picture = upright(frame, size)
-        while indices[position] == number:
-            yield picture
-            position += 1
-            if position == len(indices):
-                return
-    raise DecodeError(path, f"it is damaged: frame {indices[position]} cannot be decoded")
+        yield upright(frame, size)

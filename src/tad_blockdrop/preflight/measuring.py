@@ -39,6 +39,7 @@ from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
 from tad_blockdrop.video.windows.loading import (
     Batch,
@@ -94,7 +95,7 @@ def run_preflight(
         if data.proxy is not None:
             path = Path(folder, "proxy.mp4")
             begin = time.perf_counter()
-            write_proxy(record.path, path, data.every, data.fps, data.proxy)
+            write_proxy(record.path, path, Sampling(data.every, data.fps), data.proxy)
             seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
             record = replace(record, path=str(path), source_indices=None)
         one = OneWindow(

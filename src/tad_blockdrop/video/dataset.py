@@ -1,4 +1,4 @@
-"""From annotations and probed files to the tables that everything else reads.
+"""The tables that everything else reads, from annotations and probed files.
 
 ``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
 duration (s), n_frames, fps, width, height, variable_rate, listed (how many videos of its subset the
@@ -16,13 +16,13 @@ import pandas as pd
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.probe import timeline
+from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import (
     Indices,
+    Sampling,
     count_samples,
     count_samples_at,
-    sampling_rate,
     source_indices,
-    source_indices_at,
 )
 from tad_blockdrop.video.problems import (
     ANNOTATIONS,
@@ -57,7 +57,7 @@ class Dataset:
 def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFrame, list[Problem]]:
     """The videos of the configured subsets, without blocked ones: stated facts and ``split``.
 
-    ``split`` is train or test. A ``v_`` in front makes no difference to blocked videos.
+    ``split`` is train or test. Blocked videos are named with or without the ``v_`` prefix.
     """
     stated = annotations.stated
     plain = stated["video_id"].str.removeprefix("v_")
@@ -92,7 +92,7 @@ def build_dataset(
     data: DataConfig,
     classes: Sequence[str] | None = None,
 ) -> Dataset:
-    """The tables of the videos in ``facts`` (as probed), and every problem but missing files.
+    """The tables of the videos in ``facts`` (as probed), and every problem except missing files.
 
     ``classes``: the class list, by default those of the listed videos, in the annotations' order.
     """
@@ -147,9 +147,10 @@ def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> lis
 
 
 def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
-    """With ``rate`` and ``n_samples``, by the rule that the proxies are made by."""
+    """With ``rate`` and ``n_samples``, by the same rule as in the proxies."""
     rows = list(zip(videos["n_frames"], videos["fps"], videos["duration"], strict=True))
-    rates = [sampling_rate(fps, data.every, data.fps) for _, fps, _ in rows]
+    sampling = Sampling(data.every, data.fps)
+    rates = [sampling.rate(fps) for _, fps, _ in rows]
     counts = [
         count_samples_at(duration, rate) if varies else count_samples(n_frames, fps, rate)
         for (n_frames, fps, duration), rate, varies in zip(
@@ -202,7 +203,7 @@ def _subset_problems(
                 "", ANNOTATIONS, "data.evaluation_subset", "unknown subset",
                 f"'{data.evaluation_subset}' is the training subset too; the annotations have: "
                 f"{found}",
-                "evaluate on other videos than those trained on", fatal=True,
+                "evaluate on videos that are not trained on", fatal=True,
             )
         )  # fmt: skip
     odd = stated[split.isna() & ~keys.isin(USUAL)]
@@ -248,14 +249,14 @@ def without_failed(
 def source_frames(videos: pd.DataFrame) -> pd.Series:
     """For each row of a videos table the source frame (n_samples,) of each sample, as arrays.
 
-    Files of variable rate are read through for it. Raises DecodeError.
+    Files of variable rate are read through. Raises DecodeError.
     """
     frames: list[Indices] = []
     for row in videos.to_dict("records"):
-        samples = np.arange(row["n_samples"])
         if row["variable_rate"]:
-            line = timeline(row["path"])
-            frames.append(source_indices_at(samples, line.times, row["rate"], line.tick))
+            indices, _ = sampled_frames(timeline(row["path"]), Sampling(fps=row["rate"]))
         else:
-            frames.append(source_indices(samples, row["n_frames"], row["fps"], row["rate"]))
+            samples = np.arange(row["n_samples"])
+            indices = source_indices(samples, row["n_frames"], row["fps"], row["rate"])
+        frames.append(indices)
     return pd.Series(frames, index=videos.index, dtype=object)

@@ -1,6 +1,6 @@
 """What can be wrong with a dataset: one record per finding, and the checks that find them.
 
-A fatal problem stops the run. Anything else is left out or put right as its message says, and
+A fatal problem stops the run. Anything else is left out or corrected as its message says, and
 the result tables count what was really used.
 """
 
@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from tad_blockdrop.errors import BlockDropError
 
-ANNOTATIONS = "annotations"  # what the column ``file`` says where no video file is at fault
-DIFFERENCE = 0.02  # share by which stated and real facts may differ
-SAME_SECONDS = 1e-3  # two segments whose ends are this near are one
+ANNOTATIONS = "annotations"  # in the column ``file`` where no video file is at fault
+DIFFERENCE = 0.02  # relative difference allowed between stated and real facts
+SAME_SECONDS = 1e-3  # segments whose starts and ends differ by no more are the same
 SLACK = 0.1  # seconds a segment may end after its video: annotators round
 SHOWN = 10  # problems that an error message lists
 
@@ -76,11 +76,12 @@ def instance_problems(
     """The instances that can be used, inside their videos, and what was wrong with the others.
 
     ``instances``: video_id, label, start, end (s). ``durations``: the real seconds of the videos
-    that can be read; in others nothing is known to lie outside. Segments that reach over an end
-    of their video are cut there.
+    that can be read; of other videos no segment counts as outside. Segments that extend beyond
+    their video are clipped to it.
     """
-    table = instances.assign(number=instances.groupby("video_id").cumcount())
-    duration = table["video_id"].map(durations).astype(float).fillna(np.inf)
+    duration = instances["video_id"].map(durations).astype(float).fillna(np.inf)
+    numbers = instances.groupby("video_id").cumcount()
+    table = instances.assign(number=numbers, duration=duration)
     start, end = table["start"], table["end"]
     empty = (end <= start).to_numpy()
     outside = ((start >= duration) | (end <= 0)).to_numpy() & ~empty
@@ -91,32 +92,25 @@ def instance_problems(
         *_segment_rows(table, empty, "empty segment", "it ends at or before its start",
                        "left out; correct or remove it"),
         *_segment_rows(table, outside, "segment outside the video",
-                       "it lies outside the video, which has {duration:.2f} s",
-                       "left out; correct it, or check that this is the right video", duration),
+                       "it lies outside the video, which is {duration:.2f} s long",
+                       "left out; correct it, or check that this is the right video"),
         *_segment_rows(table, cut, "segment outside the video",
-                       "it reaches over the end of the video, which has {duration:.2f} s",
-                       "cut at the video's end; correct it", duration),
-        *_segment_rows(table, duplicate, "duplicate", "the same segment and label are there twice",
+                       "it extends beyond the video, which is {duration:.2f} s long",
+                       "clipped to the video; correct it"),
+        *_segment_rows(table, duplicate, "duplicate", "the same segment and label appear twice",
                        "counted once; remove one"),
         *_unknown_labels(table[unknown], classes),
     ]  # fmt: skip
-    good = table[~(empty | outside | unknown | duplicate)].drop(columns="number")
+    good = table[~(empty | outside | unknown | duplicate)]
     good = good.assign(
-        start=good["start"].clip(lower=0.0),
-        end=np.minimum(good["end"], duration.loc[good.index]),
+        start=good["start"].clip(lower=0.0), end=np.minimum(good["end"], good["duration"])
     )
-    return good.reset_index(drop=True), problems
+    return good[list(instances.columns)].reset_index(drop=True), problems
 
 
 def _segment_rows(
-    table: pd.DataFrame,
-    found: Bools,
-    kind: str,
-    message: str,
-    advice: str,
-    duration: pd.Series | None = None,
+    table: pd.DataFrame, found: Bools, kind: str, message: str, advice: str
 ) -> list[Problem]:
-    rows = table[found].assign(duration=np.nan if duration is None else duration[found])
     return [
         Problem(
             row["video_id"],
@@ -126,12 +120,12 @@ def _segment_rows(
             f"[{row['start']:g}, {row['end']:g}] '{row['label']}': " + message.format_map(row),
             advice,
         )
-        for row in rows.to_dict("records")
+        for row in table[found].to_dict("records")
     ]
 
 
 def _duplicates(table: pd.DataFrame) -> Bools:
-    """True for what repeats an earlier instance: same video and label, both ends the same."""
+    """True for each repetition of an earlier instance: same video, label, start and end."""
     found = np.zeros(len(table), dtype=bool)
     segments = table[["start", "end"]].to_numpy()
     for rows in table.groupby(["video_id", "label"]).indices.values():
@@ -143,7 +137,7 @@ def _duplicates(table: pd.DataFrame) -> Bools:
 
 
 def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]:
-    """One problem per video and label: a foreign class comes many times."""
+    """One problem per video and label, because an unknown class usually occurs many times."""
     known = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     return [
         Problem(
@@ -159,10 +153,10 @@ def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]
 
 
 def stated_problems(stated: pd.DataFrame, facts: pd.DataFrame) -> list[Problem]:
-    """Where the annotations state something else than the file holds, by more than 2 %.
+    """Where the annotations and the file differ by more than 2 %.
 
     ``stated``: video_id, duration (s), fps, n_frames, NaN where not stated; ``facts``: the same
-    and ``path``. Files are believed.
+    and ``path``. The files are trusted.
     """
     both = facts.merge(stated, on="video_id", suffixes=("", "_stated"))
     names = {"fps": "frames per second", "duration": "seconds", "n_frames": "frames"}
@@ -178,7 +172,7 @@ def stated_problems(stated: pd.DataFrame, facts: pd.DataFrame) -> list[Problem]:
                         "frame" if name == "n_frames" else name,
                         f"{'fps' if name == 'fps' else 'length'} mismatch",
                         f"the annotations say {said:g} {unit}, the file has {real:g}",
-                        "the file is believed; check that it is the version that was annotated",
+                        "the file is trusted; check that it is the version that was annotated",
                     )
                 )
     return problems
@@ -187,7 +181,7 @@ def stated_problems(stated: pd.DataFrame, facts: pd.DataFrame) -> list[Problem]:
 def ground_truth_problems(
     videos: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, classes: Sequence[str]
 ) -> list[Problem]:
-    """Splits, videos and classes that have no ground truth left.
+    """Splits, videos and classes without any usable ground truth.
 
     ``videos``: video_id, split; ``before`` and ``after``: instances as annotated and as usable;
     ``classes``: those that the detector is to learn.

@@ -1,4 +1,4 @@
-"""A dataset in numbers: what is there, which window and levels it suggests, what is not covered."""
+"""A dataset in numbers: its contents, the window and levels that fit it, what is not covered."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -14,8 +14,8 @@ from tad_blockdrop.video.windows.cutting import Floats
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 SPLITS = ("train", "holdout", "test")
 STEPS_OF_SHORT = 4  # grid steps that a short action (5 % are shorter) should span
-WINDOW_OF_LONG = 4  # windows should be that many times as a long action (1 % are longer)
-PLACES = 64  # positions against the grid at which an instance is tried
+WINDOW_OF_LONG = 4  # a window should be this many times a long action (1 % are longer)
+PLACES = 64  # offsets against the grid at which an instance is tried
 GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples are spread evenly over every stride at once
 
 
@@ -80,9 +80,9 @@ def describe(summary: Mapping[str, Any]) -> str:
 
 
 def coverage(videos: pd.DataFrame, used: Collection[str]) -> str:
-    """How much of a subset counts, as tables of metrics say it: ``205 of 211 videos``.
+    """How many videos of a subset were used, as metric tables state it: ``205 of 211 videos``.
 
-    ``used``: the ids of those that do, of one subset; ``videos``: the table of ``dataset``.
+    ``used``: their ids, all of one subset; ``videos``: the table of ``dataset``.
     """
     listed = videos.loc[videos["video_id"].isin(used), "listed"]
     return f"{len(listed)} of {listed.iloc[0]} videos"
@@ -102,8 +102,9 @@ def suggest(
 ) -> dict[str, Any]:
     """Window, levels and ranges that fit the lengths of the instances (s), by rules of thumb.
 
-    A grid step is short enough that the shortest 5 % span four; a window holds four times the
-    longest 1 %; levels are as the longest can use, each range twice the one before.
+    A grid step is so short that all but the shortest 5 % span four; a window is four times as long
+    as all but the longest 1 %; there are as many levels as the longest can use, each range twice
+    the one before.
     ``grid_step_seconds``, ``window_seconds``; ``every``: the sampling that gives this step with
     one sample each; ``frames``: the window at the configured sampling, a multiple of what clips
     and levels need; ``levels``, ``ranges``.
@@ -135,15 +136,16 @@ def warnings(
     data: DataConfig,
     detector: DetectorConfig,
 ) -> list[str]:
-    """What the configured window, levels and ranges leave uncovered."""
+    """What the configured window, levels and ranges do not cover."""
     found = []
     window, total = data.window, len(instances)
     longer = int((steps > window.grid).sum())
     if window.kind == "sliding" and longer:
         span = window.frames / float(videos["rate"].median())
         found.append(
-            f"{longer} of {total} instances are longer than a window ({span:.1f} s) and never "
-            "seen whole: raise data.window.frames, or sample less often (data.every, data.fps)"
+            f"{longer} of {total} instances are longer than a window ({span:.1f} s), so no "
+            "window contains them whole: raise data.window.frames, or sample less often "
+            "(data.every, data.fps)"
         )
     share = covered_share(steps.clip(upper=window.grid).to_numpy(), detector.head)
     uncovered = share < 0.5
@@ -154,7 +156,7 @@ def warnings(
             more = "sample more often (data.every, data.fps)"
         found.append(
             f"{uncovered.sum()} of {total} instances (of {lost.min():.2g} to {lost.max():.2g} "
-            "grid steps) are not learned by any level at most positions: change "
+            "grid steps) are hardly learned, as they fit no level at most positions: change "
             f"detector.head.ranges, or for short ones {more}"
         )
     learned = set(videos.loc[videos["split"] == "train", "video_id"])
@@ -163,14 +165,14 @@ def warnings(
     small = (seconds <= window.min_instance_share * whole) & instances["video_id"].isin(learned)
     if small.any():
         found.append(
-            f"{small.sum()} training instances are at most {window.min_instance_share:.2g} of "
-            "their video and left out of training (data.window.min_instance_share)"
+            f"{small.sum()} training instances cover at most {window.min_instance_share:.2g} of "
+            "their video and are left out of training (data.window.min_instance_share)"
         )
     return found
 
 
 def covered_share(lengths: Floats, head: HeadConfig) -> Floats:
-    """The share of positions against the grid at which an instance has a positive point.
+    """The share of offsets against the grid at which an instance has a positive point.
 
     ``lengths`` (n,) in grid steps -> (n,). A point is positive inside the instance, within
     ``centre_radius`` strides of its centre, if the larger distance to its ends is in the range of

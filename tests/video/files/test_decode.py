@@ -11,6 +11,7 @@ from tad_blockdrop.video.files import decode
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.decode import frames_at, read_frames
 from tad_blockdrop.video.files.proxies import write_proxy
+from tad_blockdrop.video.files.sampling import Sampling
 
 FRAMES = 100
 ASKED = [99, 0, 37, 36, 36, 11, 12, 13, 98, 50]
@@ -54,7 +55,7 @@ def test_both_decoders_read_a_proxy(
 ) -> None:
     source = write_numbered(tmp_path / "source.mp4", FRAMES)
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, 1, None, ProxyConfig())
+    write_proxy(source, proxy, Sampling(every=1), ProxyConfig())
     other = "_read_pyav" if decoder == "decord" else "_read_decord"
     monkeypatch.setattr(decode, other, lambda path, indices: None)
     assert numbers(read_frames(proxy, ASKED)) == ASKED
@@ -69,7 +70,7 @@ def test_decord_is_for_proxies_only(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_beyond_the_end_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 20)
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, 1, None, ProxyConfig())
+    write_proxy(source, proxy, Sampling(every=1), ProxyConfig())
     for video in (source, proxy):
         with pytest.raises(DecodeError, match=f"{video.name}: frame 20 .*cannot be decoded"):
             read_frames(video, [0, 20])
@@ -101,7 +102,7 @@ def test_a_lost_frame_does_not_pass_for_its_neighbour(tmp_path: Path) -> None:
 
 def test_the_file_is_released(tmp_path: Path) -> None:
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(write_numbered(tmp_path / "a.mp4", 20), proxy, 1, None, ProxyConfig())
+    write_proxy(write_numbered(tmp_path / "a.mp4", 20), proxy, Sampling(every=1), ProxyConfig())
     before = _open_files()
     for _ in range(20):
         read_frames(proxy, [0, 19])

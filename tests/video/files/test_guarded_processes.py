@@ -198,7 +198,7 @@ def test_a_script_without_its_guard_is_told_what_to_do(tmp_path: Path) -> None:
         [sys.executable, str(script)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert "WorkerError: a process for work on videos cannot start" in done.stderr
+    assert "WorkerError: a worker process for videos cannot start" in done.stderr
     assert "__main__" in done.stderr
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from tad_blockdrop.video.files.container import open_video
@@ -79,8 +80,9 @@ def test_a_file_with_the_ending_of_a_video_can_be_opened(tmp_path: Path, suffix:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        for _ in range(3):
-            container.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        for number in range(25):
+            pixels = np.random.default_rng(number).integers(256, size=(32, 32, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     assert list_videos(tmp_path).find("a") == path.resolve()
     with open_video(path) as (opened, _):

@@ -13,6 +13,7 @@ from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.probe import probe
 from tad_blockdrop.video.files.proxies import proxy_size, source_fingerprint, write_proxy
+from tad_blockdrop.video.files.sampling import Sampling
 
 NTSC = Fraction(30000, 1001)
 
@@ -26,7 +27,7 @@ def shown_by(proxy: Path) -> list[int]:
 def test_every_kth_frame(tmp_path: Path, every: int, suffix: str) -> None:
     source = write_numbered(tmp_path / f"source.{suffix}", 50, NTSC)
     proxy = tmp_path / "proxy.tmp"
-    facts = write_proxy(source, proxy, every, None, ProxyConfig())
+    facts = write_proxy(source, proxy, Sampling(every), ProxyConfig())
     assert shown_by(proxy) == list(range(0, 50, every))
     assert facts["n_samples"] == len(range(0, 50, every))
     assert facts["rate"] == pytest.approx(float(NTSC) / every, rel=1e-4)
@@ -39,7 +40,7 @@ def test_every_kth_frame(tmp_path: Path, every: int, suffix: str) -> None:
 def test_a_target_rate_for_mixed_videos(tmp_path: Path, fps: Fraction | int) -> None:
     source = write_numbered(tmp_path / "source.mkv", 60, fps)
     proxy = tmp_path / "proxy.mp4"
-    facts = write_proxy(source, proxy, None, 10, ProxyConfig())
+    facts = write_proxy(source, proxy, Sampling(fps=10), ProxyConfig())
     wanted = []
     while (frame := len(wanted) * Fraction(fps) // 10) < 60:
         wanted.append(int(frame))
@@ -52,19 +53,19 @@ def test_variable_rate_is_sampled_by_timestamps(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 7, milliseconds=shown)
     proxy = tmp_path / "proxy.mp4"
     # every second frame means half the mean rate, not every second index
-    for every, fps in ((None, 10.0), (2, None)):
-        facts = write_proxy(source, proxy, every, fps, ProxyConfig())
+    for sampling in (Sampling(fps=10.0), Sampling(every=2)):
+        facts = write_proxy(source, proxy, sampling, ProxyConfig())
         seconds = np.arange(facts["n_samples"]) / facts["rate"]
         wanted = [max(n for n in range(7) if shown[n] <= 1000 * second) for second in seconds]
         assert shown_by(proxy) == wanted
         assert seconds[-1] < facts["duration"] <= seconds[-1] + 1 / facts["rate"]
-        assert facts["rate"] == (fps or facts["fps"] / 2)
+        assert facts["rate"] == sampling.rate(facts["fps"])
 
 
 def test_proxies_are_small_upright_and_even(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 6, size=(200, 322), rotation=90)
     proxy = tmp_path / "proxy.mp4"
-    facts = write_proxy(source, proxy, 1, None, ProxyConfig(short_side=101))
+    facts = write_proxy(source, proxy, Sampling(every=1), ProxyConfig(short_side=101))
     seen = probe(proxy)
     assert (facts["height"], facts["width"]) == (seen.height, seen.width) == (162, 100)
     assert seen.rotation == 0
@@ -90,7 +91,7 @@ def test_sizes(size: tuple[int, int], wanted: tuple[int, int]) -> None:
 def test_brightness_and_colour_stay(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 4, size=(96, 192))
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, 1, None, ProxyConfig(crf=4))
+    write_proxy(source, proxy, Sampling(every=1), ProxyConfig(crf=4))
     difference = read_frames(source, range(4)).astype(int) - read_frames(proxy, range(4))
     assert np.abs(difference).mean() < 2
 
@@ -98,7 +99,7 @@ def test_brightness_and_colour_stay(tmp_path: Path) -> None:
 def test_key_frames_come_as_configured_and_nothing_is_reordered(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 40)
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, 1, None, ProxyConfig(gop=8))
+    write_proxy(source, proxy, Sampling(every=1), ProxyConfig(gop=8))
     with av.open(str(proxy)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
     assert [n for n, packet in enumerate(packets) if packet.is_keyframe] == [0, 8, 16, 24, 32]
@@ -109,7 +110,7 @@ def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 30)
     copies = [tmp_path / "one.mp4", tmp_path / "two.mp4"]
     for copy in copies:
-        write_proxy(source, copy, 2, None, ProxyConfig())
+        write_proxy(source, copy, Sampling(every=2), ProxyConfig())
     assert copies[0].read_bytes() == copies[1].read_bytes()
 
 
@@ -118,7 +119,7 @@ def test_damage_is_an_error_not_a_shorter_proxy(tmp_path: Path) -> None:
     content = source.read_bytes()
     source.write_bytes(content[: len(content) // 3])
     with pytest.raises(DecodeError, match=r"source\.mkv"):
-        write_proxy(source, tmp_path / "proxy.mp4", 1, None, ProxyConfig())
+        write_proxy(source, tmp_path / "proxy.mp4", Sampling(every=1), ProxyConfig())
 
 
 def test_fingerprints_see_either_end(tmp_path: Path) -> None:

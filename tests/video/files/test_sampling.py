@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tad_blockdrop.video.files.sampling import (
+    Sampling,
     count_samples,
     count_samples_at,
-    sampling_rate,
     source_indices,
     source_indices_at,
 )
@@ -24,7 +24,7 @@ RATES = st.sampled_from(
 @given(frames=st.integers(1, 5000), rate=RATES, every=st.integers(1, 40))
 def test_every_kth_frame_is_exactly_that(frames: int, rate: Fraction, every: int) -> None:
     wanted = list(range(0, frames, every))
-    samples = sampling_rate(float(rate), every, None)
+    samples = Sampling(every).rate(float(rate))
     count = count_samples(frames, float(rate), samples)
     assert count == len(wanted)
     assert source_indices(np.arange(count), frames, float(rate), samples).tolist() == wanted
@@ -69,7 +69,7 @@ def test_a_clock_in_milliseconds_does_not_move_frames() -> None:
 
 
 def test_one_of_the_two_must_be_given() -> None:
-    assert sampling_rate(30.0, 4, None) == 7.5
-    assert sampling_rate(30.0, None, 10.0) == 10.0
+    assert Sampling(every=4).rate(30.0) == 7.5
+    assert Sampling(fps=10.0).rate(30.0) == 10.0
     with pytest.raises(ValueError, match="every"):
-        sampling_rate(30.0, None, None)
+        Sampling().rate(30.0)

@@ -113,14 +113,16 @@ def refuse_fatal_problems(
 def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
     """Plan a proxy for each video (sampled frames, small, short GOP); none if they are off."""
     from tad_blockdrop.video.files.proxies import source_fingerprint, write_proxy
+    from tad_blockdrop.video.files.sampling import Sampling
 
     if data.proxy is None:
         return VideoTasks({})
+    sampling = Sampling(data.every, data.fps)
     made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()}"
     tasks = {
         video_id: VideoTask(
             f"{source_fingerprint(path)} {made_by}",
-            partial(write_proxy, path, every=data.every, fps=data.fps, config=data.proxy),
+            partial(write_proxy, path, sampling=sampling, config=data.proxy),
         )
         for video_id, path in zip(accepted.videos["video_id"], accepted.videos["path"], strict=True)
     }

@@ -20,16 +20,9 @@ from tad_blockdrop.video.annotations.table import (
 )
 
 __all__ = [
-    "FORMATS",
-    "NO_SUBSET",
-    "AnnotationError",
-    "AnnotationFormat",
-    "Annotations",
-    "read_annotations",
-    "read_classes",
-    "read_classes_file",
-    "subset_key",
-]
+    "FORMATS", "NO_SUBSET", "AnnotationError", "AnnotationFormat", "Annotations",
+    "read_annotations", "read_classes", "read_classes_file", "subset_key",
+]  # fmt: skip
 
 
 class AnnotationFormat(Protocol):

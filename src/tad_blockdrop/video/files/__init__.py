@@ -1,1 +1,1 @@
-"""Video files: found, probed, decoded, made into proxies; work on them can be killed."""
+"""Video files: found, probed, decoded, made into proxies, in processes that can be killed."""

@@ -40,7 +40,7 @@ class DecodeError(BlockDropError):
 def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its best video stream (ffmpeg's choice: the largest; covers come last).
 
-    Whatever the demuxer or the decoder finds wrong inside the block is a DecodeError.
+    Errors of the demuxer or the decoder inside the block become DecodeErrors.
     """
     file = Path(path)
     if not file.is_file():

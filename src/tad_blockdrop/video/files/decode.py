@@ -1,9 +1,10 @@
 """Random access to the frames of a video.
 
-Two decoders behind one function. decord is quick with scattered frames, but takes the i-th packet
+Two decoders behind one function. decord is fast with scattered frames, but takes the i-th packet
 for the i-th frame and trusts every key frame: from files with open groups of pictures, intra
-refresh or packed frames it silently returns neighbours. So it reads the proxies that this project
-wrote, which have none of these; PyAV reads all else, and proxies where decord has no wheel.
+refresh or packed frames it silently returns neighbouring frames. So it only reads the proxies that
+this project wrote, which have none of these; PyAV reads everything else, and proxies where decord
+has no wheel.
 """
 
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def read_frames(path: str | Path, indices: npt.ArrayLike) -> Pixels:
     frames = _read_decord(Path(path), unique) if is_proxy else None
     if frames is None:
         frames = _read_pyav(Path(path), unique)
-    # The usual window asks in order: no need for another copy of all its pixels.
+    # Most windows ask in order, and then need no other copy of all pixels.
     return frames if np.array_equal(unique, wanted) else frames[positions]
 
 
@@ -75,7 +76,7 @@ def _read_pyav(path: Path, indices: Indices) -> Pixels:
 
 
 def _pixels(frames: Iterator[VideoFrame], count: int) -> Pixels:
-    """Up to ``count`` frames, upright, in one array; a file may change its size, they do not."""
+    """Up to ``count`` frames, upright, in one array, all scaled to the size of the first."""
     pixels = np.empty((0, 0, 0, 3), np.uint8)
     done = 0
     for frame in frames:
@@ -87,31 +88,42 @@ def _pixels(frames: Iterator[VideoFrame], count: int) -> Pixels:
     return pixels[:done]
 
 
+def numbered_frames(
+    path: str | Path, stamps: Indices | None = None
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Every frame that can be decoded, in one pass, with its number in the file.
+
+    ``stamps``: the timestamps of all frames, if known; a lost frame then does not shift those after
+    it. Raises DecodeError.
+    """
+    with open_video(path) as (container, stream):
+        number = -1
+        for frame in container.decode(stream):
+            heartbeat()
+            number += 1
+            if stamps is not None and frame.pts is not None:
+                number = int(np.searchsorted(stamps, frame.pts))
+            yield number, frame
+
+
 def frames_at(
     path: str | Path, indices: Indices, stamps: Indices | None = None
 ) -> Iterator[VideoFrame]:
-    """Frames at ``indices`` (never falling), decoded from the start in one pass, constant memory.
+    """Frames at ``indices`` (never falling) out of ``numbered_frames``, in constant memory.
 
-    ``stamps``: the timestamps of all frames, if they are known: then a frame that is lost does not
-    shift those after it. Raises DecodeError where a frame is lost, or the file ends too early.
+    Raises DecodeError where a frame is lost, or the file ends too early.
     """
-    position = count = 0
-    with open_video(path) as (container, stream):
-        for frame in container.decode(stream):
-            heartbeat()
-            if stamps is not None and frame.pts is not None:
-                count = int(np.searchsorted(stamps, frame.pts))
-            if count > indices[position]:
-                break
-            while indices[position] == count:
-                yield frame
-                position += 1
-                if position == len(indices):
-                    return
-            count += 1
-    raise DecodeError(
-        Path(path), f"frame {indices[position]} of it was asked for, but cannot be decoded"
-    )
+    position = 0
+    for number, frame in numbered_frames(path, stamps):
+        if number > indices[position]:
+            break
+        while indices[position] == number:
+            yield frame
+            position += 1
+            if position == len(indices):
+                return
+    reason = f"frame {indices[position]} cannot be decoded: the file is damaged or too short"
+    raise DecodeError(path, reason)
 
 
 def _seek_frames(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -20,16 +21,16 @@ from tad_blockdrop.errors import BlockDropError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-STARTING = 120.0  # seconds a new process may take to import what the work needs
-SIGNS = 0.5  # seconds between two signs of life
+START_SECONDS = 120.0  # for a new process to import what the work needs
+HEARTBEAT_SECONDS = 0.5  # at least this much between two heartbeats
 
 
 class WorkerError(BlockDropError):
-    """No process can be started for the work."""
+    """No worker process can be started."""
 
 
 class GivenUpError(BlockDropError):
-    """Work that took too long, or whose process died."""
+    """Work that hung, or whose process died."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,15 @@ def run_guarded(
     """Apply ``function`` to each item on ``workers`` processes; outcomes come as they are ready.
 
     What the function raises is the outcome's error; so is a GivenUpError after ``timeout`` seconds
-    without an end or a sign of life (see ``heartbeat``; the process is killed), or when the process
-    dies. ``function`` and items must be picklable. Raises WorkerError if no process can start.
+    without a result or a ``heartbeat`` (the process is then killed), or when the process dies.
+    ``function`` and items must be picklable. Raises WorkerError if no process can start.
     """
     queue = iter(items)
     idle: list[_Worker] = []
     busy: dict[Connection, tuple[_Worker, Item]] = {}
     try:
         while True:
-            while len(busy) < workers and not isinstance(item := next(queue, _END), _End):
+            for item in islice(queue, workers - len(busy)):
                 worker = idle.pop() if idle else _Worker(function)
                 worker.begin(item, timeout)
                 busy[worker.connection] = (worker, item)
@@ -79,14 +80,14 @@ def run_guarded(
 
 
 class GuardedStream(Generic[Item, Result]):
-    """A process that answers an item with one result after the other, while the caller reads them.
+    """A process that answers an item with several results, while the caller reads them.
 
     ``function`` gives the results of an item; it, items and results must be picklable. It is one
     result ahead of the reader. The process starts at once and ends with ``close``.
     """
 
     def __init__(self, function: Callable[[Item], Iterable[Result]], timeout: float) -> None:
-        self._serve = partial(_tell_all, function)
+        self._serve = partial(_send_each, function)
         self._timeout = timeout
         self._worker: _Worker | None = _Worker(self._serve)
 
@@ -113,7 +114,7 @@ class GuardedStream(Generic[Item, Result]):
                 result, error = answer
                 if isinstance(result, _Part):
                     yield result.value
-                    worker.begin_anew()  # the reader's own work took time as well
+                    worker.renew_deadline()  # the reader's own work took time as well
                     continue
                 ended = not isinstance(error, GivenUpError)
                 if error is not None:
@@ -134,7 +135,7 @@ class GuardedStream(Generic[Item, Result]):
         return self._worker
 
 
-def _tell_all(function: Callable[[Any], Iterable[Any]], item: Any) -> None:
+def _send_each(function: Callable[[Any], Iterable[Any]], item: Any) -> None:
     """Send each result of an item to the guarding process on its own."""
     assert _guard.connection is not None
     for result in function(item):
@@ -149,31 +150,26 @@ class _Part:
 
 
 def heartbeat() -> None:
-    """Say that the work goes on, to the process that guards this one; elsewhere nothing happens.
+    """Tell the process that guards this one, if any, that the work goes on.
 
-    Long work, such as decoding hours of video, is told from a hang by this.
+    So that long work, such as decoding hours of video, is not taken for a hang.
     """
     now = time.monotonic()
-    if _guard.connection is not None and now - _guard.told > SIGNS:
-        _guard.told = now
-        _guard.connection.send(_ALIVE)
+    if _guard.connection is not None and now - _guard.sent > HEARTBEAT_SECONDS:
+        _guard.sent = now
+        _guard.connection.send(_HEARTBEAT)
 
 
 @dataclass
 class _Guard:
-    """The way to the process that guards this one, if any does, and when it was last used."""
+    """The connection to the process that guards this one, if any, and when it was last used."""
 
     connection: Connection | None = None
-    told: float = 0.0
-
-
-class _End:
-    """Marks the end of the items."""
+    sent: float = 0.0
 
 
 _guard = _Guard()
-_END = _End()
-_ALIVE = None  # a sign of life; the first one says that all that the work needs is imported
+_HEARTBEAT = None  # the first one says that everything the work needs is imported
 
 
 class _Worker:
@@ -187,7 +183,7 @@ class _Worker:
         )
         self.process.start()
         theirs.close()  # so that the death of the process ends the pipe
-        self.patience = STARTING
+        self.patience = START_SECONDS
         self.timeout = self.deadline = 0.0
 
     def begin(self, item: object, timeout: float) -> None:
@@ -197,17 +193,17 @@ class _Worker:
             self.connection.send(item)
 
     def wait_until_ready(self) -> None:
-        """Wait for the first sign of life. Raises WorkerError if there is none."""
+        """Wait for the first heartbeat. Raises WorkerError if there is none."""
         if self.patience and not wait([self.connection], self.patience):
             raise WorkerError(
-                f"a process for work on videos did not start within {self.patience:g} s: is the "
+                f"a worker process for videos did not start within {self.patience:g} s: is the "
                 "machine out of memory?"
             )
         if self.patience:
             self.answer(is_there=True)
 
-    def begin_anew(self) -> None:
-        """Wait for the next part of an answer as for the first."""
+    def renew_deadline(self) -> None:
+        """Give the next part of an answer as much time as the first."""
         self.deadline = time.monotonic() + self.timeout
 
     def answer(self, is_there: bool) -> tuple[Any, Exception | None] | None:
@@ -223,14 +219,14 @@ class _Worker:
             code = self.process.exitcode
             if self.patience:
                 raise WorkerError(
-                    f"a process for work on videos cannot start (exit code {code}; what it says is "
+                    f"a worker process for videos cannot start (exit code {code}; its output is "
                     "above). In a script of your own, put the work under `if __name__ == "
-                    "'__main__':`, since such processes import the script"
+                    "'__main__':`, because worker processes import the script"
                 ) from end
             return None, GivenUpError(f"given up: its process died (exit code {code})")
-        if message is _ALIVE:
+        if message is _HEARTBEAT:
             self.patience = 0.0
-            self.begin_anew()
+            self.renew_deadline()
             return None
         result, error = message
         return result, error
@@ -244,7 +240,7 @@ class _Worker:
 def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
     _guard.connection = connection
     with suppress(EOFError, OSError):  # the parent is done, or gone
-        connection.send(_ALIVE)
+        connection.send(_HEARTBEAT)
         while True:
             item = connection.recv()
             try:
@@ -255,7 +251,7 @@ def _serve(connection: Connection, function: Callable[[Any], Any]) -> None:
 
 
 def _portable(error: Exception) -> Exception:
-    """The error, or where it cannot be sent to another process one of the same words."""
+    """The error, or one with the same words where it cannot be sent to another process."""
     try:
         pickle.dumps(error)
         copy.copy(error)  # made anew as unpickling does it

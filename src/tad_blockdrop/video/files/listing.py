@@ -16,18 +16,18 @@ VIDEO_FORMATS = {
     ".m2ts": "mpegts", ".wmv": "asf", ".flv": "flv", ".3gp": "mov", ".ogv": "ogg",
 }  # fmt: skip
 
-MAX_ID_LENGTH = 200  # bytes: an id names files, with a suffix and a temporary name around it
+MAX_ID_LENGTH = 200  # bytes: file names are made of it, with an ending and a temporary part
 
 
 class UnsafeVideoError(BlockDropError):
-    """A video id, or the file it means, that would lead out of the folder of videos."""
+    """A video id, or a link, that leads out of the folder of videos."""
 
 
 @dataclass(frozen=True)
 class VideoListing:
-    """The video files of a folder and of those in it, by file name with and without suffix.
+    """The video files in a folder and below, by file name with and without the ending.
 
-    ``others`` has the files that come second, where several have the same name.
+    ``others``: the second choices, where several files have the same name.
     """
 
     folder: Path
@@ -37,7 +37,7 @@ class VideoListing:
     def find(self, video_id: str) -> Path | None:
         """The file named as the id, with or without the ``v_`` prefix; None where there is none.
 
-        Raises UnsafeVideoError for ids that are no plain file name, and for links that lead out.
+        Raises UnsafeVideoError for ids that are not plain file names, and for links that lead out.
         """
         refuse_unsafe_id(video_id)
         for name in (video_id, f"v_{video_id}", video_id.removeprefix("v_")):
@@ -45,7 +45,7 @@ class VideoListing:
             if path is not None:
                 # Not Path.resolve(), which raises on links that go round in a circle.
                 if not Path(os.path.realpath(path)).is_relative_to(self.folder):
-                    raise UnsafeVideoError(f"{path} is a link to a place outside {self.folder}")
+                    raise UnsafeVideoError(f"{path} is a link that leads outside {self.folder}")
                 return path
         return None
 

@@ -1,4 +1,4 @@
-"""What a video file really holds: frames, rate, size and timestamps, whatever its header claims."""
+"""What a video file really contains: frames, rate, size, timestamps, whatever its header claims."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from tad_blockdrop.video.files.container import (
 )
 from tad_blockdrop.video.files.guarded_processes import heartbeat
 
-# Where every packet is one shown frame and bears its timestamp. Other codecs hide or pack frames,
-# other containers (AVI, MPEG-TS) guess timestamps: there only decoding from the start tells.
+# Where every packet is one shown frame and has its timestamp. Other codecs hide or pack frames,
+# other containers (AVI, MPEG-TS) guess timestamps: there only decoding from the start is exact.
 EXACT_CODECS = frozenset({"h264", "hevc", "vp9", "av1"})
 EXACT_CONTAINERS = ("mp4", "matroska")
-# What may lack of the length a header promises before a file counts as truncated.
+# How much of the promised length may be missing before a file counts as truncated.
 LOST_SHARE = 0.02
 LOST_SECONDS = 0.5
 DEFAULT_RATE = 25.0  # of a single picture without any timing
@@ -70,12 +70,12 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class Packets:
-    """What demuxing alone tells of a stream.
+    """What demuxing alone says about a stream.
 
     ``stamps``: the timestamps of its packets in file order (None: not given), without those that
     an edit list cuts off. ``keys``: the timestamps of key frames, increasing. ``last_length``:
-    ticks that the frame shown last stays. ``end``: the second at which
-    the last packet of any stream of the file ends.
+    ticks for which the last frame is shown. ``end``: the second at which the last packet of any
+    stream of the file ends.
     """
 
     stamps: list[int | None]
@@ -116,7 +116,7 @@ def timeline(path: str | Path) -> Timeline:
     with open_video(path) as (container, stream):
         packets = read_packets(Path(path), container, stream)
         _refuse_truncated(Path(path), container, stream, packets)
-        if _bear_out(container, stream, packets, _first_frame(Path(path))):
+        if _confirm_packets(container, stream, packets, _first_frame(Path(path))):
             return build_timeline(packets.ordered() or [], packets.last_length, stream)
     with open_video(path) as (container, stream):
         return build_timeline(*_decode_stamps(container, stream), stream)
@@ -170,7 +170,7 @@ def _all_packets(path: Path, container: InputContainer) -> Iterator["Packet[Any]
     try:
         yield from container.demux()
     except IndexError as error:  # PyAV does not know streams that begin in the middle
-        raise DecodeError(path, "it is damaged: its streams change on the way") from error
+        raise DecodeError(path, "it is damaged: its streams change midway") from error
 
 
 def _refuse_truncated(
@@ -193,7 +193,7 @@ def _tick(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
-def _bear_out(
+def _confirm_packets(
     container: InputContainer, stream: VideoStream, packets: Packets, first: VideoFrame
 ) -> bool:
     """Whether the first and the last frames, decoded, have the timestamps of the packets."""

@@ -31,7 +31,7 @@ def probe_videos(
     The table has video_id, path and the fields of ``VideoFacts``, in the order of ``video_ids``.
     ``timeout``: seconds before a video is given up. ``fatal``: whether a missing or unreadable
     video is a fatal problem; one whose id or file leads out of ``folder`` always is. ``cache``: a
-    folder that remembers facts of files until they change, so that a cut run goes on.
+    folder that keeps the facts of files until they change, so that an interrupted run resumes.
     """
     paths, problems = _find(video_ids, list_videos(folder), fatal)
     memory = _Memory(cache)
@@ -90,7 +90,7 @@ def _find(
                 Problem(
                     video, str(path), "video id", "several files",
                     f"{other} has the same name",
-                    "the former is used; move the other away",
+                    f"{path.name} is used; move the other away",
                 )
             )  # fmt: skip
     return paths, problems
@@ -99,9 +99,8 @@ def _find(
 def _unreadable(video: str, path: Path, error: Exception, fatal: bool) -> Problem:
     kind = "given up" if isinstance(error, GivenUpError) else "unreadable video"
     message = str(error).removeprefix(f"{path}: ")
-    advice = "get the file again, or set data.on_missing to skip"
-    if kind == "given up":
-        advice = f"get the file again, raise runtime.decode_timeout, or {advice.split(', or ')[1]}"
+    longer = ", raise runtime.decode_timeout" if kind == "given up" else ""
+    advice = f"get the file again{longer}, or set data.on_missing to skip"
     return Problem(video, str(path), "", kind, message, advice, fatal)
 
 

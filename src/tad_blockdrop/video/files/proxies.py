@@ -1,4 +1,4 @@
-"""Proxies: the sampled frames of a video, small, in a file made for random access.
+"""Proxies: the sampled frames of a video, small, in a file for fast random access.
 
 Frame i of the proxy is sample i. The source is decoded once, in order, in constant memory.
 """
@@ -20,14 +20,14 @@ from tad_blockdrop.video.files.decode import PROXY_MARK, frames_at
 from tad_blockdrop.video.files.probe import Timeline, timeline
 from tad_blockdrop.video.files.sampling import (
     Indices,
+    Sampling,
     count_samples,
     count_samples_at,
-    sampling_rate,
     source_indices,
     source_indices_at,
 )
 
-MIN_SIDE = 16  # pixels: below that neither encoder nor decoder is at home
+MIN_SIDE = 16  # pixels: below that encoders and decoders are unreliable
 FINGERPRINT_BYTES = 1 << 20  # from each end of the file
 
 
@@ -59,9 +59,9 @@ def source_fingerprint(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def sampled_frames(line: Timeline, every: int | None, fps: float | None) -> tuple[Indices, float]:
+def sampled_frames(line: Timeline, sampling: Sampling) -> tuple[Indices, float]:
     """Frame indices (n_samples,) of all samples of a video, and their rate per second."""
-    rate = sampling_rate(line.fps, every, fps)
+    rate = sampling.rate(line.fps)
     if line.variable_rate:
         samples = np.arange(count_samples_at(line.duration, rate))
         return source_indices_at(samples, line.times, rate, line.tick), rate
@@ -71,20 +71,16 @@ def sampled_frames(line: Timeline, every: int | None, fps: float | None) -> tupl
 
 
 def write_proxy(
-    source: str | Path,
-    destination: str | Path,
-    every: int | None,
-    fps: float | None,
-    config: ProxyConfig,
+    source: str | Path, destination: str | Path, sampling: Sampling, config: ProxyConfig
 ) -> ProxyFacts:
-    """Sample ``source`` (each ``every``-th frame, or ``fps`` per second) into an MP4 file.
+    """Write the samples of ``source`` into an MP4 file.
 
     H.264 without B-frames, a key frame every ``config.gop``, short side at most
     ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
-    Raises DecodeError; the destination may then hold a torn file, which the caller discards.
+    Raises DecodeError; the destination may then be incomplete, and the caller discards it.
     """
     line = timeline(source)
-    indices, rate = sampled_frames(line, every, fps)
+    indices, rate = sampled_frames(line, sampling)
     frames = frames_at(source, indices, line.stamps)
     height, width = _encode(frames, Path(destination), rate, config)
     return ProxyFacts(

@@ -9,6 +9,7 @@ Seconds count from the first frame. Three cases, all exact at both ends:
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,20 @@ Seconds = npt.NDArray[np.float64]
 EPSILON = 1e-6
 
 
-def sampling_rate(file_rate: float, every: int | None, fps: float | None) -> float:
-    """Samples per second: ``file_rate / every`` or ``fps``; exactly one of the two is given."""
-    if every is not None:
-        return file_rate / every
-    if fps is None:
-        raise ValueError("give every (each k-th frame) or fps (samples per second)")
-    return fps
+@dataclass(frozen=True)
+class Sampling:
+    """Every ``every``-th frame, or ``fps`` samples per second: exactly one of the two is given."""
+
+    every: int | None = None
+    fps: float | None = None
+
+    def rate(self, file_rate: float) -> float:
+        """Samples per second of a video with ``file_rate`` frames per second."""
+        if self.every is not None:
+            return file_rate / self.every
+        if self.fps is None:
+            raise ValueError("give every (each k-th frame) or fps (samples per second)")
+        return self.fps
 
 
 def count_samples(n_frames: int, file_rate: float, rate: float) -> int:

@@ -1,8 +1,8 @@
-"""What happens to the pixels of a window: random crops and colours in training, a centre crop else.
+"""The pixels of a window: random crops and colours in training, otherwise a centre crop.
 
 Frames are uint8 (T, H, W, 3) going in and coming out. Every random number is drawn once for a
-window and used for all its frames, so what stands still keeps standing still; the only source of
-randomness is the generator that is passed in.
+window and used for all its frames, so still backgrounds stay still; the only source of randomness
+is the generator that is passed in.
 """
 
 import math
@@ -76,14 +76,14 @@ def recolour(frames: Tensor, brightness: float, contrast: float, saturation: flo
     """Scale saturation, contrast and brightness, in this order; 1 leaves each as it is.
 
     All three are affine in a pixel's colour, so they are one 3×3 matrix and one constant. The
-    contrast turns about the mean grey of the whole window, not of each frame: a pivot that moved
-    from frame to frame would make a still background flicker.
+    contrast is scaled about the mean grey of the whole window, not of each frame: a pivot that
+    moved from frame to frame would make a still background flicker.
     """
     mean = frames.mean(dim=(0, 1, 2), dtype=torch.float32) @ _GREY
     matrix = saturation * torch.eye(3) + (1 - saturation) * _GREY[:, None]
     matrix = brightness * contrast * matrix
     constant = (brightness * (1 - contrast) * mean).expand(3)
-    # Four pixels in a row, where they fit: a product of only three columns takes far longer.
+    # Four pixels in a row, where they fit: a product with only three columns is much slower.
     together = math.gcd(frames.shape[2], 4)
     matrix, constant = torch.kron(torch.eye(together), matrix), constant.repeat(together)
     result = torch.empty_like(frames)
@@ -103,7 +103,7 @@ def _affine(
     shear: tuple[float, float] = (0.0, 0.0),
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
-    """Rotate and shear (degrees) and shift (shares of the side); what enters is black."""
+    """Rotate and shear (degrees) and shift (shares of the side); uncovered pixels are black."""
     height, width = images.shape[-2:]
     pixels = [round(shift[0] * width), round(shift[1] * height)]
     moved = [
