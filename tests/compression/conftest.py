@@ -5,16 +5,19 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 import torch
+from shortening import without
 
 from tad_blockdrop.config import (
     AnchorFreeConfig,
     AttentionNeckConfig,
     DetectorConfig,
+    EvaluationConfig,
     VideoMAEConfig,
     WindowConfig,
 )
+from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.video.windows.cutting import Window
+from tad_blockdrop.video.windows.cutting import VideoRecord, Window
 from tad_blockdrop.video.windows.loading import Batch
 
 WINDOW = WindowConfig(frames=32, grid=16, crop=16, short_side=16)
@@ -46,9 +49,7 @@ def make_detector() -> Callable[..., Detector]:
             parameter.data.add_(0.2 * torch.randn_like(parameter))
         # segments of some length at every point
         torch.nn.init.constant_(model.head.regress.bias, 4.0)
-        for index in sorted(set(model.kept_blocks) - set(kept or model.kept_blocks)):
-            model.drop_block(index)
-        return model.eval()
+        return without(model.eval(), set(model.kept_blocks) - set(kept or model.kept_blocks))
 
     return make
 
@@ -68,3 +69,15 @@ def batch() -> Batch:
         Window("b", 0, np.minimum(np.arange(32), 19), 20, segments[1].numpy(), labels[1].numpy()),
     ]
     return Batch(frames, mask, segments, labels, windows)
+
+
+@pytest.fixture
+def task() -> DetectionTask:
+    """Detection in the videos whose windows the batch holds: 8 samples a second, 2 a step."""
+    actions = np.array([[1.0, 5.0], [6.0, 15.0]]) / 4
+    records = [
+        VideoRecord("a", "", 32, 8.0, 4.0, actions, np.array([0, 2])),
+        VideoRecord("b", "", 20, 8.0, 2.5, np.zeros((0, 2)), np.zeros(0, np.int64)),
+    ]
+    evaluation = EvaluationConfig(score_tious=(0.1, 0.3))
+    return DetectionTask(DETECTOR.head, WINDOW, records, ("jump", "run", "throw"), evaluation)

@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,18 +16,14 @@ from torch.nn import functional
 from tad_blockdrop.compression import losses
 from tad_blockdrop.compression.losses import (
     AlignLoss,
-    bernoulli_loss,
-    dkd_loss,
-    dkd_warmup,
     feature_loss,
     gram_distance,
-    kl_loss,
-    observe,
     relation_loss,
-    segment_loss,
 )
 from tad_blockdrop.config import AlignLossConfig
+from tad_blockdrop.detections.task import DetectionTask, segment_loss
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.tasks.distillation import bernoulli_loss, dkd_loss, dkd_warmup, kl_loss
 from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
@@ -224,10 +221,10 @@ def everything(**changes: object) -> AlignLossConfig:
 
 
 def test_distillation_vanishes_for_the_teacher_itself(
-    make_detector: MakeDetector, batch: Batch
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:
     teacher = make_detector()
-    terms = AlignLoss(everything(), copy.deepcopy(teacher), teacher)(batch, 0)
+    terms = AlignLoss(everything(), task, copy.deepcopy(teacher), teacher)(batch, 0)
     assert set(terms) == {*ALL_TERMS, "total"}
     for name in DISTILLATION:
         assert terms[name].item() == pytest.approx(0, abs=1e-6), name
@@ -235,11 +232,11 @@ def test_distillation_vanishes_for_the_teacher_itself(
 
 
 def test_total_is_the_weighted_sum_and_reaches_every_parameter(
-    make_detector: MakeDetector, batch: Batch
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:
     weights = {name: 0.5 + i for i, name in enumerate(ALL_TERMS)}
     student = make_detector(seed=1, kept=(0, 2, 4)).requires_grad_()
-    terms = AlignLoss(everything(**weights), student, make_detector(seed=2))(batch, 0)
+    terms = AlignLoss(everything(**weights), task, student, make_detector(seed=2))(batch, 0)
     expected = sum(weights[name] * terms[name].item() for name in ALL_TERMS)
     assert terms["total"].item() == pytest.approx(expected, rel=1e-5)
     terms["total"].backward()
@@ -248,12 +245,12 @@ def test_total_is_the_weighted_sum_and_reaches_every_parameter(
 
 
 def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
-    make_detector: MakeDetector, batch: Batch
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:
     teacher = make_detector(seed=2).train()
     before = {k: v.clone() for k, v in teacher.state_dict().items()}
     student = make_detector(seed=1).train().requires_grad_()
-    AlignLoss(everything(), student, teacher)(batch, 0)["total"].backward()
+    AlignLoss(everything(), task, student, teacher)(batch, 0)["total"].backward()
     assert not teacher.training
     assert all(p.grad is None for p in teacher.parameters())
     assert all(torch.equal(before[k], v) for k, v in teacher.state_dict().items())
@@ -261,7 +258,7 @@ def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
 
 @pytest.mark.parametrize("spare", [True, False])
 def test_a_teacher_on_another_core_says_the_same(
-    make_detector: MakeDetector, batch: Batch, monkeypatch: pytest.MonkeyPatch, spare: bool
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask, monkeypatch: pytest.MonkeyPatch, spare: bool
 ) -> None:
     student, teacher = make_detector(seed=1, kept=(0, 2, 4)), make_detector(seed=2)
     student.requires_grad_()
@@ -270,71 +267,56 @@ def test_a_teacher_on_another_core_says_the_same(
         lambda *_: observed.append(threading.current_thread().name)
     )
     monkeypatch.setattr(losses, "core_to_spare", lambda _: spare)
-    terms = AlignLoss(everything(), student, teacher)(batch, 0)
+    terms = AlignLoss(everything(), task, student, teacher)(batch, 0)
     handle.remove()
     assert [name.startswith("teacher") for name in observed] == [spare]
-    found = student(batch.frames, batch.mask, return_blocks=True)
-    wanted = observe(teacher, batch, student.kept_blocks, ())
+    with torch.no_grad():
+        wanted = teacher(batch.frames, batch.mask, student.kept_blocks)
+    found = student(batch.frames, batch.mask, student.kept_blocks)
     assert torch.equal(terms["out"], feature_loss(found.blocks, wanted.blocks))
 
 
-def test_state_is_the_normaliser_alone(make_detector: MakeDetector, batch: Batch) -> None:
+def test_state_is_the_normaliser_alone(make_detector: MakeDetector, batch: Batch, task: DetectionTask) -> None:
     """The part that a resumed training needs; models are saved elsewhere or not at all."""
-    loss = AlignLoss(everything(), make_detector(seed=1).train(), make_detector(seed=2))
-    first = loss.state_dict()["detection.normaliser"].item()
+    loss = AlignLoss(everything(), task, make_detector(seed=1).train(), make_detector(seed=2))
+    first = loss.state_dict()["supervised.normaliser"].item()
     loss(batch, 0)
-    assert list(loss.state_dict()) == ["detection.normaliser"]
-    assert loss.state_dict()["detection.normaliser"].item() < first
+    assert list(loss.state_dict()) == ["supervised.normaliser"]
+    assert loss.state_dict()["supervised.normaliser"].item() < first
     assert list(loss.parameters()) == []
 
 
 @pytest.mark.parametrize("name", ALL_TERMS)
 def test_a_term_of_weight_zero_is_neither_computed_nor_added(
-    make_detector: MakeDetector, batch: Batch, name: str
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask, name: str
 ) -> None:
     student, teacher = make_detector(seed=1, kept=(0, 1, 3)), make_detector(seed=2)
-    whole = AlignLoss(everything(), student, teacher)(batch, 0)
-    less = AlignLoss(everything(**{name: 0.0}), student, teacher)(batch, 0)
+    whole = AlignLoss(everything(), task, student, teacher)(batch, 0)
+    less = AlignLoss(everything(**{name: 0.0}), task, student, teacher)(batch, 0)
     assert set(whole) - set(less) == {name}
     assert less["total"].item() == pytest.approx(
         whole["total"].item() - whole[name].item(), rel=1e-4
     )
 
 
-def test_observe_is_the_teachers_forward_with_only_what_was_asked(
-    make_detector: MakeDetector, batch: Batch
-) -> None:
-    teacher = make_detector(kept=(0, 1, 3, 4))
-    found = observe(teacher, batch, outs={0, 3}, mids={4})
-    with torch.no_grad():
-        expected = teacher(batch.frames, batch.mask, return_blocks=True)
-    assert (set(found.blocks), set(found.mids)) == ({0, 3}, {4})
-    assert torch.equal(found.blocks[3], expected.blocks[3])
-    assert torch.equal(found.mids[4], expected.mids[4])
-    assert torch.equal(found.logits, expected.logits)
-    assert torch.equal(found.offsets, expected.offsets)
-
-
 def test_segments_are_compared_where_the_ground_truth_is_positive(
-    make_detector: MakeDetector, batch: Batch
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:
     """Without any action there is no such point, however much the segments differ."""
     student, teacher = make_detector(seed=1), make_detector(seed=2)
-    with_actions = AlignLoss(everything(), student, teacher)(batch, 0)
-    empty = Batch(
-        batch.frames, batch.mask, [batch.segments[1]] * 2, [batch.labels[1]] * 2, batch.windows
-    )
-    without = AlignLoss(everything(), student, teacher)(empty, 0)
+    with_actions = AlignLoss(everything(), task, student, teacher)(batch, 0)
+    empty = replace(batch, segments=[batch.segments[1]] * 2, labels=[batch.labels[1]] * 2)
+    without = AlignLoss(everything(), task, student, teacher)(empty, 0)
     assert with_actions["kd_reg"].item() > 0
     assert without["kd_reg"].item() == 0
 
 
 def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
-    make_detector: MakeDetector, batch: Batch
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:
     config = AlignLossConfig(kd_kind="dkd", out=0, kd_reg=0)
     student = make_detector(seed=1)
-    sharp = AlignLoss(config, student, make_detector(seed=2))
+    sharp = AlignLoss(config, task, student, make_detector(seed=2))
     early, half, full = (sharp(batch, epoch) for epoch in (0, 2.5, 5))
     assert half["kd_cls"].item() == early["kd_cls"].item() > 0
     base = (early["cls"] + early["reg"]).item()
@@ -344,18 +326,20 @@ def test_dkd_grows_with_the_epoch_and_ignores_label_smoothing(
     head = student.config.head.model_copy(update={"label_smoothing": 0.1})
     smoothing = student.config.model_copy(update={"head": head})
     student = make_detector(seed=1, config=smoothing)
-    smooth = AlignLoss(config, student, make_detector(seed=2))(batch, 0)
+    smoothed = replace(task, head=head)
+    smooth = AlignLoss(config, smoothed, student, make_detector(seed=2))(batch, 0)
     assert smooth["cls"].item() != early["cls"].item()
     assert smooth["kd_cls"].item() == early["kd_cls"].item()
 
 
 @pytest.mark.parametrize("kind", ["kl", "dkd"])
 def test_softmax_distillation_of_one_class_is_refused(
-    make_detector: MakeDetector, batch: Batch, kind: str
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask, kind: str
 ) -> None:
     student, teacher = make_detector(seed=1, n_classes=1), make_detector(n_classes=1)
+    task = replace(task, classes=("action",))
     with pytest.raises(ValueError, match=r"set compress\.loss\.kd_kind to 'bernoulli'"):
-        AlignLoss(AlignLossConfig(kd_kind=kind), student, teacher)  # type: ignore[arg-type]
-    one = Batch(batch.frames, batch.mask, batch.segments, [x * 0 for x in batch.labels], [])
-    loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), student, teacher)
+        AlignLoss(AlignLossConfig(kd_kind=kind), task, student, teacher)  # type: ignore[arg-type]
+    one = replace(batch, labels=[x * 0 for x in batch.labels])
+    loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), task, student, teacher)
     assert loss(one, 0)["kd_cls"].item() > 0

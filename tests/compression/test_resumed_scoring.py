@@ -12,9 +12,10 @@ import pytest
 import torch
 from tests.conftest import limited_files
 
-from tad_blockdrop.compression.scoring import score_blocks
+from tad_blockdrop.compression.ranking import score_blocks
 from tad_blockdrop.config import CompressConfig, DataConfig, EvaluationConfig, WindowConfig
 from tad_blockdrop.detections.pooling import detect
+from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.storage import resumable_pass as resuming
 from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
@@ -65,10 +66,9 @@ def score(
 ) -> tuple[pd.DataFrame, int]:
     """The ranking, two windows at a time, and how many windows were read."""
     windows = NoiseWindows(cut)
-    place = scratch_for(folder, model, RECORDS, compress=compress.model_dump(mode="json"))
-    table = score_blocks(
-        model, make_loader(windows, 2, 0), RECORDS, CLASSES, compress, EVALUATION, place
-    )
+    place = scratch_for(folder, model, compress.model_dump(mode="json"))
+    task = DetectionTask(model.config.head, WINDOW, RECORDS, CLASSES, EVALUATION)
+    table = score_blocks(model, make_loader(windows, 2, 0), task, compress, place)
     return table, windows.read
 
 
@@ -104,7 +104,7 @@ def test_detections_go_on_too(tmp_path: Path, make_detector: MakeDetector) -> No
         return detect(model, loader, RECORDS, CLASSES, config, scratch=scratch)
 
     expected = run(None, None)
-    place = scratch_for(tmp_path, model, RECORDS)
+    place = scratch_for(tmp_path, model, {})
     for cut in (2, 5):
         with pytest.raises(CutError):
             run(cut, place)

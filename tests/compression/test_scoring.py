@@ -1,116 +1,94 @@
 """Scores equal those of building, running and rating every shortened model by itself."""
 
-import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from shortening import without
 
+from tad_blockdrop.compression.criteria import CRITERIA, CriterionError, find_criterion
+from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.compression.dropping import ScoringError, choose_block
-from tad_blockdrop.compression.scoring import (
-    block_changes,
-    candidate_skips,
-    detection_losses,
-    precisions,
-    rank,
-    score_blocks,
-)
-from tad_blockdrop.config import CompressConfig, EvaluationConfig
-from tad_blockdrop.detections.evaluation import instances_of
+from tad_blockdrop.compression.ranking import candidate_skips, evaluating, rank, score_blocks
+from tad_blockdrop.compression.skipping import Skip
+from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detections.pooling import detect
+from tad_blockdrop.detections.task import DetectionTask, instances_of
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.metrics.average_precision import average_map, average_precision
-from tad_blockdrop.video.windows.cutting import VideoRecord
 from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
-
-CLASSES = ("jump", "run", "throw")
-EVALUATION = EvaluationConfig(score_tious=(0.1, 0.3))
-
-
-@pytest.fixture
-def records() -> list[VideoRecord]:
-    """The videos whose windows the batch holds, at 8 samples per second, 2 samples per step."""
-    actions = np.array([[1.0, 5.0], [6.0, 15.0]]) / 4
-    return [
-        VideoRecord("a", "", 32, 8.0, 4.0, actions, np.array([0, 2])),
-        VideoRecord("b", "", 20, 8.0, 2.5, np.zeros((0, 2)), np.zeros(0, np.int64)),
-    ]
 
 
 @pytest.fixture
 def loader(batch: Batch) -> Any:
     """A window at a time, as a loader gives them."""
+    parts = ("frames", "mask", "segments", "labels", "windows")
     return [
-        Batch(
-            batch.frames[i : i + 1],
-            batch.mask[i : i + 1],
-            batch.segments[i : i + 1],
-            batch.labels[i : i + 1],
-            batch.windows[i : i + 1],
-        )
+        replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in parts})
         for i in range(2)
     ]
 
 
-def without(model: Detector, blocks: Sequence[int]) -> Detector:
-    shorter = copy.deepcopy(model)
-    for block in blocks:
-        shorter.drop_block(block)
-    return shorter
+def values(
+    criterion: str, model: Detector, skips: Sequence[Skip], task: DetectionTask, loader: Any
+) -> Mapping[Skip, float]:
+    with evaluating(model):
+        return find_criterion(criterion).score(model, Candidates(skips, task, loader))
 
 
 def test_precisions_are_those_of_the_shortened_models(
-    make_detector: MakeDetector, loader: Any, records: list[VideoRecord]
+    make_detector: MakeDetector, loader: Any, task: DetectionTask
 ) -> None:
     model = make_detector(kept=(0, 1, 3, 4))
     skips = candidate_skips(model.kept_blocks, look_ahead=2)
-    found = precisions(model, loader, records, CLASSES, EVALUATION, skips)
+    found = values("train_map", model, skips, task, loader)
     for skip in skips:
         detections = detect(
-            without(model, sorted(skip)), loader, records, CLASSES, EVALUATION.postprocess
+            without(model, skip), loader, task.records, task.classes, task.evaluation.postprocess
         )
         table = average_precision(
-            detections, instances_of(records, CLASSES), ["a", "b"], EVALUATION.score_tious
+            detections,
+            instances_of(task.records, task.classes),
+            ["a", "b"],
+            task.evaluation.score_tious,
         )
         assert found[skip] == pytest.approx(100 * average_map(table), abs=1e-6)
     assert len(set(found.values())) > 3  # the blocks differ, or the test shows nothing
 
 
 def test_losses_are_those_of_one_batch_with_all_windows(
-    make_detector: MakeDetector, loader: Any, batch: Batch
+    make_detector: MakeDetector, loader: Any, batch: Batch, task: DetectionTask
 ) -> None:
     model = make_detector()
     skips = candidate_skips(model.kept_blocks, look_ahead=1)
-    found = detection_losses(model, loader, skips)
+    found = values("train_loss", model, skips, task, loader)
     for skip in skips:
         with torch.no_grad():
-            output = without(model, sorted(skip))(batch.frames, batch.mask)
-        terms = DetectionLoss(model.config.head)(
-            output, batch.segments, batch.labels, training=False
-        )
+            output = without(model, skip)(batch.frames, batch.mask)
+        terms = DetectionLoss(model.config.head)(output, batch, training=False).terms
         assert found[skip] == pytest.approx((terms["cls"] + terms["reg"]).item(), rel=1e-5)
 
 
 def test_block_changes_are_mean_squares_of_what_a_block_adds(
-    make_detector: MakeDetector, loader: Any, batch: Batch
+    make_detector: MakeDetector, loader: Any, batch: Batch, task: DetectionTask
 ) -> None:
     model = make_detector(kept=(0, 2, 3))
-    found = block_changes(model, loader)
+    found = values("block_mse", model, candidate_skips((0, 2, 3), 1), task, loader)
     with torch.no_grad():
-        outputs = model(batch.frames, batch.mask, return_blocks=True).blocks
+        outputs = model(batch.frames, batch.mask, (0, 2, 3)).blocks
         before = model.backbone.embed(batch.frames)
-    assert list(found) == [0, 2, 3]
-    for index in found:
-        assert found[index] == pytest.approx((outputs[index] - before).square().mean().item())
+    assert list(found) == [Skip({index}) for index in (0, 2, 3)]
+    for index in (0, 2, 3):
+        expected = (outputs[index] - before).square().mean().item()
+        assert found[Skip({index})] == pytest.approx(expected)
         before = outputs[index]
 
 
@@ -121,14 +99,14 @@ def test_block_changes_are_mean_squares_of_what_a_block_adds(
 def test_score_blocks_ranks_every_block_and_leaves_the_model_as_it_was(
     make_detector: MakeDetector,
     loader: Any,
-    records: list[VideoRecord],
+    task: DetectionTask,
     criterion: str,
     look_ahead: int,
 ) -> None:
     model = make_detector(kept=(0, 1, 3)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    compress = CompressConfig(criterion=criterion, look_ahead=look_ahead)  # type: ignore[arg-type]
-    table = score_blocks(model, loader, records, CLASSES, compress, EVALUATION)
+    compress = CompressConfig(criterion=criterion, look_ahead=look_ahead)
+    table = score_blocks(model, loader, task, compress)
     assert list(table.columns) == ["block", "criterion", "value", "alone", "rank"]
     assert sorted(table["block"]) == [0, 1, 3]
     assert list(table["rank"]) == [1, 2, 3]
@@ -141,28 +119,35 @@ def test_score_blocks_ranks_every_block_and_leaves_the_model_as_it_was(
 
 
 def test_looking_ahead_by_block_mse_is_refused_before_any_work() -> None:
-    with pytest.raises(ValidationError, match=r"set compress\.look_ahead to 1"):
-        CompressConfig(criterion="block_mse", look_ahead=2)
+    with pytest.raises(CriterionError, match=r"set compress\.look_ahead to 1"):
+        find_criterion("block_mse", look_ahead=2)
+
+
+def test_criteria_are_found_by_name_and_others_are_told() -> None:
+    assert {c.name for c in CRITERIA} == {"train_map", "train_loss", "block_mse"}
+    assert all(find_criterion(c.name, 2 if c.looks_ahead else 1) is c for c in CRITERIA)
+    with pytest.raises(CriterionError, match="there is no 'mse'; choose one of train_map, "):
+        find_criterion("mse")
 
 
 def test_a_model_that_detects_nothing_cannot_be_ranked(
-    make_detector: MakeDetector, loader: Any, records: list[VideoRecord]
+    make_detector: MakeDetector, loader: Any, task: DetectionTask
 ) -> None:
     model = make_detector()
     torch.nn.init.constant_(model.head.classify.bias, -100.0)
     with pytest.raises(ScoringError, match="all 5 candidates have a mean average precision of 0"):
-        score_blocks(model, loader, records, CLASSES, CompressConfig(), EVALUATION)
+        score_blocks(model, loader, task, CompressConfig())
 
 
 @pytest.mark.parametrize("criterion", ["train_map", "train_loss"])
 def test_candidates_that_are_not_finite_are_never_chosen(
-    make_detector: MakeDetector, loader: Any, records: list[VideoRecord], criterion: str
+    make_detector: MakeDetector, loader: Any, task: DetectionTask, criterion: str
 ) -> None:
     """Block 3 is broken: only the model without it gives numbers."""
     model = make_detector()
     torch.nn.init.constant_(model.backbone.blocks["3"].mlp.fc1.bias, math.nan)
-    compress = CompressConfig(criterion=criterion)  # type: ignore[arg-type]
-    table = score_blocks(model, loader, records, CLASSES, compress, EVALUATION)
+    compress = CompressConfig(criterion=criterion)
+    table = score_blocks(model, loader, task, compress)
     assert choose_block(table).block == 3
     assert table["value"].notna().tolist() == [True, False, False, False, False]
 
@@ -178,7 +163,7 @@ def singles(*values: float) -> dict[frozenset[int], float]:
     ("criterion", "order"), [("train_map", [1, 2, 0]), ("train_loss", [0, 2, 1])]
 )
 def test_precision_is_maximised_and_loss_minimised(criterion: str, order: list[int]) -> None:
-    assert rank(singles(0.1, 0.9, 0.5), (0, 1, 2), criterion)["block"].tolist() == order
+    assert rank(singles(0.1, 0.9, 0.5), (0, 1, 2), find_criterion(criterion))["block"].tolist() == order
 
 
 @given(
@@ -188,7 +173,7 @@ def test_precision_is_maximised_and_loss_minimised(criterion: str, order: list[i
     st.sampled_from(["train_map", "train_loss", "block_mse"]),
 )
 def test_ranks_are_a_permutation_with_numbers_first(values: list[float], criterion: str) -> None:
-    table = rank(singles(*values), range(len(values)), criterion)
+    table = rank(singles(*values), range(len(values)), find_criterion(criterion))
     assert table["rank"].tolist() == list(range(1, len(values) + 1))
     assert sorted(table["block"]) == list(range(len(values)))
     numbers = table["value"].notna().tolist()
@@ -203,7 +188,7 @@ def test_looking_ahead_prefers_the_best_pair_and_in_it_the_block_that_is_worth_l
     values = singles(0.9, 0.7, 0.8) | {
         frozenset({0, 1}): 0.3, frozenset({0, 2}): 0.4, frozenset({1, 2}): 0.6,
     }  # fmt: skip
-    table = rank(values, (0, 1, 2), "train_map")
+    table = rank(values, (0, 1, 2), find_criterion("train_map"))
     assert table["block"].tolist() == [2, 1, 0]
     assert table["value"].tolist() == [0.6, 0.6, 0.4]
     assert table["alone"].tolist() == [0.8, 0.7, 0.9]

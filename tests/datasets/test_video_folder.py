@@ -17,7 +17,7 @@ from tad_blockdrop.datasets.videos import (
     VideoTask,
     VideoTasks,
 )
-from tad_blockdrop.video.files.guarded_processes import SIGNS, heartbeat
+from tad_blockdrop.video.files.guarded_processes import HEARTBEAT_SECONDS, heartbeat
 
 
 def write(text: str, path: Path) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def begin_and_hang(sign: Path, path: Path) -> None:
 
 def take_long_but_move(path: Path) -> None:
     for _ in range(3):
-        time.sleep(SIGNS)
+        time.sleep(HEARTBEAT_SECONDS)
         heartbeat()
     path.write_text("slow")
 

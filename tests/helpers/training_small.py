@@ -6,11 +6,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.config import DetectorConfig, RuntimeConfig, TrainConfig, WindowConfig
+from tad_blockdrop.config import (
+    DataConfig,
+    DetectorConfig,
+    RuntimeConfig,
+    TrainConfig,
+    WindowConfig,
+)
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.video.windows.cutting import Window
-from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, TrainingWindows
+from tad_blockdrop.video.windows.loading import Batch, EpochWindows, LoadedWindow
 
 RUNTIME = RuntimeConfig(seed=3, device="cpu", workers=0, threads=1)
 WINDOW = WindowConfig(frames=16, grid=8, crop=16, short_side=16)
@@ -40,11 +46,11 @@ def detector(seed: int = 0) -> Detector:
     return Detector(DETECTOR, 3, WINDOW)
 
 
-class NoiseWindows(TrainingWindows):
+class NoiseWindows(EpochWindows):
     """Windows of noise, a function of (epoch, index); each is a video of its own."""
 
     def __init__(self, length: int = 5) -> None:
-        self.epoch = 0
+        super().__init__(DataConfig(every=1, window=WINDOW))
         self.length = length
 
     def __len__(self) -> int:
@@ -72,10 +78,8 @@ class SmallLoss(nn.Module):
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """cls, reg and their sum."""
         output = self.model[0](batch.frames, batch.mask)
-        terms = self.detection(output, batch.segments, batch.labels, training=True)
-        return {
-            "total": terms["cls"] + terms["reg"], "cls": terms["cls"], "reg": terms["reg"]
-        }  # fmt: skip
+        terms = self.detection(output, batch, training=True).terms
+        return {"total": terms["cls"] + terms["reg"], **terms}
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

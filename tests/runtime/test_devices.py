@@ -1,4 +1,4 @@
-"""Device choice, seeds."""
+"""Device choice, threads, precision, seeds."""
 
 import ctypes
 import platform
@@ -12,13 +12,12 @@ import torch
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.runtime.devices import (
     DeviceError,
-    autocast,
     epoch_seed,
-    make_accelerator,
+    keep_freed_memory,
     pick_device,
     seed_all,
-    set_threads,
 )
+from tad_blockdrop.runtime.runtime import Runtime
 
 
 def test_auto_takes_the_best_there_is() -> None:
@@ -42,8 +41,9 @@ def test_fp16_needs_a_gpu() -> None:
 
 
 def test_precision_may_change_within_a_process() -> None:
-    make_accelerator(RuntimeConfig(device="cpu", precision="bf16"))
-    assert make_accelerator(RuntimeConfig(device="cpu")).mixed_precision == "no"
+    half = Runtime(RuntimeConfig(device="cpu", precision="bf16")).accelerator()
+    assert half.mixed_precision == "bf16"
+    assert Runtime(RuntimeConfig(device="cpu")).accelerator().mixed_precision == "no"
 
 
 def test_seed_covers_all_generators() -> None:
@@ -64,14 +64,16 @@ def test_epoch_seeds_are_distinct() -> None:
 
 def test_threads() -> None:
     before = torch.get_num_threads()
-    set_threads(None)
+    Runtime(RuntimeConfig(threads=None))
     assert torch.get_num_threads() == before
-    set_threads(2)
-    assert torch.get_num_threads() == 2
+    Runtime(RuntimeConfig(threads=before + 1))
+    assert torch.get_num_threads() == before + 1
+    torch.set_num_threads(before)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_memory_serves_the_next_step() -> None:
+<<<<<<< HEAD
     """By the C library's own account."""
     set_threads(None)
     mapped, _ = _heap()
@@ -79,6 +81,11 @@ def test_freed_memory_serves_the_next_step() -> None:
     assert _heap()[0] == mapped  # none is outside the heap, to be given back at once
     del step
     assert _heap()[1] >= 10 * 2**24
+=======
+    keep_freed_memory()
+    faults = [_page_faults() for _ in range(5)]
+    assert faults[-1] < 2**24 // resource.getpagesize()  # not even one tensor is mapped anew
+>>>>>>> coretests
 
 
 def _heap() -> tuple[int, int]:
@@ -97,7 +104,16 @@ def _heap() -> tuple[int, int]:
 
 
 def test_autocast_is_that_of_the_precision() -> None:
-    cpu, a = torch.device("cpu"), torch.ones(2, 2)
+    a = torch.ones(2, 2)
     for precision, kind in (("bf16", torch.bfloat16), ("fp32", torch.float32)):
-        with autocast(RuntimeConfig.model_validate({"precision": precision}), cpu):
+        config = RuntimeConfig.model_validate({"device": "cpu", "precision": precision})
+        with Runtime(config).autocast():
             assert (a @ a).dtype == kind
+
+
+def test_another_seed_changes_nothing_else() -> None:
+    one = Runtime(RuntimeConfig(device="cpu", seed=3, workers=2, precision="bf16"))
+    other = one.with_seed(5)
+    assert (one.seed, other.seed) == (3, 5)
+    assert other.config == one.config.model_copy(update={"seed": 5})
+    assert (other.device, other.workers, other.precision) == (one.device, 2, "bf16")

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from shortening import without
 from torch import nn
 from training_small import detector, train_config
 
@@ -23,8 +24,7 @@ def grouped(model: nn.Module, tuning: str) -> dict[str, set[str]]:
 
 
 def test_lora_tuning_trains_lora_norms_and_patch_embedding_of_the_backbone() -> None:
-    model = detector()
-    model.drop_block(1)
+    model = without(detector(), {1})
     config = train_config(tuning="lora")
     add_lora(model, config.lora, seed=0)
     freeze_for(model, config)

@@ -24,7 +24,7 @@ from training_small import (
 )
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
-from tad_blockdrop.runtime.devices import make_accelerator
+from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training import loop
 from tad_blockdrop.training.loop import Loss, Validate, train
 from tad_blockdrop.training.state import TrainingError
@@ -45,7 +45,9 @@ def run(
     """Train with small settings."""
     loss = loss or SmallLoss(model)
     config = config or train_config()
-    return train(model, loss, NoiseWindows(windows), config, runtime, None, validate, "test")
+    return train(
+        model, loss, NoiseWindows(windows), config, Runtime(runtime), None, validate, "test"
+    )
 
 
 class Quadratic(nn.Module):
@@ -230,7 +232,7 @@ def test_non_finite_numbers_stop_the_run_and_name_the_videos(spoiled: str) -> No
     def loss(batch: Batch, epoch: float) -> dict[str, Tensor]:
         total = model.pull(batch, epoch)["total"]
         if epoch >= 1.5:
-            named.extend(window.video_id for window in batch.windows)
+            named.extend(batch.names)
             if spoiled == "loss":
                 total = total * math.inf
             else:  # finite value, infinite slope
@@ -251,13 +253,15 @@ def test_non_finite_numbers_stop_the_run_and_name_the_videos(spoiled: str) -> No
 def overflowing(monkeypatch: pytest.MonkeyPatch) -> None:
     """fp16 on this CPU with a loss scale that overflows for some steps (GPUs do it like that)."""
 
-    def make(runtime: RuntimeConfig) -> Accelerator:
-        accelerator = make_accelerator(runtime)
+    original = Runtime.accelerator
+
+    def make(runtime: Runtime) -> Accelerator:
+        accelerator = original(runtime)
         accelerator.native_amp, accelerator.state._mixed_precision = True, "fp16"
         accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=SCALE)
         return accelerator
 
-    monkeypatch.setattr(loop, "make_accelerator", make)
+    monkeypatch.setattr(Runtime, "accelerator", make)
 
 
 @pytest.mark.usefixtures("overflowing")

@@ -1,6 +1,6 @@
 """Loading: the right pixels, the same batches for any number of workers, and clear errors."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -16,7 +16,6 @@ from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.windows.cutting import VideoRecord
 from tad_blockdrop.video.windows.loading import (
     Batch,
-    ReadAhead,
     TestWindows,
     TrainingWindows,
     make_loader,
@@ -160,35 +159,6 @@ def test_batches_do_not_depend_on_the_number_of_workers(videos: list[VideoRecord
     names = [[name for batch in epoch for name in batch[0]] for epoch in (first, second, third)]
     assert all(sorted(epoch) == sorted("abc" * 3) for epoch in names)
     assert names[0] != names[1]
-
-
-def test_the_next_batch_is_read_when_told_and_all_come_in_order() -> None:
-    read: list[int] = []
-
-    def numbers() -> Iterator[int]:
-        for number in range(4):
-            read.append(number)
-            yield number
-
-    reader, seen = ReadAhead(numbers()), []
-    for number in reader:
-        assert read == list(range(number + 1))
-        seen.append(number)
-        reader.start()
-        reader.start()
-    assert seen == read == [0, 1, 2, 3]
-
-
-def test_an_error_of_the_reader_comes_up_where_its_batch_was_due() -> None:
-    def numbers() -> Iterator[int]:
-        yield 0
-        raise DecodeError(Path("clip.mp4"), "torn")
-
-    reader = ReadAhead(numbers())
-    assert next(reader) == 0
-    reader.start()
-    with pytest.raises(DecodeError, match="torn"):
-        next(reader)
 
 
 def test_reading_leaves_the_global_generators_alone(videos: list[VideoRecord]) -> None:
