@@ -73,19 +73,13 @@ def test_threads() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
 def test_freed_memory_serves_the_next_step() -> None:
-<<<<<<< HEAD
     """By the C library's own account."""
-    set_threads(None)
+    keep_freed_memory()
     mapped, _ = _heap()
     step = [torch.ones(2**22) for _ in range(10)]
     assert _heap()[0] == mapped  # none is outside the heap, to be given back at once
     del step
     assert _heap()[1] >= 10 * 2**24
-=======
-    keep_freed_memory()
-    faults = [_page_faults() for _ in range(5)]
-    assert faults[-1] < 2**24 // resource.getpagesize()  # not even one tensor is mapped anew
->>>>>>> coretests
 
 
 def _heap() -> tuple[int, int]:

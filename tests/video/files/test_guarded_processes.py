@@ -17,7 +17,7 @@ import pytest
 from guard_clock import GuardClock, hang
 
 from tad_blockdrop.video.files.guarded_processes import (
-    SIGNS,
+    HEARTBEAT_SECONDS,
     GivenUpError,
     GuardedStream,
     Outcome,
@@ -82,9 +82,9 @@ def count_to(item: int, sign: Path | None = None) -> Iterator[tuple[int, int]]:
 
 def count_slowly_to(item: int) -> Iterator[int]:
     for number in range(item):
-        time.sleep(SIGNS)
+        time.sleep(HEARTBEAT_SECONDS)
         heartbeat()
-        time.sleep(SIGNS)
+        time.sleep(HEARTBEAT_SECONDS)
         heartbeat()
         yield number
 
