@@ -17,6 +17,8 @@ import yaml
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tad_blockdrop"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+FIRST_SCREEN = 28  # lines of the README that a reader sees at once
 SHELL = re.compile(r"```bash\n(.*?)```|(?<!`)`([^`\n]+)`", re.DOTALL)
 
 
@@ -113,7 +115,8 @@ def test_named_code_exists(page: Path) -> None:
             continue  # files of the public code
         if file == "file.py":
             continue  # the notation itself
-        path = ROOT / file if file.startswith(("src/", "tests/")) else path
+        beside = ("src/", "tests/", "benchmarks/", "examples/")
+        path = ROOT / file if file.startswith(beside) else path
         assert path.is_file(), f"{page.name} names {file}"
         assert not name or name in names_in(path), f"{page.name} names {file}:{name}"
 
@@ -161,16 +164,30 @@ def kedro_commands() -> frozenset[str]:
     return frozenset(re.findall(r"^  ([a-z]+)  ", done.stdout, flags=re.MULTILINE))
 
 
-def test_the_readme_lists_every_pipeline() -> None:
-    section = text_of(ROOT / "README.md").split("### Pipelines")[1].split("\n#")[0]
+def test_every_pipeline_is_listed() -> None:
+    section = text_of(ROOT / "docs/running.md").split("## Pipelines")[1].split("\n#")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", section, flags=re.MULTILINE)) == registered_pipelines()
 
 
-def test_the_readme_opens_with_the_two_commands() -> None:
+def test_the_readme_is_short_and_opens_with_what_a_newcomer_needs() -> None:
     lines = text_of(ROOT / "README.md").splitlines()
-    assert [line.split(" #")[0].strip() for line in lines[2:6]] == [
-        "```bash", "make compress", "make test", "```"
+    assert len(lines) <= 150
+    screen = "\n".join(lines[:FIRST_SCREEN])
+    assert re.search(r"^!\[.+\]\(docs/[\w-]+\.png\)$", screen, flags=re.MULTILINE)
+    [block] = re.findall(r"```bash\n(.*?)```", screen, flags=re.DOTALL)
+    assert [line.partition(" #")[0].strip() for line in block.splitlines()] == [
+        "make compress", "make test"
     ]  # fmt: skip
+    assert "`make compress TORCH=cpu`" in screen
+    doors = re.findall(r"\]\(#([\w-]+)\)", screen)
+    assert doors == ["see-it-work", "your-own-videos", "thumos14-and-activitynet"]
+
+
+def test_every_page_and_example_can_be_found() -> None:
+    readme = text_of(ROOT / "README.md")
+    assert [page.name for page in PAGES if page.parent != ROOT and page.name not in readme] == []
+    pages = "".join(map(text_of, PAGES))
+    assert [path.name for path in EXAMPLES if f"](../examples/{path.name})" not in pages] == []
 
 
 def test_citations_of_the_method_resolve() -> None:
@@ -185,7 +202,7 @@ def test_citations_of_the_method_resolve() -> None:
 
 @pytest.mark.parametrize(
     ("page", "index"),
-    [(page, i) for page in PAGES if page.parent != ROOT for i in range(len(blocks(page)))],
+    [(page, i) for page in PAGES for i in range(len(blocks(page)))],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_examples_of_the_docs_run(page: Path, index: int) -> None:
@@ -196,12 +213,33 @@ def test_examples_of_the_docs_run(page: Path, index: int) -> None:
         assert printed.getvalue() == expected
 
 
-def test_examples_of_the_readme_run(project_with_a_step: Path) -> None:
-    # that for onnxruntime is a script of its own: tests/export/test_run_onnx_example.py
-    examples = [code for code, _ in blocks(ROOT / "README.md") if "onnxruntime" not in code]
-    assert len(examples) >= 2
-    printed = run("\n".join(examples), project_with_a_step)
-    assert "(0,)" in printed
+def run_example(name: str, folder: Path, *arguments: str) -> str:
+    """What an example prints when a reader runs it in a project."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "examples" / name, *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(SOURCE.parent), "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_step_is_loaded(project_with_a_step: Path) -> None:
+    assert "(0,) 1 {}" in run_example("load_a_step.py", project_with_a_step, "2")
+
+
+def test_a_video_is_predicted(project_with_a_step: Path) -> None:
+    model = "data/06_models/synthetic/compress/step_02/checkpoint"
+    video = "data/01_raw/synthetic/videos/val_0000.mp4"
+    printed = run_example("predict_a_video.py", project_with_a_step, model, video)
+    assert "Columns: [video_id, start, end, label, score]" in printed or "val_0000" in printed
+
+
+def test_every_example_is_run_by_a_test() -> None:
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")
+    )
+    assert [path.name for path in EXAMPLES if f'"{path.name}"' not in tests] == []
 
 
 @pytest.fixture
