@@ -85,7 +85,7 @@ RUN, JUMP = ("run", 0.2, 1.0), ("jump", 1.2, 1.8)
 MALFORMED = [
     ("gone", "missing file", FATAL, "there is no video of this name in "),
     ("../up", "unsafe video", FATAL,
-     "the video id '../up' cannot be a file name everywhere; rename it"),
+     "the video id '../up' cannot be a file name on every system; rename it"),
     ("empty", "unreadable video", FATAL, "the file is empty (0 bytes)"),
     ("text", "unreadable video", FATAL, "it is damaged or not a video ("),
     ("cut", "unreadable video", FATAL, "it is truncated: "),

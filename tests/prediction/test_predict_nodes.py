@@ -109,7 +109,7 @@ def test_too_high_a_threshold_is_explained(checkpoint, write_video, caplog):
 
 
 def test_a_wrong_checkpoint_folder_names_its_parameter(tmp_path):
-    with pytest.raises(BlockDropError, match=r"predict\.checkpoint: .*no checkpoint"):
+    with pytest.raises(BlockDropError, match=r"predict\.checkpoint: .*not a checkpoint"):
         read_folder(PredictConfig(checkpoint=str(tmp_path)))
 
 
