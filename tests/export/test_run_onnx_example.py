@@ -39,7 +39,8 @@ def expected_rows(checkpoint, frames, rate):
 
 def printed_rows(folder, checkpoint, exported, frames, rate):
     """What the example prints for ``frames``: (start, end, score, class name)."""
-    write_export(replace(exported, sidecar=sidecar(checkpoint)), folder / "export")
+    backbone = from_checkpoint(checkpoint).backbone
+    write_export(replace(exported, sidecar=sidecar(checkpoint, backbone)), folder / "export")
     frames.tofile(folder / "frames.rgb")
     done = subprocess.run(
         [sys.executable, "-c", EXAMPLE, "export", "frames.rgb", str(rate)],
