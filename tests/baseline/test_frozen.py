@@ -112,7 +112,10 @@ def test_batches_of_features_are_those_of_the_pixels(evaluator: Evaluator, tmp_p
         assert features.names == pixels.names
         assert [w.start for w in features.windows] == [w.start for w in pixels.windows]
         assert torch.equal(features.mask, pixels.mask)
-        for mine, theirs in ((features.segments, pixels.segments), (features.labels, pixels.labels)):
+        for mine, theirs in (
+            (features.segments, pixels.segments),
+            (features.labels, pixels.labels),
+        ):
             assert all(torch.equal(a, b) for a, b in zip(mine, theirs, strict=True))
         found, expected = model.output_of(features), model.output_of(pixels)
         torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)

@@ -258,7 +258,11 @@ def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
 
 @pytest.mark.parametrize("spare", [True, False])
 def test_a_teacher_on_another_core_says_the_same(
-    make_detector: MakeDetector, batch: Batch, task: DetectionTask, monkeypatch: pytest.MonkeyPatch, spare: bool
+    make_detector: MakeDetector,
+    batch: Batch,
+    task: DetectionTask,
+    monkeypatch: pytest.MonkeyPatch,
+    spare: bool,
 ) -> None:
     student, teacher = make_detector(seed=1, kept=(0, 2, 4)), make_detector(seed=2)
     student.requires_grad_()
@@ -276,7 +280,9 @@ def test_a_teacher_on_another_core_says_the_same(
     assert torch.equal(terms["out"], feature_loss(found.blocks, wanted.blocks))
 
 
-def test_state_is_the_normaliser_alone(make_detector: MakeDetector, batch: Batch, task: DetectionTask) -> None:
+def test_state_is_the_normaliser_alone(
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
+) -> None:
     """The part that a resumed training needs; models are saved elsewhere or not at all."""
     loss = AlignLoss(everything(), task, make_detector(seed=1).train(), make_detector(seed=2))
     first = loss.state_dict()["supervised.normaliser"].item()

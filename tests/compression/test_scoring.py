@@ -163,7 +163,10 @@ def singles(*values: float) -> dict[frozenset[int], float]:
     ("criterion", "order"), [("train_map", [1, 2, 0]), ("train_loss", [0, 2, 1])]
 )
 def test_precision_is_maximised_and_loss_minimised(criterion: str, order: list[int]) -> None:
-    assert rank(singles(0.1, 0.9, 0.5), (0, 1, 2), find_criterion(criterion))["block"].tolist() == order
+    assert (
+        rank(singles(0.1, 0.9, 0.5), (0, 1, 2), find_criterion(criterion))["block"].tolist()
+        == order
+    )
 
 
 @given(

@@ -43,7 +43,5 @@ def test_peak_memory_grows_with_the_weights(config, coarse_window):
         update={"backbone": config.backbone.model_copy(update={"width": 768})}
     )
     weights = 4 * parameters(Detector(large, 2, coarse_window, range(4)))  # bytes, about 100 MB
-    peak = peak_memory(
-        large, coarse_window, 2, range(4), Runtime(RuntimeConfig(device="cpu"))
-    )
+    peak = peak_memory(large, coarse_window, 2, range(4), Runtime(RuntimeConfig(device="cpu")))
     assert weights < peak < 3 * weights

@@ -108,8 +108,9 @@ def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Pat
     again = entry.load()
     frames = [list(found) for found in again.videos["source_frames"]]
     assert frames == [list(range(0, 20, 2))] * 3
-    pd.testing.assert_frame_equal(again.videos.drop(columns="source_frames"),
-                                  table.drop(columns="source_frames"))
+    pd.testing.assert_frame_equal(
+        again.videos.drop(columns="source_frames"), table.drop(columns="source_frames")
+    )
     pd.testing.assert_frame_equal(again.instances, indexed.instances)
     assert again.classes == indexed.classes
 
