@@ -29,46 +29,36 @@ TEST_VIDEOS = 300
 
 @dataclass(frozen=True)
 class Bench:
-    """One seed: the dataset tables, its baseline and the typed parameters."""
+    """One seed: its dataset and how models are rated on it, its baseline, the typed parameters."""
 
-    dataset: tuple[pd.DataFrame, pd.DataFrame, list[str]]
+    evaluator: Any
     baseline: Any
     parameters: Any
     scratch: Path
 
     def average(self, checkpoint: Any) -> float:
         """Average mAP (percent) on the test videos."""
-        from tad_blockdrop.pipelines.compress.nodes import evaluate_step
+        from tad_blockdrop.pipelines.shared import evaluate_model
 
-        p = self.parameters
-        _, precision, _ = evaluate_step(
-            checkpoint, *self.dataset, self.scratch, p.data, p.evaluation, p.runtime
-        )
+        _, precision, _ = evaluate_model(checkpoint, self.evaluator, self.scratch)
         return float(precision["ap"].mean())
 
     def scores(self, student: Any) -> pd.DataFrame:
         """The ranking of a student's blocks on the training videos."""
         from tad_blockdrop.pipelines.compress.nodes import score_blocks
 
-        p = self.parameters
-        table, _ = score_blocks(
-            student, self.baseline, *self.dataset, self.scratch,
-            p.data, p.compress, p.evaluation, p.runtime,
-        )  # fmt: skip
+        compress = self.parameters.compress
+        table, _ = score_blocks(student, self.baseline, self.evaluator, self.scratch, compress)
         return table
 
     def align(self, dropped: Any, student: Any, compress: Any) -> Any:
         """Aligned and merged, as a checkpoint."""
         from tad_blockdrop.pipelines.compress.nodes import align, merge_lora
 
-        p = self.parameters
         aligned, _, _ = align(
-            dropped, student, self.baseline, *self.dataset, self.scratch,
-            p.data, compress, p.evaluation, p.runtime,
-        )  # fmt: skip
-        return merge_lora(
-            aligned, *self.dataset, self.scratch, p.data, compress, p.evaluation, p.runtime
+            dropped, student, self.baseline, self.evaluator, self.scratch, compress
         )
+        return merge_lora(aligned, self.evaluator, self.scratch, compress)
 
 
 Arm = Callable[[Bench], Iterator[tuple[int, float]]]
@@ -169,11 +159,8 @@ def from_scratch(bench: Bench) -> Iterator[tuple[int, float]]:
     p = bench.parameters
     for n in points(bench):
         backbone = p.detector.backbone.model_copy(update={"depth": p.detector.backbone.depth - n})
-        _, shorter = make_baseline(
-            *bench.dataset, bench.scratch, p.data,
-            p.detector.model_copy(update={"backbone": backbone}),
-            p.baseline, p.evaluation, p.runtime,
-        )  # fmt: skip
+        detector = p.detector.model_copy(update={"backbone": backbone})
+        _, shorter = make_baseline(bench.evaluator, bench.scratch, detector, p.baseline)
         yield n, bench.average(shorter)
 
 
@@ -208,6 +195,8 @@ def run_seed(seed: int, environment: str, overrides: dict[str, Any], arms: list[
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
+    from tad_blockdrop.pipelines.shared import make_evaluator
+
     bootstrap_project(ROOT)
     experiment = f"ablation_{environment}_{seed}"
     runtime = {"threads": 1, **overrides.get("runtime", {}), "seed": seed}
@@ -225,7 +214,9 @@ def run_seed(seed: int, environment: str, overrides: dict[str, Any], arms: list[
         context = run.load_context()
         catalog, typed = context.catalog, _typed(context)
     bench = Bench(
-        dataset=tuple(catalog.load(name) for name in ("videos", "instances", "classes")),
+        evaluator=make_evaluator(
+            catalog.load("dataset"), typed.data, typed.evaluation, typed.runtime
+        ),
         baseline=catalog.load("baseline_checkpoint"),
         parameters=typed,
         scratch=ROOT / f"data/06_models/{experiment}/scratch/ablation",

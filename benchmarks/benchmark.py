@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from measuring import ROOT, Row, as_json, machine, matmul_rate, open_bench, quiet
+from measuring import ROOT, Row, as_json, machine, matmul_rate, open_bench, quiet, use_threads
 
 LARGE = "thumos14_s"
 
@@ -61,10 +61,8 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
 
 def run_here(arguments: argparse.Namespace) -> None:
     """The rows at ``arguments.threads`` threads; one JSON object on the last line."""
-    from tad_blockdrop.runtime.devices import set_threads
-
     quiet()
-    set_threads(arguments.threads)
+    use_threads(arguments.threads)
     rates, rows = [matmul_rate()], []
     for name, measure in groups(arguments).items():
         if arguments.parts and name not in arguments.parts:

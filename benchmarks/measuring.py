@@ -10,10 +10,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 MATMUL = 1024  # side of the square matrices that give the physical limit
@@ -77,6 +79,14 @@ def once(call: Callable[[], object]) -> Spent:
     return Spent(time.perf_counter() - wall, time.process_time() - cpu)
 
 
+def use_threads(count: int) -> None:
+    """Get this process ready for ``count`` threads, as a run would."""
+    from tad_blockdrop.config import RuntimeConfig
+    from tad_blockdrop.runtime.runtime import Runtime
+
+    Runtime(RuntimeConfig(device="cpu", threads=count))
+
+
 def matmul_rate() -> float:
     """GFLOP/s that PyTorch's matrix product reaches here, now, with its threads; as ``ratio``."""
     import torch
@@ -88,18 +98,37 @@ def matmul_rate() -> float:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """An environment of ``conf/``: its typed parameters, dataset tables and an untrained model."""
+    """An environment of ``conf/``: its typed parameters, its dataset and an untrained model."""
 
     parameters: Any
-    videos: Any
-    instances: Any
-    classes: list[str]
+    dataset: Any
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Their names."""
+        names: tuple[str, ...] = self.dataset.classes
+        return names
 
     def records(self, split: str) -> list[Any]:
         """The videos of a split."""
-        from tad_blockdrop.video.windows.cutting import records
+        found: list[Any] = self.dataset.records(split)
+        return found
 
-        return records(self.videos, self.instances, self.classes, split)
+    def task(self, records: Sequence[Any]) -> Any:
+        """Detection in the videos of ``records``."""
+        from tad_blockdrop.detections.task import DetectionTask
+
+        p = self.parameters
+        return DetectionTask(p.detector.head, p.data.window, records, self.classes, p.evaluation)
+
+    def runtime(self, **changes: Any) -> Any:
+        """As configured but for ``changes``, and on as many threads as there are now."""
+        import torch
+
+        from tad_blockdrop.runtime.runtime import Runtime
+
+        settings = {"threads": torch.get_num_threads(), **changes}
+        return Runtime(self.parameters.runtime.model_copy(update=settings))
 
     def model(self, kept: tuple[int, ...] | None = None, depth: int | None = None) -> Any:
         """A detector with random weights; ``depth`` replaces the configured one.
@@ -127,8 +156,7 @@ def open_bench(project: Path, environment: str) -> Bench:
         session.run(pipeline_names=["data"], only_missing_outputs=True)
     with KedroSession.create(project, env=environment) as session:
         catalog = session.load_context().catalog
-        tables = [catalog.load(name) for name in ("videos", "instances", "classes")]
-    return Bench(with_settings.parameters, *tables)
+        return Bench(with_settings.parameters, catalog.load("dataset"))
 
 
 def settings_only(project: Path, environment: str) -> Bench:
@@ -137,11 +165,14 @@ def settings_only(project: Path, environment: str) -> Bench:
     from kedro.framework.startup import bootstrap_project
 
     from tad_blockdrop.context import validate_parameters
+    from tad_blockdrop.video.action_dataset import ActionDataset
 
     bootstrap_project(project)
     with KedroSession.create(project, env=environment) as session:
         raw = session.load_context().config_loader["parameters"]
-    return Bench(validate_parameters(raw), None, None, [str(i) for i in range(20)])
+    nothing = pd.DataFrame({"split": []})
+    dataset = ActionDataset(nothing, nothing, tuple(str(i) for i in range(20)))
+    return Bench(validate_parameters(raw), dataset)
 
 
 def in_child(job: str, arguments: Mapping[str, Any]) -> Any:

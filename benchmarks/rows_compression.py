@@ -19,17 +19,16 @@ PUBLIC_SCORING, PUBLIC_SCORING_MODEL, PUBLIC_EVALUATION, PUBLIC_STEP = 586.0, 53
 def scoring(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """All candidates of the first ranking; on all training videos where ``public`` is compared."""
     from tad_blockdrop.compression.skipping import Skip, skipped_outputs
-    from tad_blockdrop.runtime.devices import autocast
 
     model = bench.model()
-    half = bench.parameters.runtime.model_copy(update={"precision": "bf16"})
+    half = bench.runtime(device="cpu", precision="bf16")
     blocks = model.kept_blocks
     skips = [Skip({i}) for i in blocks]
     batch = next(iter(_loader(bench, "train")))
     shorter = [bench.model(tuple(b for b in blocks if b != i)) for i in blocks]
 
     def at_half() -> None:
-        with autocast(half, batch.frames.device):
+        with half.autocast():
             list(skipped_outputs(model, batch.frames, batch.mask, skips))
 
     with torch.inference_mode():
@@ -71,11 +70,12 @@ def evaluation(bench: Bench, repeats: int, public: bool) -> list[Row]:
 
 def alignment(bench: Bench, repeats: int, public: bool) -> list[Row]:
     """One step: teacher, student with LoRA, loss, backward, clipping, optimiser, moving average."""
-    from tad_blockdrop.video.windows.loading import ReadAhead, TrainingWindows, make_loader
+    from tad_blockdrop.runtime.read_ahead import ReadAhead
+    from tad_blockdrop.video.windows.loading import TrainingWindows
 
     p = bench.parameters
     windows = TrainingWindows(bench.records("train"), p.data, 0)
-    batch = next(iter(make_loader(windows, p.compress.first.batch, 0, 0)))
+    batch = next(iter(windows.loader(p.compress.first.batch, workers=0, seed=0)))
     step = alignment_step(bench, windows)
     blocks = bench.model().backbone
     with torch.no_grad():
@@ -124,8 +124,8 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, 0)
     freeze_for(student, recipe)
-    loss = AlignLoss(p.compress.loss, student, bench.model())
-    run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, p.runtime)
+    loss = AlignLoss(p.compress.loss, bench.task([]), student, bench.model())
+    run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, bench.runtime())
     student.train()
     return partial(run.step, step=0)
 
@@ -150,8 +150,8 @@ def _pieces(
 ) -> list[Row]:
     """A whole pass over a split, piece by piece: decode, model, post-processing, matching."""
     from tad_blockdrop.compression.skipping import skipped_outputs
-    from tad_blockdrop.detections.evaluation import instances_of
     from tad_blockdrop.detections.pooling import VideoPool
+    from tad_blockdrop.detections.task import instances_of
     from tad_blockdrop.metrics.average_precision import average_precision
 
     model, evaluation = bench.model(), bench.parameters.evaluation

@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from measuring import Bench, Row, in_child, in_turns, once, open_bench, quiet, ratio, settings_only
+from measuring import (
+    Bench,
+    Row,
+    in_child,
+    in_turns,
+    once,
+    open_bench,
+    quiet,
+    ratio,
+    settings_only,
+    use_threads,
+)
 from rows_compression import alignment_step
 from torch import Tensor
 
@@ -89,7 +100,7 @@ def memory(bench: Bench, dropped: list[int]) -> list[Row]:
     rows = []
     for n in dropped:
         kept = range(depth - n)
-        peak = peak_memory(p.detector, p.data.window, len(bench.classes), kept, p.runtime)
+        peak = peak_memory(p.detector, p.data.window, len(bench.classes), kept, bench.runtime())
         rows.append(
             Row("5 memory", f"one window, {depth - n} blocks", note=f"{peak / 1e6:.0f} MB at peak")
         )
@@ -163,13 +174,14 @@ def scoring_cost(
 
     Run it in a process of its own, at one thread.
     """
-    from tad_blockdrop.compression.scoring import candidate_skips, precisions
+    from tad_blockdrop.compression.criteria.contract import Candidates
+    from tad_blockdrop.compression.criteria.train_map import TrainMap
+    from tad_blockdrop.compression.ranking import candidate_skips, evaluating
     from tad_blockdrop.metrics.measure import resident
-    from tad_blockdrop.runtime.devices import set_threads
     from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
     quiet()
-    set_threads(1)
+    use_threads(1)
     bench = open_bench(Path(project), environment)
     p = bench.parameters
     records = [_lengthened(record, length) for record in bench.records("train")[:videos]]
@@ -181,7 +193,9 @@ def scoring_cost(
     skips = candidate_skips(model.kept_blocks, 1)
     before = resident("VmRSS")
     loader = make_loader(windows, p.evaluation.batch, 0)
-    spent = once(lambda: precisions(model, loader, records, bench.classes, p.evaluation, skips))
+    candidates = Candidates(skips, bench.task(records), loader)
+    with evaluating(model):
+        spent = once(lambda: TrainMap().score(model, candidates))
     peak = resident("VmHWM")
     return {
         "cpu": spent.cpu,
@@ -213,12 +227,12 @@ def step_memory(
 ) -> dict[str, float]:
     """CPU-seconds and peak bytes, above the start, of one alignment step on random windows."""
     from tad_blockdrop.metrics.measure import resident
-    from tad_blockdrop.runtime.devices import set_threads
+    from tad_blockdrop.runtime.read_ahead import ReadAhead
     from tad_blockdrop.video.windows.cutting import VideoRecord
-    from tad_blockdrop.video.windows.loading import Batch, ReadAhead, TrainingWindows
+    from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
 
     quiet()
-    set_threads(threads)
+    use_threads(threads)
     bench = settings_only(Path(project), environment)
     p = bench.parameters
     length, rate = p.data.window.frames, 7.5

@@ -13,7 +13,7 @@ from rows_compression import alignment_step
 
 def data(bench: Bench, steps: int) -> list[Row]:
     """Augmented windows from proxies, and how long a training step waits for them."""
-    from tad_blockdrop.video.windows.loading import TrainingWindows, make_loader
+    from tad_blockdrop.video.windows.loading import TrainingWindows
 
     p = bench.parameters
     windows = TrainingWindows(bench.records("train"), p.data, 0)
@@ -23,7 +23,7 @@ def data(bench: Bench, steps: int) -> list[Row]:
         Row("4 data", "one training window from its proxy", each, note=f"{1 / each:.0f} a CPU-s")
     ]
     for workers in (0, 1):
-        loader = make_loader(windows, p.compress.first.batch, workers, 0)
+        loader = windows.loader(p.compress.first.batch, workers, seed=0)
         share = _waiting(bench, windows, loader, steps)
         rows.append(
             Row(
@@ -36,7 +36,7 @@ def data(bench: Bench, steps: int) -> list[Row]:
 
 def _waiting(bench: Bench, windows: Any, loader: Any, steps: int) -> float:
     """The share of the time of ``steps`` steps that passes before the batch is there."""
-    from tad_blockdrop.video.windows.loading import ReadAhead
+    from tad_blockdrop.runtime.read_ahead import ReadAhead
 
     timed, step = _Timed(ReadAhead(loader)), alignment_step(bench, windows)
     step(timed)  # the first batch also starts processes

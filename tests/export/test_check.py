@@ -12,6 +12,7 @@ from kedro.io import DatasetError, Version
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.datasets.export import ExportDataset
+from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
@@ -19,11 +20,13 @@ from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
 from tad_blockdrop.pipelines.export import create_pipeline
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
+from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.cutting import test_windows as windows_of
 from tad_blockdrop.video.windows.loading import Batch
 
-RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=0)
+RUNTIME = Runtime(RuntimeConfig(threads=1, device="cpu", workers=0))
 
 
 def record(n_samples: int) -> VideoRecord:
@@ -117,10 +120,10 @@ def videos(tmp_path):
 
 
 def checked(exported, checkpoint, videos, **settings):
-    return check_export(
-        exported, checkpoint, videos, DataConfig(every=1), ExportConfig(**settings),
-        EvaluationConfig(batch=2), RUNTIME,
-    )  # fmt: skip
+    instances = pd.DataFrame(columns=["video_id", "label", "category", "start", "end"])
+    dataset = ActionDataset(videos, instances, checkpoint.classes)
+    evaluator = Evaluator(dataset, DataConfig(every=1), EvaluationConfig(batch=2), RUNTIME)
+    return check_export(exported, checkpoint, evaluator, ExportConfig(**settings))
 
 
 def test_checked_exports_are_handed_on_with_their_parity(exported, checkpoint, videos, caplog):
@@ -177,7 +180,7 @@ def test_the_dataset_keeps_the_three_files_of_each_version(exported, tmp_path):
 
 def test_the_pipeline_compares_with_the_uncompressed_model():
     final = create_pipeline(from_folder=False)
-    assert {"final_checkpoint", "baseline_checkpoint", "videos"} <= final.inputs()
+    assert {"final_checkpoint", "baseline_checkpoint", "evaluator"} <= final.inputs()
     given = create_pipeline(from_folder=True)
     assert "final_checkpoint" not in given.inputs()
     assert "export_checkpoint" not in given.inputs()

@@ -1,5 +1,6 @@
 """The data nodes as functions, from files on disk to the tables; Kedro is not involved."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from tad_blockdrop.config import (
     EvaluationConfig,
     RuntimeConfig,
 )
+from tad_blockdrop.datasets.dataset_tables import DatasetTables
 from tad_blockdrop.datasets.videos import VideoFolder, VideoFolderDataset, VideoFolderError
 from tad_blockdrop.pipelines.data import nodes
+from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.annotations import AnnotationError
+from tad_blockdrop.video.dataset import Dataset
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.problems import UnusableDatasetError
-from tad_blockdrop.video.summary import coverage
 
 RUNTIME = RuntimeConfig(workers=1, decode_timeout=30)
 
@@ -48,30 +51,42 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> VideoFolder:
 
 def check(
     raw: Any, folder: VideoFolder, data: DataConfig, cache: Path
-) -> tuple[pd.DataFrame, pd.DataFrame, list[str], pd.DataFrame, dict[str, int]]:
+) -> tuple[Dataset, pd.DataFrame]:
     facts, unreadable = nodes.probe_videos(raw, folder, cache, data, RUNTIME)
     return nodes.check_dataset(raw, facts, unreadable, data, EvaluationConfig())
 
 
-def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
-    checked, instances, classes, problems, listed = check(ANNOTATIONS, videos, config(), tmp_path)
+def accept(raw: Any, folder: VideoFolder, data: DataConfig, cache: Path) -> ActionDataset:
+    """A dataset without any problem."""
+    checked, problems = check(raw, folder, data, cache)
     assert problems.empty
-    assert checked["split"].tolist() == ["train", "train", "test"]
-    assert checked["n_samples"].tolist() == [10, 10, 10]
-    assert classes == ["run", "jump"]
-    assert listed == {"train": 2, "test": 1}
-    assert len(instances) == 3
-    accepted = nodes.refuse_fatal_problems(problems, checked, instances, classes, "x")
-    assert accepted == (checked, instances, classes)
+    return nodes.refuse_fatal_problems(problems, checked, "x")
+
+
+def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
+    checked, problems = check(ANNOTATIONS, videos, config(), tmp_path)
+    assert problems.empty
+    assert checked.videos["split"].tolist() == ["train", "train", "test"]
+    assert checked.videos["n_samples"].tolist() == [10, 10, 10]
+    assert checked.classes == ("run", "jump")
+    assert checked.listed == {"train": 2, "test": 1}
+    assert len(checked.instances) == 3
+    accepted = nodes.refuse_fatal_problems(problems, checked, "x")
+    assert accepted.videos is checked.videos
+    assert accepted.instances is checked.instances
+    assert accepted.classes == checked.classes
 
 
 def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) -> None:
     data = config(proxy={"short_side": 16})
-    checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
+    accepted = accept(ANNOTATIONS, videos, data, tmp_path)
     dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
-    dataset.save(nodes.extract_frames(checked, data, RUNTIME))
-    table, problems = nodes.index_frames(checked, dataset.load(), data)
+    dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
+    indexed, problems = nodes.index_frames(accepted, dataset.load(), data)
     assert problems.empty
+    assert indexed.instances is accepted.instances
+    assert indexed.classes == accepted.classes
+    table = indexed.videos
     assert [Path(p).parent.name for p in table["path"]] == ["proxies"] * 3
     for path, count in zip(table["path"], table["n_samples"], strict=True):
         assert read_frames(path, [0, count - 1]).shape == (2, 16, 22, 3)
@@ -80,28 +95,36 @@ def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) ->
 
 def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Path) -> None:
     data = config(proxy=None)
-    checked, *_ = check(ANNOTATIONS, videos, data, tmp_path)
-    assert nodes.extract_frames(checked, data, RUNTIME).tasks == {}
-    table, _ = nodes.index_frames(checked, VideoFolder(tmp_path), data)
-    assert table["path"].tolist() == checked["path"].tolist()
+    accepted = accept(ANNOTATIONS, videos, data, tmp_path)
+    assert nodes.extract_frames(accepted, data, RUNTIME).tasks == {}
+    indexed, _ = nodes.index_frames(accepted, VideoFolder(tmp_path), data)
+    table = indexed.videos
+    assert table["path"].tolist() == accepted.videos["path"].tolist()
     assert [list(frames) for frames in table["source_frames"]] == [list(range(0, 20, 2))] * 3
-    path = tmp_path / "videos.parquet"
-    table.to_parquet(path)
-    assert [list(f) for f in pd.read_parquet(path)["source_frames"]] == [list(range(0, 20, 2))] * 3
+    entry = DatasetTables(filepath=str(tmp_path / "dataset"))
+    assert not entry.exists()
+    entry.save(indexed)
+    assert entry.exists()
+    again = entry.load()
+    frames = [list(found) for found in again.videos["source_frames"]]
+    assert frames == [list(range(0, 20, 2))] * 3
+    pd.testing.assert_frame_equal(
+        again.videos.drop(columns="source_frames"), table.drop(columns="source_frames")
+    )
+    pd.testing.assert_frame_equal(again.instances, indexed.instances)
+    assert again.classes == indexed.classes
 
 
 def test_missing_videos_refuse_the_run_or_are_skipped(videos: VideoFolder, tmp_path: Path) -> None:
     raw = database(**ANNOTATIONS["database"], gone=video("training", ("run", 0, 1)))
-    checked, instances, classes, problems, _ = check(raw, videos, config(), tmp_path)
+    checked, problems = check(raw, videos, config(), tmp_path)
     with pytest.raises(UnusableDatasetError) as error:
-        nodes.refuse_fatal_problems(problems, checked, instances, classes, "my_try")
+        nodes.refuse_fatal_problems(problems, checked, "my_try")
     assert "data/03_primary/my_try/problems.csv" in str(error.value)
     assert "gone video id: there is no video of this name in" in str(error.value)
-    checked, instances, classes, problems, listed = check(
-        raw, videos, config(on_missing="skip"), tmp_path
-    )
-    nodes.refuse_fatal_problems(problems, checked, instances, classes, "x")
-    assert (len(checked), listed) == (3, {"train": 3, "test": 1})
+    checked, problems = check(raw, videos, config(on_missing="skip"), tmp_path)
+    nodes.refuse_fatal_problems(problems, checked, "x")
+    assert (len(checked.videos), checked.listed) == (3, {"train": 3, "test": 1})
 
 
 def test_a_video_damaged_in_the_middle_is_told_or_skipped(tmp_path: Path) -> None:
@@ -114,10 +137,9 @@ def test_a_video_damaged_in_the_middle_is_told_or_skipped(tmp_path: Path) -> Non
     proxies = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
 
     strict = config()
-    checked, _, _, problems, _ = check(raw, VideoFolder(tmp_path / "videos"), strict, tmp_path)
-    assert problems.empty
+    accepted = accept(raw, VideoFolder(tmp_path / "videos"), strict, tmp_path)
     with pytest.raises(DatasetError) as error:
-        proxies.save(nodes.extract_frames(checked, strict, RUNTIME))
+        proxies.save(nodes.extract_frames(accepted, strict, RUNTIME))
     assert isinstance(error.value.__cause__, VideoFolderError)
     lines = str(error.value.__cause__).splitlines()
     assert lines[0] == "1 video(s) cannot be used:"
@@ -129,15 +151,15 @@ def test_a_video_damaged_in_the_middle_is_told_or_skipped(tmp_path: Path) -> Non
     made = {path.name for path in (tmp_path / "proxies").iterdir()}
     assert made == {"a.mp4", "a.made.json", "c.mp4", "c.made.json"}
 
-    proxies.save(nodes.extract_frames(checked, config(on_missing="skip"), RUNTIME))
-    table, problems = nodes.index_frames(checked, proxies.load(), strict)
-    assert table["video_id"].tolist() == ["a", "c"]
+    proxies.save(nodes.extract_frames(accepted, config(on_missing="skip"), RUNTIME))
+    indexed, problems = nodes.index_frames(accepted, proxies.load(), strict)
+    assert indexed.videos["video_id"].tolist() == ["a", "c"]
     assert problems[["video_id", "kind"]].to_numpy().tolist() == [["b", "unreadable frames"]]
-    assert coverage(table, ["a"]) == "1 of 2 videos"
+    assert indexed.coverage(["a"]) == "1 of 2 videos"
 
     everything = VideoFolder(tmp_path, dict.fromkeys(names, "it is damaged"))
     with pytest.raises(UnusableDatasetError, match=r"no video is left to train on: .*\n  a: it is"):
-        nodes.index_frames(checked, everything, strict)
+        nodes.index_frames(accepted, everything, strict)
 
 
 def test_a_csv_file_of_own_videos(videos: VideoFolder, tmp_path: Path) -> None:
@@ -145,10 +167,10 @@ def test_a_csv_file_of_own_videos(videos: VideoFolder, tmp_path: Path) -> None:
         [("a", "0.2", "1.0", "run"), ("b", "0", "0.5", "run"), ("c.mp4", "1", "1.8", "run")],
         columns=["video", "start", "end", "label"],
     )
-    checked, _, _, problems, _ = check(raw, videos, config(every=None, fps=5), tmp_path)
-    assert sorted(checked["split"]) == ["test", "train", "train"]
+    checked, problems = check(raw, videos, config(every=None, fps=5), tmp_path)
+    assert sorted(checked.videos["split"]) == ["test", "train", "train"]
     assert problems["kind"].tolist() == ["no subsets"]
-    assert checked["n_samples"].tolist() == [10, 10, 10]
+    assert checked.videos["n_samples"].tolist() == [10, 10, 10]
 
 
 def test_class_lists(videos: VideoFolder, tmp_path: Path) -> None:
@@ -157,7 +179,7 @@ def test_class_lists(videos: VideoFolder, tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"data.classes_file: .* cannot be read as text"):
         check(ANNOTATIONS, videos, data, tmp_path)
     path.write_text("jump\nrun\n")
-    assert check(ANNOTATIONS, videos, data, tmp_path)[2] == ["jump", "run"]
+    assert check(ANNOTATIONS, videos, data, tmp_path)[0].classes == ("jump", "run")
     path.write_text("")
     with pytest.raises(AnnotationError, match="the class list: it is empty"):
         check(ANNOTATIONS, videos, data, tmp_path)
@@ -172,12 +194,13 @@ def test_summary_warnings_are_logged(
     videos: VideoFolder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     data = config(window={"frames": 16, "grid": 16}, every=None, fps=20)
-    checked, instances, _, _, listed = check(ANNOTATIONS, videos, data, tmp_path)
-    summary = nodes.summarise_dataset(checked, instances, listed, data, DetectorConfig())
+    checked, problems = check(ANNOTATIONS, videos, data, tmp_path)
+    accepted = nodes.refuse_fatal_problems(problems, checked, "x")
+    summary = nodes.summarise_dataset(accepted, checked, data, DetectorConfig())
     assert summary["used"] == {"train": 2, "holdout": 0, "test": 1}
     assert summary["warnings"] == []
-    long = instances.assign(start=0.0, end=1.9)
-    nodes.summarise_dataset(checked, long, listed, data, DetectorConfig())
+    long = replace(accepted, instances=accepted.instances.assign(start=0.0, end=1.9))
+    nodes.summarise_dataset(long, checked, data, DetectorConfig())
     assert "3 of 3 instances are longer than a window" in caplog.text
 
 

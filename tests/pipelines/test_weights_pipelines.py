@@ -136,7 +136,7 @@ def test_a_backbone_file_becomes_a_start_for_training(
     assert found.detector.backbone == two
     write_checkpoint(found, tmp_path / "c")
     model = Detector(DETECTOR.model_copy(update={"backbone": two}), 3, DATA.window)
-    load_backbone(model, tmp_path / "c")
+    load_backbone(model.backbone, tmp_path / "c")
     mine = model.backbone.state_dict()
     assert all(torch.equal(mine[k.removeprefix("backbone.")], v) for k, v in found.weights.items())
 
