@@ -22,11 +22,16 @@ def over(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return base | merged
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_environments_validate(number: int) -> None:
+@pytest.mark.parametrize(("number", "kind"), enumerate(["timm", "vjepa2", "timm"]))
+def test_environments_validate(number: int, kind: str) -> None:
     raw = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text(encoding="utf-8"))
-    changes = {"data": {"window": {"crop": 28, "short_side": 36}}} if number == 0 else {}
-    tree = over(over(raw | {"experiment": "page"}, changes), yaml.safe_load(BLOCKS[number]))
+    if number == 0:  # a fragment, for the crop that the text asks for
+        raw = over(raw, {"data": {"window": {"crop": 28, "short_side": 36}}})
+    tree = over(raw | {"experiment": "page"}, yaml.safe_load(BLOCKS[number]))
     parameters = validate_parameters(tree)
-    assert parameters.detector.backbone.kind == "timm"
-    assert parameters.detector.backbone.geometry.depth == 12
+    assert parameters.detector.backbone.kind == kind
+    assert parameters.detector.backbone.geometry.depth == {"timm": 12, "vjepa2": 24}[kind]
+
+
+def test_every_environment_is_tried() -> None:
+    assert len(BLOCKS) == 3

@@ -1,6 +1,6 @@
 """The sidecar of an export: a readable JSON with all that the model file itself does not say.
 
-With it a program needs neither this package nor PyTorch; the README has one.
+With it a program needs neither this package nor PyTorch; examples/run_onnx.py is one.
 """
 
 from __future__ import annotations
