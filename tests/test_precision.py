@@ -42,7 +42,7 @@ def test_scores_are_computed_at_the_precision(loaded: dict[str, Any], tmp_path: 
     model = loaded["baseline_checkpoint"]
     compress = loaded["compress"].model_copy(update={"criterion": "block_mse", "score_videos": 2})
     found = {
-        precision: score_blocks(model, model, evaluator(loaded, precision), tmp_path, compress)[0]
+        precision: score_blocks(model, model, evaluator(loaded, precision), tmp_path, compress)
         .set_index("block")["value"]
         .sort_index()
         for precision in PRECISIONS
@@ -72,13 +72,11 @@ def test_costs_are_measured_at_the_precision(
 
     monkeypatch.setattr(AnchorFreeHead, "forward", watched)
     checkpoint, half = loaded["baseline_checkpoint"], evaluator(loaded, "bf16")
-    measure_costs(checkpoint, [], pd.DataFrame({"step": []}), half)
+    measure_costs(checkpoint, [], {}, half)
     assert seen == {torch.bfloat16}
     seen.clear()
-    job = {
-        "config": checkpoint.detector.model_dump(), "window": checkpoint.window.model_dump(),
-        "n_classes": 3, "kept_blocks": [0], "batch": 1,
-        "runtime": half.runtime.config.model_dump(mode="json"),
-    }  # fmt: skip
-    measure._growth(job)  # what the fresh process does
+    job = measure.Job(
+        checkpoint.detector, checkpoint.window, 3, (0,), batch=1, runtime=half.runtime.config
+    )
+    measure.growth(job)  # what the fresh process does
     assert seen == {torch.bfloat16}

@@ -8,9 +8,11 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
-from tad_blockdrop.hooks.experiment import ExperimentHook
+from tad_blockdrop.hooks.experiment import ExperimentHook, namespaces
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.experiment_record import STAGE_OF
 
+MEASURED = STAGE_OF.keys() - {"data"}  # namespaces of the long work
 FILE = "data/07_model_output/{}/node_seconds.json"
 
 
@@ -25,7 +27,7 @@ class NodeSeconds(ExperimentHook):
         """Find the experiment's file, and make it if there is none."""
         experiment = self._experiment(pipeline)
         self._file = None
-        if experiment is not None:
+        if experiment is not None and namespaces(pipeline) & MEASURED:
             self._file = experiment.project / FILE.format(experiment.name)
             if not self._file.is_file():
                 self._write({})

@@ -157,6 +157,7 @@ def summarise_dataset(
     from tad_blockdrop.video.summary import describe, summarise
 
     summary = summarise(accepted.videos, accepted.instances, checked.listed, data, detector)
+    summary["learned_classes"] = list(accepted.classes)
     logger.info(describe(summary))
     for warning in summary["warnings"]:
         logger.warning("%s", warning)

@@ -1,4 +1,4 @@
-"""Thin nodes over ``detector.formats.export``. Heavy imports stand inside the functions."""
+"""Thin nodes over ``detector.weights.export``. Heavy imports stand inside the functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Thin nodes over ``training.preflight``. Heavy imports stand inside the functions."""
+"""Thin nodes over ``preflight``. Heavy imports stand inside the functions."""
 
 from __future__ import annotations
 
