@@ -11,7 +11,23 @@ import torch
 from torch import nn
 
 from tad_blockdrop.config import LoraSettings
+from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.errors import BlockDropError
+
+
+class LoraError(BlockDropError):
+    """A backbone has no layer of the name of a LoRA target."""
+
+
+def check_targets(backbone: Backbone, settings: LoraSettings) -> None:
+    """Raise LoraError unless the backbone has layers for all ``settings.targets``."""
+    unknown = [target for target in settings.targets if target not in backbone.lora_layers]
+    if unknown:
+        raise LoraError(
+            f"lora.targets: a backbone of kind '{backbone.config.kind}' has no {unknown[0]}; "
+            f"choose from {', '.join(backbone.lora_layers)}"
+        )
 
 
 def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
@@ -19,8 +35,8 @@ def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
 
     The rank defaults to a quarter of the backbone's width. ``seed`` fixes A whatever random
     numbers were drawn before. Every other parameter is left frozen: ``freeze_for`` decides what
-    else trains. Raises ValueError if the model has LoRA already, or lacks
-    a target.
+    else trains. Raises ValueError if the model has LoRA already, and
+    LoraError if it lacks a target.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -30,12 +46,7 @@ def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
         raise ValueError("the model has LoRA already: merge_lora it before adding another")
     backbone = model.backbone
     rank = settings.rank or backbone.geometry.width // 4
-    unknown = [target for target in settings.targets if target not in backbone.lora_layers]
-    if unknown:
-        raise ValueError(
-            f"lora.targets: a backbone of kind '{backbone.config.kind}' has no {unknown[0]}; "
-            f"choose from {', '.join(backbone.lora_layers)}"
-        )
+    check_targets(backbone, settings)
     layers = [layer for target in settings.targets for layer in backbone.lora_layers[target]]
     targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, layers))})"
     config = LoraConfig(

@@ -91,7 +91,7 @@ def evaluate_model(
 
 def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:
     """All rows, in the order given; tables of skipped steps have none."""
-    return pd.concat([t for t in tables if len(t)], ignore_index=True)
+    return pd.concat([t for t in tables if len(t)] or tables[:1], ignore_index=True)
 
 
 def read_given(folder: str | None, key: str) -> Checkpoint:

@@ -15,7 +15,8 @@ class Ema:
     ``average ← d · average + (1 − d) · weights`` after each of the run's ``total`` updates, with
     ``d = min(decay, 1 − 5 / total)``. The published recipes take 5,000 steps or more, where this
     is their 0.999. A run of a few hundred steps would end there as an average with its random
-    start; here the start never weighs more than exp(−5).
+    start; here the start never weighs more than exp(−5). PyTorch's
+    ``AveragedModel`` would copy frozen weights too; this holds what is trained.
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float, total: int) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import BaselineConfig, DetectorConfig
+from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import first_lineage
@@ -27,24 +27,53 @@ class BaselineError(BlockDropError):
     """The uncompressed model cannot be made from what was given."""
 
 
-def find_given(baseline: BaselineConfig, detector: DetectorConfig) -> BaselineConfig:
-    """The settings as they are, once the weights that they name have been found.
+def find_given(
+    baseline: BaselineConfig, detector: DetectorConfig, data: DataConfig, compress: CompressConfig
+) -> BaselineConfig:
+    """The settings as they are, once the weights that they name have been found to fit.
 
-    It depends on no other node, so that a wrong path stops the job before any work. Raises
-    BaselineError if nothing is there.
+    It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
+    that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
+    FormatError or CheckpointError for what does not fit, LoraError.
     """
-    given = {
-        "baseline.backbone_weights": baseline.backbone_weights,
-        "detector.backbone.weights": detector.backbone.weights,
-    }
+    from tad_blockdrop.compression.lora import check_targets
+    from tad_blockdrop.detector.backbones import make_backbone
+
+    kind, crop, weights = detector.backbone, data.window.crop, None
     if baseline.source == "checkpoint":
-        given = {"baseline.checkpoint": baseline.checkpoint}
-    for key, path in given.items():
-        if path not in (None, PRETRAINED) and not Path(path).expanduser().exists():
-            raise BaselineError(
-                f"{key}: there is nothing at {path}; put the weights there, or correct the path"
-            )
+        assert baseline.checkpoint is not None  # guaranteed by config validation
+        _exists("baseline.checkpoint", baseline.checkpoint)
+        given = read_checkpoint(Path(baseline.checkpoint))
+        kind, crop = given.detector.backbone, given.window.crop
+    else:
+        weights = starting_weights(detector, baseline)
+    backbone = make_backbone(kind, crop, range(kind.geometry.depth))
+    if weights is not None:
+        backbone.load_weights(weights)
+    for recipe in (baseline.train, compress.first, compress.later):
+        if recipe.tuning == "lora":
+            check_targets(backbone, recipe.lora)
     return baseline
+
+
+def starting_weights(detector: DetectorConfig, baseline: BaselineConfig) -> str | None:
+    """Where a new backbone's weights come from, if from anywhere; a path is found to exist."""
+    for key, path in (
+        ("detector.backbone.weights", detector.backbone.weights),
+        ("baseline.backbone_weights", baseline.backbone_weights),
+    ):
+        if path is not None:
+            if path != PRETRAINED:
+                _exists(key, path)
+            return path
+    return None
+
+
+def _exists(key: str, path: str) -> None:
+    if not Path(path).expanduser().exists():
+        raise BaselineError(
+            f"{key}: there is nothing at {path}; put the weights there, or correct the path"
+        )
 
 
 def make_baseline(
@@ -65,7 +94,7 @@ def make_baseline(
     if baseline.source == "checkpoint":
         return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
     model = new_detector(detector, len(classes), data, baseline, evaluator.runtime.seed)
-    weights = detector.backbone.weights or baseline.backbone_weights
+    weights = starting_weights(detector, baseline)
     if weights is not None:
         logger.info("%s", model.backbone.load_weights(weights))
     if baseline.train.tuning == "frozen":

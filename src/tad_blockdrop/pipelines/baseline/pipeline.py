@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.find_given,
-                inputs=["params:baseline", "params:detector"],
+                inputs=["params:baseline", "params:detector", "params:data", "params:compress"],
                 outputs="baseline_settings",
                 name="find_given",
             ),

@@ -1,0 +1,71 @@
+"""What a job is given is found to fit before any work."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from tad_blockdrop.compression.lora import LoraError
+from tad_blockdrop.config import (
+    BaselineConfig,
+    CompressConfig,
+    DataConfig,
+    DetectorConfig,
+    LoraSettings,
+    TrainConfig,
+)
+from tad_blockdrop.detector.backbones import make_backbone
+from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.pipelines.baseline.nodes import BaselineError, find_given
+from tad_blockdrop.pipelines.shared import join_tables
+
+DATA = DataConfig(every=1, window={"frames": 16, "grid": 8, "crop": 32, "short_side": 32})
+
+
+def detector(**backbone: Any) -> DetectorConfig:
+    kind = {"kind": "timm", "model": "test_vit", **backbone}
+    return DetectorConfig.model_validate({"backbone": kind})
+
+
+def check(settings: DetectorConfig, **baseline: Any) -> BaselineConfig:
+    return find_given(BaselineConfig(**baseline), settings, DATA, CompressConfig())
+
+
+def test_weights_that_fit_are_accepted(tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    backbone = make_backbone(detector().backbone, 32, range(6))
+    save_file({k: v.contiguous() for k, v in backbone.state_dict().items()}, path)
+    assert check(detector(weights=str(path))) == BaselineConfig()
+    assert check(detector(), backbone_weights=str(path)).backbone_weights == str(path)
+
+
+@pytest.mark.parametrize("key", ["detector.backbone.weights", "baseline.backbone_weights"])
+def test_a_wrong_path_is_named_with_its_key(key: str) -> None:
+    given = {key.split(".")[-1]: "no.pth"}
+    with pytest.raises(BaselineError, match=f"{key}: there is nothing at no.pth"):
+        check(detector(**given)) if "detector" in key else check(detector(), **given)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"patch_embed.proj.weight": torch.zeros(8, 3, 16, 16)}, path)
+    with pytest.raises(FormatError, match="does not fit timm's test_vit"):
+        check(detector(weights=str(path)))
+
+
+def test_a_lora_target_that_the_backbone_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tad_blockdrop.detector.backbones.timm_vit import TimmViT
+
+    monkeypatch.setattr(TimmViT, "lora_layers", {"attn.qkv": ("attn.qkv",)})
+    train = TrainConfig(lora=LoraSettings(targets=("attn.qkv", "mlp.fc1")))
+    with pytest.raises(LoraError, match=r"kind 'timm' has no mlp\.fc1; choose from attn\.qkv"):
+        check(detector(), train=train)
+
+
+def test_tables_of_skipped_steps_only_join_to_an_empty_one() -> None:
+    empty = pd.DataFrame({"step": [], "block": []})
+    assert join_tables(empty, empty).empty
+    assert list(join_tables(empty).columns) == ["step", "block"]
