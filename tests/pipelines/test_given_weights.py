@@ -44,7 +44,7 @@ def test_weights_that_fit_are_accepted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["detector.backbone.weights", "baseline.backbone_weights"])
 def test_a_wrong_path_is_named_with_its_key(key: str) -> None:
-    given = {key.split(".")[-1]: "no.pth"}
+    given = {key.rsplit(".", maxsplit=1)[-1]: "no.pth"}
     with pytest.raises(BaselineError, match=f"{key}: there is nothing at no.pth"):
         check(detector(**given)) if "detector" in key else check(detector(), **given)
 
