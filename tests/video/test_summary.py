@@ -11,8 +11,8 @@ import torch
 from tad_blockdrop.config import AnchorFreeConfig, AttentionNeckConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detections.targets import assign
 from tad_blockdrop.detector.heads.contract import make_points
+from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.summary import (
-    coverage,
     covered_share,
     describe,
     suggest,
@@ -72,8 +72,9 @@ def test_counts() -> None:
 
 def test_coverage_is_a_phrase() -> None:
     videos = pd.DataFrame({"video_id": ["a", "b", "c"], "listed": [10, 10, 5]})
-    assert coverage(videos, ["a", "b"]) == "2 of 10 videos"
-    assert coverage(videos, {"c"}) == "1 of 5 videos"
+    dataset = ActionDataset(videos, pd.DataFrame(), ())
+    assert dataset.coverage(["a", "b"]) == "2 of 10 videos"
+    assert dataset.coverage({"c"}) == "1 of 5 videos"
 
 
 def test_lengths() -> None:

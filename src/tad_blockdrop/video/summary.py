@@ -1,7 +1,7 @@
 """A dataset in numbers: its contents, the window and levels that fit it, what is not covered."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -77,15 +77,6 @@ def describe(summary: Mapping[str, Any]) -> str:
             f"{fits['grid_step_seconds']} s, {fits['levels']} levels with ranges {fits['ranges']}",
         ]
     )
-
-
-def coverage(videos: pd.DataFrame, used: Collection[str]) -> str:
-    """How many videos of a subset were used, as metric tables state it: ``205 of 211 videos``.
-
-    ``used``: their ids, all of one subset; ``videos``: the table of ``dataset``.
-    """
-    listed = videos.loc[videos["video_id"].isin(used), "listed"]
-    return f"{len(listed)} of {listed.iloc[0]} videos"
 
 
 def grid_lengths(videos: pd.DataFrame, instances: pd.DataFrame, data: DataConfig) -> pd.Series:

@@ -40,6 +40,7 @@ def find_given(
     from tad_blockdrop.detector.backbones import make_backbone
 
     kind, crop, weights = detector.backbone, data.window.crop, None
+    recipes = [compress.first, compress.later]
     if baseline.source == "checkpoint":
         assert baseline.checkpoint is not None  # guaranteed by config validation
         _exists("baseline.checkpoint", baseline.checkpoint)
@@ -47,10 +48,11 @@ def find_given(
         kind, crop = given.detector.backbone, given.window.crop
     else:
         weights = starting_weights(detector, baseline)
+        recipes = [baseline.train, *recipes]
     backbone = make_backbone(kind, crop, range(kind.geometry.depth))
     if weights is not None:
         backbone.load_weights(weights)
-    for recipe in (baseline.train, compress.first, compress.later):
+    for recipe in recipes:
         if recipe.tuning == "lora":
             check_targets(backbone, recipe.lora)
     return baseline
@@ -70,7 +72,7 @@ def starting_weights(detector: DetectorConfig, baseline: BaselineConfig) -> str 
 
 
 def _exists(key: str, path: str) -> None:
-    if not Path(path).expanduser().exists():
+    if not Path(path).exists():
         raise BaselineError(
             f"{key}: there is nothing at {path}; put the weights there, or correct the path"
         )

@@ -71,8 +71,11 @@ class FeatureWindows(TestWindows):
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig, folder: Path) -> None:
         super().__init__(records, data, data.window.overlap)
         self.folder = folder
-        names = [record.video_id for record, _ in self.items]
-        self.place = [number - names.index(name) for number, name in enumerate(names)]
+        first: dict[str, int] = {}
+        self.place = [
+            number - first.setdefault(record.video_id, number)
+            for number, (record, _) in enumerate(self.items)
+        ]
 
     def __getitem__(self, index: int) -> LoadedWindow:
         record, window = self.items[index]
