@@ -16,6 +16,7 @@ class PipelineShape:
 
     n_drops: int
     control: bool
+    repair: bool
     synthetic: bool
     compared: tuple[str, str]
     predict_folder: bool
@@ -26,7 +27,8 @@ class PipelineShape:
         """The shape that ``parameters`` ask for."""
         return cls(
             n_drops=parameters.compress.n_drops,
-            control=parameters.report.control,
+            control=parameters.report.control and parameters.compress.align is not None,
+            repair=parameters.compress.repair.layers != "none",
             synthetic=parameters.data.source == "synthetic",
             compared=(parameters.compare.first or "first", parameters.compare.second or "second"),
             predict_folder=parameters.predict.checkpoint is not None,
@@ -87,7 +89,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate": evaluator + control + models + evaluate.create_pipeline() + references,
         "report": evaluator + references + results + report.create_pipeline(shape.control),
     }
-    whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops))
+    whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops, shape.repair))
     uses = {
         "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder),

@@ -29,6 +29,7 @@ from tad_blockdrop.config.detector import (
     NeckConfig,
 )
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
+from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.root import Parameters
 from tad_blockdrop.config.training import (
     BaselineConfig,
@@ -61,6 +62,7 @@ __all__ = [
     "Parameters",
     "PostprocessConfig",
     "ProxyConfig",
+    "RepairConfig",
     "ReportConfig",
     "RuntimeConfig",
     "StopConfig",

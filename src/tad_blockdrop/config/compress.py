@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.training import TrainConfig
 
 
@@ -43,6 +44,10 @@ class CompressConfig(Config):
     criterion: str = Field("train_map", description="a name of compression.criteria")
     score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
     look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")
+    repair: RepairConfig = RepairConfig()
+    align: Literal["each", "last"] | None = Field(
+        "each", description="align after each drop, or only after the last; none: never"
+    )
     teacher: Literal["static", "dynamic"] = "static"
     loss: AlignLossConfig = AlignLossConfig()
     first: TrainConfig = TrainConfig()
@@ -59,6 +64,11 @@ class CompressConfig(Config):
             )
         return self
 
-    def recipe(self, step: int) -> TrainConfig:
-        """The training recipe of step 1..N: ``first`` for the first half of the drops."""
+    def recipe(self, step: int) -> TrainConfig | None:
+        """The training recipe of step 1..N: ``first`` for the first half of the drops.
+
+        None for a step that is not aligned.
+        """
+        if self.align is None or (self.align == "last" and step < self.n_drops):
+            return None
         return self.first if step <= self.n_drops // 2 else self.later

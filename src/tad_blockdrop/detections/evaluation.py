@@ -40,9 +40,12 @@ class Evaluator:
     runtime: Runtime
     features: Path | None = None
 
-    def loader(self, videos: Sequence[VideoRecord]) -> Any:
-        """Batches of all test windows of ``videos``, in order; of features where there are some."""
-        windows = TestWindows(videos, self.data, self.data.window.overlap)
+    def loader(self, videos: Sequence[VideoRecord], at_most: int | None = None) -> Any:
+        """Batches of test windows of ``videos``, in order; of features where there are some.
+
+        ``at_most`` leaves some out, evenly.
+        """
+        windows = TestWindows(videos, self.data, self.data.window.overlap, at_most)
         if self.features is not None:
             windows = FeatureWindows(videos, self.data, self.features)
         return make_loader(windows, self.evaluation.batch, self.runtime.workers)

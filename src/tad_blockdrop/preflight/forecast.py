@@ -88,8 +88,8 @@ def predict_hours(work: Work, one: OneWindow, settings: Parameters) -> dict[str,
     aligned, plain, ranked, detected = (max(s, supply) for s in (aligned, plain, ranked, detected))
     trained = [settings.baseline.train] if settings.baseline.source == "train" else []
     tuned = sum(recipe.stop for recipe in trained)
-    rounds = 2 if settings.report.control else 1
-    recipes = [compress.recipe(k) for k in range(1, compress.n_drops + 1)] * rounds
+    rounds = 2 if settings.report.control and compress.align else 1
+    recipes = [r for k in range(1, compress.n_drops + 1) if (r := compress.recipe(k))] * rounds
     epochs = sum(recipe.stop for recipe in recipes)
     ratings = sum(recipe.ratings for recipe in trained + recipes)
     models = 1 + rounds * compress.n_drops

@@ -6,8 +6,9 @@ exports use what stands here and nothing else.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,17 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from tad_blockdrop.config import BackboneConfig
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """Where a residual branch of a block ends: what ``last`` gives is added to the tokens.
+
+    ``scale`` (width,), if there is one, multiplies it before (LayerScale).
+    """
+
+    last: nn.Linear
+    scale: nn.Parameter | None = None
 
 
 class Backbone(nn.Module, ABC):
@@ -60,6 +72,14 @@ class Backbone(nn.Module, ABC):
 
         Tokens (n, n_tokens, width) in and out. A block with a single branch gives its output twice.
         """
+
+    def branches(self, block: Any) -> tuple[Branch, ...]:
+        """The ends of a block's residual branches, which are what a repair refits.
+
+        The last leads to the block's output, one before it to the state in the middle. A kind
+        whose branches do not end in a linear layer has none and cannot be repaired.
+        """
+        return ()
 
     @abstractmethod
     def pool_clips(self, tokens: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import TimmConfig
-from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
 
@@ -82,6 +82,14 @@ class TimmViT(Backbone):
             return mid, mid + block.drop_path2(_scaled(block.mlp(block.norm2(mid)), block.gamma_2))
         mid = tokens + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))
         return mid, mid + block.drop_path2(block.ls2(block.mlp(block.norm2(mid))))
+
+    def branches(self, block: Any) -> tuple[Branch, ...]:
+        """The ends of attention and MLP, with their LayerScale where there is one."""
+        if isinstance(block, eva.EvaBlock):
+            scales = block.gamma_1, block.gamma_2
+        else:
+            scales = getattr(block.ls1, "gamma", None), getattr(block.ls2, "gamma", None)
+        return Branch(block.attn.proj, scales[0]), Branch(block.mlp.fc2, scales[1])
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """Normed, then pooled as configured: (n, n_tokens, width) -> (n, 1, feature_width)."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import VideoMAEConfig
-from tad_blockdrop.detector.backbones.contract import Backbone, block_drop_rate
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
 from tad_blockdrop.detector.positions import sincos_table
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -100,6 +100,10 @@ class VideoMAE(Backbone):
         """(After the attention residual, the block's output), both (n, n_tokens, width)."""
         mid = tokens + block.drop_path1(block.attn(block.norm1(tokens)))
         return mid, mid + block.drop_path2(block.mlp(block.norm2(mid)))
+
+    def branches(self, block: Any) -> tuple[Branch, ...]:
+        """The ends of attention and MLP."""
+        return Branch(block.attn.proj), Branch(block.mlp.fc2)
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import VJEPA2Config
 from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
-from tad_blockdrop.detector.backbones.contract import Backbone, block_drop_rate
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
 from tad_blockdrop.errors import BlockDropError
@@ -83,6 +83,10 @@ class VJEPA2(Backbone):
         attended, _ = block.attention(block.norm1(tokens))
         mid = block.drop_path(attended) + tokens
         return mid, block.drop_path(block.mlp(block.norm2(mid))) + mid
+
+    def branches(self, block: Any) -> tuple[Branch, ...]:
+        """The ends of attention and MLP."""
+        return Branch(block.attention.proj), Branch(block.mlp.fc2)
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -34,9 +34,11 @@ def find_given(
 
     It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
     that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
-    FormatError or CheckpointError for what does not fit, LoraError.
+    FormatError or CheckpointError for what does not fit, LoraError, or RepairError for a backbone
+    that cannot be repaired.
     """
     from tad_blockdrop.compression.lora import check_targets
+    from tad_blockdrop.compression.repair import check_repairable
     from tad_blockdrop.detector.backbones import make_backbone
 
     kind, crop, weights = detector.backbone, data.window.crop, None
@@ -55,6 +57,8 @@ def find_given(
     for recipe in recipes:
         if recipe.tuning == "lora":
             check_targets(backbone, recipe.lora)
+    if compress.repair.layers != "none":
+        check_repairable(backbone)
     return baseline
 
 

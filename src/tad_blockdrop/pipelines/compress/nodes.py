@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 
@@ -91,6 +91,39 @@ def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
     return replace(shorter, lineage=lineage)
 
 
+def repair(
+    dropped: Checkpoint,
+    uncompressed: Checkpoint,
+    evaluator: Evaluator,
+    scratch: Path,
+    compress: CompressConfig,
+) -> tuple[Checkpoint, pd.DataFrame]:
+    """Refit what is left towards the uncompressed model (docs/method.md §5), without gradients.
+
+    Returns the repaired model and a row per layer: step, block, branch, errors before and after,
+    ridge. A skipped step has no rows.
+    """
+    from tad_blockdrop.compression.repair import COLUMNS, calibration_clips, repair_model
+    from tad_blockdrop.detector.model import from_checkpoint, weights_of
+
+    if dropped.lineage["skipped"]:
+        return dropped, pd.DataFrame(columns=["step", *COLUMNS])
+    config, device = compress.repair, evaluator.runtime.device
+    model, teacher = from_checkpoint(dropped, device), from_checkpoint(uncompressed, device)
+    videos = evaluator.dataset.records("train")[: config.videos]
+    clips = calibration_clips(model, evaluator.loader(videos, config.windows), config.clips)
+    facts = {
+        "teacher": weights_hash(uncompressed.weights),
+        "repair": config.model_dump(mode="json"),
+    }
+    kept = evaluator.scratch(scratch, model, videos, **facts)
+    with evaluator.runtime.autocast():
+        table = repair_model(model, teacher, clips, config, kept)
+    lineage = dropped.lineage | {"repaired": config.layers}
+    repaired = replace(dropped, weights=weights_of(model), lineage=lineage)
+    return repaired, table.assign(step=int(dropped.lineage["step"]))
+
+
 def keep_all(student: Checkpoint) -> Checkpoint:
     """The control's stand-in for dropping: the next round, with every block still there."""
     step = int(student.lineage["step"]) + 1
@@ -98,7 +131,7 @@ def keep_all(student: Checkpoint) -> Checkpoint:
 
 
 def align(
-    dropped: Checkpoint,
+    shortened: Checkpoint,
     student: Checkpoint,
     uncompressed: Checkpoint,
     evaluator: Evaluator,
@@ -108,17 +141,19 @@ def align(
     """Align with the teacher (docs/method.md §4.3); returns model and history.
 
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
-    before the drop. A skipped step trains nothing.
+    before the drop. A step that is skipped or not aligned trains nothing.
     """
     from tad_blockdrop.compression.alignment import align_model
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.video.windows.loading import TrainingWindows
 
-    name, step = model_name(dropped), int(dropped.lineage["step"])
-    if dropped.lineage["skipped"]:
+    name, step = model_name(shortened), int(shortened.lineage["step"])
+    recipe = compress.recipe(step)
+    skipped = bool(shortened.lineage["skipped"])
+    model = None if skipped else from_checkpoint(shortened)
+    if model is None or recipe is None:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
-        return AlignedModel(None, dropped), nothing
-    model = from_checkpoint(dropped)
+        return AlignedModel(model, shortened), nothing
     videos = evaluator.dataset.records("train")
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
     history = align_model(
@@ -127,13 +162,13 @@ def align(
         evaluator.task(model, videos),
         TrainingWindows(videos, evaluator.data, runtime.seed),
         compress.loss,
-        compress.recipe(step),
+        recipe,
         runtime,
         label=name,
         scratch=scratch,
         validate=evaluator.held_out_map(),
     )
-    return AlignedModel(model, dropped), history.assign(stage=name, step=step)
+    return AlignedModel(model, shortened), history.assign(stage=name, step=step)
 
 
 def merge_lora(
@@ -147,7 +182,7 @@ def merge_lora(
     source, model = aligned.source, aligned.model
     if model is None:
         return source
-    lora.merge_lora(model)
+    lora.merge_lora(model.to(evaluator.runtime.device))
     metrics = evaluator.checkpoint_metrics(model, scratch)
     if compress.stop.max_latency_ms is not None:
         with evaluator.runtime.autocast():

@@ -5,22 +5,21 @@ from kedro.pipeline import Node, Pipeline
 from tad_blockdrop.pipelines.compress import nodes
 from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
 
+COMPRESS = "params:compress"
 
-def _alignment() -> list[Node]:
+
+def _alignment(shortened: str) -> list[Node]:
     """From a model with a block less to an aligned, plain and evaluated checkpoint."""
     return [
         Node(
             nodes.align,
-            inputs=[
-                "dropped", "student", "uncompressed", "evaluator", "scratch",
-                "params:compress",
-            ],
+            inputs=[shortened, "student", "uncompressed", "evaluator", "scratch", COMPRESS],
             outputs=["aligned", "history"],
             name="align",
         ),
         Node(
             nodes.merge_lora,
-            inputs=["aligned", "evaluator", "scratch", "params:compress"],
+            inputs=["aligned", "evaluator", "scratch", COMPRESS],
             outputs="checkpoint",
             name="merge_lora",
         ),
@@ -30,23 +29,30 @@ def _alignment() -> list[Node]:
             outputs=["detections", "metrics"],
             name="evaluate_step",
         ),
-    ]  # fmt: skip
+    ]
 
 
-def _drop_step() -> Pipeline:
+def _drop_step(repair: bool) -> Pipeline:
     """One step of the loop: from the student of the step before to a shorter one."""
+    repairing = Node(
+        nodes.repair,
+        inputs=["dropped", "uncompressed", "evaluator", "scratch", COMPRESS],
+        outputs=["repaired", "repairs"],
+        name="repair",
+    )
     return Pipeline(
         [
             Node(
                 nodes.score_blocks,
-                inputs=["student", "uncompressed", "evaluator", "scratch", "params:compress"],
+                inputs=["student", "uncompressed", "evaluator", "scratch", COMPRESS],
                 outputs="scores",
                 name="score_blocks",
             ),
             Node(
                 nodes.drop_block, inputs=["student", "scores"], outputs="dropped", name="drop_block"
             ),
-            *_alignment(),
+            *([repairing] if repair else []),
+            *_alignment("repaired" if repair else "dropped"),
         ]
     )
 
@@ -56,7 +62,7 @@ def _control_step() -> Pipeline:
     return Pipeline(
         [
             Node(nodes.keep_all, inputs="student", outputs="dropped", name="keep_all"),
-            *_alignment(),
+            *_alignment("dropped"),
         ]
     )
 
@@ -90,22 +96,26 @@ def _entries(namespace: str, n_steps: int, *names: str) -> list[str]:
     ]
 
 
-def create_pipeline(n_drops: int) -> Pipeline:
+def create_pipeline(n_drops: int, repair: bool) -> Pipeline:
     """The loop of ``n_drops`` steps, then the choice of the final model."""
     name = "compress"
-    return _chain(_drop_step(), n_drops, name) + Pipeline(
+    tables = {"score": "scores"} | ({"repair": "repairs"} if repair else {})
+    return _chain(_drop_step(repair), n_drops, name) + Pipeline(
         [
-            Node(
-                join_tables,
-                inputs=_entries(name, n_drops, "scores"),
-                outputs="score_table",
-                name="collect_scores",
-                namespace=name,
+            *(
+                Node(
+                    join_tables,
+                    inputs=_entries(name, n_drops, entries),
+                    outputs=f"{table}_table",
+                    name=f"collect_{entries}",
+                    namespace=name,
+                )
+                for table, entries in tables.items()
             ),
             Node(
                 nodes.select_final,
                 inputs=[
-                    "baseline_checkpoint", "params:compress",
+                    "baseline_checkpoint", COMPRESS,
                     *_entries(name, n_drops, "checkpoint"),
                 ],
                 outputs="final_checkpoint",

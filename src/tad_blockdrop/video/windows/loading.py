@@ -153,17 +153,29 @@ class TrainingWindows(EpochWindows):
 
 
 class TestWindows(Dataset[LoadedWindow]):
-    """All test windows of all videos, video by video and in order of time; nothing is random."""
+    """The test windows of all videos, video by video and in order of time; nothing is random.
+
+    With ``at_most`` some are left out, evenly.
+    """
 
     __test__ = False  # a dataset, whatever pytest makes of its name
 
-    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, overlap: float) -> None:
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        data: DataConfig,
+        overlap: float,
+        at_most: int | None = None,
+    ) -> None:
         self.data = data
         self.items = [
             (record, window)
             for record in records
             for window in test_windows(record, data.window, overlap)
         ]
+        if at_most is not None and at_most < len(self.items):
+            chosen = np.linspace(0, len(self.items) - 1, at_most).round().astype(int)
+            self.items = [self.items[i] for i in chosen]
 
     def __len__(self) -> int:
         return len(self.items)

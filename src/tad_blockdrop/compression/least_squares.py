@@ -1,0 +1,54 @@
+"""Ridge regression from sums: its normal equations are added up batch by batch.
+
+``y ≈ [x 1] Δ`` for rows x (d,) and y (m,) needs no more of them than the Gram matrices
+``[x 1]ᵀ[x 1]``, ``[x 1]ᵀ y`` and ``Σ y²``. They are sums, in float64: neither the order of batches
+nor their size matters (but for rounding), and any solution can be rated on rows that are gone.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+
+class NormalEquations:
+    """What least squares must know of the rows seen so far, with an intercept.
+
+    ``inputs`` and ``outputs`` are d and m; ``device`` is where the products are made (a device
+    without float64 leaves them to the CPU).
+    """
+
+    def __init__(self, inputs: int, outputs: int, device: torch.device) -> None:
+        where = torch.device("cpu") if device.type == "mps" else device
+        zeros = partial(torch.zeros, dtype=torch.float64, device=where)
+        self.gram: Tensor = zeros(inputs + 1, inputs + 1)
+        self.cross: Tensor = zeros(inputs + 1, outputs)
+        self.square: Tensor = zeros(())
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Take rows x (n, d) and y (n, m) of any float type."""
+        x, y = x.to(self.gram), y.to(self.gram)
+        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+        self.gram += x.T @ x
+        self.cross += x.T @ y
+        self.square += y.square().sum()
+
+    def solve(self, ridge: float) -> Tensor:
+        """``argmin ‖[x 1] Δ - y‖² + ridge · mean(diag xᵀx) · ‖Δ‖²`` (d + 1, m), the intercept too.
+
+        ``ridge`` must be positive: then inputs that are constant, or fewer rows than d, do no harm.
+        Sums with which nothing can be solved (inputs that are all zero, or not finite) give zeros.
+        """
+        diagonal = self.gram.diagonal()
+        penalty = ridge * diagonal[:-1].mean()
+        factor, failed = torch.linalg.cholesky_ex(
+            self.gram + penalty * torch.eye(len(diagonal)).to(self.gram)
+        )
+        if failed or not penalty.isfinite():
+            return torch.zeros_like(self.cross)
+        return torch.cholesky_solve(self.cross, factor)
+
+    def error(self, solution: Tensor) -> float:
+        """``Σ ‖[x 1] Δ - y‖²`` over the rows seen, never negative."""
+        explained = (solution * (self.gram @ solution - 2 * self.cross)).sum()
+        return max(0.0, float(self.square + explained))

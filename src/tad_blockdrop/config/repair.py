@@ -1,0 +1,33 @@
+"""Repair in closed form (docs/method.md §5): which layers are refitted, on what."""
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from tad_blockdrop.config.base import Config
+
+
+class RepairConfig(Config):
+    """The repair after a drop; ``compress.repair: all`` is short for ``{layers: all}``."""
+
+    layers: Literal["none", "gap", "all"] = Field(
+        "none", description="none, the block before each hole, all blocks from the first hole on"
+    )
+    ridge: tuple[float, ...] = Field(
+        (1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="tried on held-out training windows"
+    )
+    videos: int | None = Field(100, ge=1, description="training videos used; none: all")
+    windows: int | None = Field(256, ge=1, description="test-time windows of them; none: all")
+    clips: int = Field(1024, ge=2, description="clips of these windows")
+    tokens: int = Field(65536, ge=2, description="tokens of these clips that a layer is fitted on")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        return {"layers": given} if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _positive(self) -> "RepairConfig":
+        if min(self.ridge) <= 0:
+            raise ValueError("ridge must hold positive numbers, such as [1.0e-3, 1.0e-2]")
+        return self

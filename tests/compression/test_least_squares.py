@@ -1,0 +1,60 @@
+"""Ridge regression from sums, against numpy on the rows themselves."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tad_blockdrop.compression.least_squares import NormalEquations
+
+CPU = torch.device("cpu")
+
+
+def rows(seed: int, n: int, d: int = 5, m: int = 3) -> tuple[NDArray[np.float64], ...]:
+    rng = np.random.default_rng(seed)
+    return rng.normal(1.0, 2.0, (n, d)), rng.normal(size=(n, m))
+
+
+def equations(x: NDArray[np.float64], y: NDArray[np.float64], cuts: int = 1) -> NormalEquations:
+    """Of all rows, added in ``cuts`` parts."""
+    sums = NormalEquations(x.shape[1], y.shape[1], CPU)
+    for part, wanted in zip(np.array_split(x, cuts), np.array_split(y, cuts), strict=True):
+        sums.add(torch.from_numpy(part), torch.from_numpy(wanted))
+    return sums
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize("n", [3, 40])
+def test_it_is_the_least_squares_solution_of_the_extended_system(ridge: float, n: int) -> None:
+    x, y = rows(0, n)
+    ones = np.hstack([x, np.ones((n, 1))])
+    weight = np.sqrt(ridge * (x**2).sum(0).mean())
+    system = np.vstack([ones, weight * np.eye(6)])
+    expected = np.linalg.lstsq(system, np.vstack([y, np.zeros((6, 3))]), rcond=None)[0]
+    np.testing.assert_allclose(equations(x, y).solve(ridge), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_the_error_is_that_of_the_rows() -> None:
+    x, y = rows(1, 30)
+    solution = equations(*rows(2, 20)).solve(0.01)
+    residual = np.hstack([x, np.ones((30, 1))]) @ solution.numpy() - y
+    assert equations(x, y).error(solution) == pytest.approx((residual**2).sum())
+
+
+def test_parts_add_up() -> None:
+    whole, parts = equations(*rows(3, 50)), equations(*rows(3, 50), cuts=4)
+    torch.testing.assert_close(parts.solve(0.1), whole.solve(0.1), rtol=1e-10, atol=1e-12)
+
+
+def test_without_noise_the_map_is_found() -> None:
+    x, _ = rows(4, 200)
+    truth = np.random.default_rng(5).normal(size=(6, 3))
+    sums = equations(x, np.hstack([x, np.ones((200, 1))]) @ truth)
+    np.testing.assert_allclose(sums.solve(1e-12), truth, atol=1e-8)
+    assert sums.error(sums.solve(1e-12)) < 1e-8
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0, np.nan, np.inf])
+def test_degenerate_inputs_give_a_finite_solution(value: float) -> None:
+    solution = equations(np.full((7, 5), value), np.ones((7, 3))).solve(1e-3)
+    assert solution.isfinite().all()
