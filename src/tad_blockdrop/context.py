@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from yaml import YAMLError
 
-from tad_blockdrop.compression.criteria import CriterionError, find_criterion
+from tad_blockdrop.compression.criteria import CriterionError, choose_criterion
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.hooks.readable_errors import plain_on_command_line
@@ -35,7 +35,7 @@ def validate_parameters(raw: dict[str, Any]) -> Parameters:
     """
     try:
         parameters = Parameters.model_validate(raw)
-        find_criterion(parameters.compress.criterion, parameters.compress.look_ahead)
+        choose_criterion(parameters.compress)
         return parameters
     except CriterionError as error:
         raise ParameterError(f"the parameters cannot be used:\n  {error}") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from given_batches import GivenBatches
 from pydantic import ValidationError
 from shortening import without
 from torch import Tensor
@@ -166,16 +167,16 @@ def test_a_repair_that_was_cut_ends_with_the_same_bits(
 
     expected, rows = repair(None)
     place = scratch_for(tmp_path, without(teacher, {2}), {})
-    refit, count = repairing._Walk.refit, [0]
+    fit, count = repairing._Walk.fit, [0]
 
-    def refit_or_cut(*given: object) -> object:
+    def fit_or_cut(*given: object) -> object:
         if count[0] == cut:
             raise CutError
         count[0] += 1
-        return refit(*given)  # type: ignore[arg-type]
+        return fit(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(repairing._Walk, "refit", refit_or_cut)
+        patch.setattr(repairing._Walk, "fit", fit_or_cut)
         with pytest.raises(CutError):
             repair(place)
     found, again = repair(place)
@@ -188,18 +189,10 @@ def test_calibration_takes_clips_with_frames_alike_from_all_windows(
 ) -> None:
     """The second window has 20 real frames of 32, that is, one whole clip."""
     frames = batch.frames.view(4, 16, 16, 16, 3)
-    loader = Loader([batch], 2)
+    loader = GivenBatches([batch])
     model = make_detector()
     assert torch.equal(calibration_clips(model, loader, 100), frames[[0, 1, 2]])
     assert torch.equal(calibration_clips(model, loader, 2), frames[[0, 2]])
-
-
-class Loader(list[Batch]):
-    """What a DataLoader is to a repair: batches, and the number of windows."""
-
-    def __init__(self, batches: Sequence[Batch], windows: int) -> None:
-        super().__init__(batches)
-        self.dataset = range(windows)
 
 
 @pytest.mark.parametrize(

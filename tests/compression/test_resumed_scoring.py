@@ -12,6 +12,7 @@ import pytest
 import torch
 from tests.conftest import limited_files
 
+from tad_blockdrop.compression.criteria.repaired import RepairedFeatures
 from tad_blockdrop.compression.ranking import score_blocks
 from tad_blockdrop.config import CompressConfig, DataConfig, EvaluationConfig, WindowConfig
 from tad_blockdrop.detections.pooling import detect
@@ -122,6 +123,29 @@ def test_a_candidate_that_is_not_finite_stays_out(
         score(model, compress, tmp_path, 5)
     pd.testing.assert_frame_equal(score(model, compress, tmp_path)[0], expected, check_exact=True)
     assert expected["value"].notna().sum() == 1
+
+
+def test_finished_candidates_are_not_repaired_again(
+    tmp_path: Path, make_detector: MakeDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make_detector()
+    compress = CompressConfig.model_validate({"criterion": "repaired_features", "repair": "all"})
+    expected, _ = score(model, compress, None)
+    rate, rated = RepairedFeatures.rate, []
+
+    def rate_or_cut(self: RepairedFeatures, repaired: Detector, *rest: Any) -> float:
+        if len(rated) == 2:
+            rated.append(())
+            raise CutError
+        rated.append(repaired.kept_blocks)
+        return rate(self, repaired, *rest)
+
+    monkeypatch.setattr(RepairedFeatures, "rate", rate_or_cut)
+    with pytest.raises(CutError):
+        score(model, compress, tmp_path)
+    found, _ = score(model, compress, tmp_path)
+    assert len(set(rated)) == len(rated) == 6
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
 
 
 @pytest.mark.parametrize("change", ["weights", "settings", "damage"])

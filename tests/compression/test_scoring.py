@@ -3,20 +3,29 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
 import torch
+from given_batches import GivenBatches
 from hypothesis import given
 from hypothesis import strategies as st
 from shortening import without
+from torch.nn import functional
 
-from tad_blockdrop.compression.criteria import CRITERIA, CriterionError, find_criterion
+from tad_blockdrop.compression.criteria import (
+    CRITERIA,
+    CriterionError,
+    choose_criterion,
+    find_criterion,
+)
 from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.compression.dropping import ScoringError, choose_block
 from tad_blockdrop.compression.ranking import candidate_skips, evaluating, rank, score_blocks
+from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
 from tad_blockdrop.compression.skipping import Skip
-from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.config import CompressConfig, RepairConfig
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
@@ -31,17 +40,20 @@ MakeDetector = Callable[..., Detector]
 def loader(batch: Batch) -> Any:
     """A window at a time, as a loader gives them."""
     parts = ("frames", "mask", "segments", "labels", "windows")
-    return [
-        replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in parts})
-        for i in range(2)
-    ]
+    return GivenBatches(
+        [
+            replace(batch, **{name: getattr(batch, name)[i : i + 1] for name in parts})
+            for i in range(2)
+        ]
+    )
 
 
 def values(
     criterion: str, model: Detector, skips: Sequence[Skip], task: DetectionTask, loader: Any
 ) -> Mapping[Skip, float]:
     with evaluating(model):
-        return find_criterion(criterion).score(model, Candidates(skips, task, loader))
+        given = Candidates(skips, task, loader, None, model, RepairConfig(layers="all"))
+        return find_criterion(criterion).score(model, given)
 
 
 def test_precisions_are_those_of_the_shortened_models(
@@ -118,14 +130,68 @@ def test_score_blocks_ranks_every_block_and_leaves_the_model_as_it_was(
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
 
 
+def test_cosine_is_blind_to_the_size_of_tokens(
+    make_detector: MakeDetector, loader: Any, batch: Batch, task: DetectionTask
+) -> None:
+    model = make_detector(kept=(0, 2, 3))
+    found = values("cosine", model, candidate_skips((0, 2, 3), 1), task, loader)
+    with torch.no_grad():
+        outputs = model(batch.frames, batch.mask, (0, 2, 3)).blocks
+        tokens = [model.backbone.embed(batch.frames), *outputs.values()]
+    for index, (before, after) in zip((0, 2, 3), pairwise(tokens), strict=True):
+        a, b = (functional.normalize(x, dim=-1) for x in (before, after))
+        assert found[Skip({index})] == pytest.approx(float((1 - (a * b).sum(-1)).mean()), rel=1e-5)
+
+
+def test_the_gap_error_is_what_a_repair_leaves(
+    make_detector: MakeDetector, loader: Any, task: DetectionTask
+) -> None:
+    model = make_detector()
+    found = values("gap_error", model, candidate_skips(model.kept_blocks, 1), task, loader)
+    clips = calibration_clips(model, loader, RepairConfig().clips)
+    assert math.isnan(found[Skip({0})])
+    for index in (1, 2, 3, 4):
+        table = repair_model(without(model, {index}), model, clips, RepairConfig(layers="gap"))
+        assert found[Skip({index})] == pytest.approx(table["after"].iloc[0], rel=1e-5)
+    assert len(set(found.values())) == 5
+
+
+def test_repaired_candidates_are_rated_as_the_models_they_become(
+    make_detector: MakeDetector, loader: Any, task: DetectionTask
+) -> None:
+    model = make_detector()
+    skips = candidate_skips(model.kept_blocks, look_ahead=2)
+    clips = calibration_clips(model, loader, RepairConfig().clips)
+    features = values("repaired_features", model, skips, task, loader)
+    precisions = values("repaired_map", model, skips, task, loader)
+    for skip in skips[::3]:
+        shorter = without(model, skip)
+        repair_model(shorter, model, clips, RepairConfig(layers="all"))
+        with evaluating(shorter):
+            assert features[skip] == pytest.approx(feature_error(shorter, model, clips), rel=1e-6)
+        found = detect(shorter, loader, task.records, task.classes, task.evaluation.postprocess)
+        truth = instances_of(task.records, task.classes)
+        table = average_precision(found, truth, ["a", "b"], task.evaluation.score_tious)
+        assert precisions[skip] == pytest.approx(100 * average_map(table), abs=1e-6)
+    assert len(set(features.values())) == len(skips)
+
+
 def test_looking_ahead_by_block_mse_is_refused_before_any_work() -> None:
     with pytest.raises(CriterionError, match=r"set compress\.look_ahead to 1"):
-        find_criterion("block_mse", look_ahead=2)
+        choose_criterion(CompressConfig(criterion="block_mse", look_ahead=2))
+
+
+@pytest.mark.parametrize("criterion", ["gap_error", "repaired_features", "repaired_map"])
+def test_criteria_of_repaired_models_need_a_repair(criterion: str) -> None:
+    repaired = CompressConfig.model_validate({"criterion": criterion, "repair": "gap"})
+    assert choose_criterion(repaired).name == criterion
+    with pytest.raises(CriterionError, match=r"set compress\.repair to gap or all"):
+        choose_criterion(CompressConfig(criterion=criterion))
 
 
 def test_criteria_are_found_by_name_and_others_are_told() -> None:
     assert {c.name for c in CRITERIA} >= {"train_map", "train_loss", "block_mse"}
-    assert all(find_criterion(c.name, 2 if c.looks_ahead else 1) is c for c in CRITERIA)
+    assert all(find_criterion(c.name) is c for c in CRITERIA)
     with pytest.raises(CriterionError, match="there is no 'mse'; choose one of train_map, "):
         find_criterion("mse")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
 from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import CompressConfig
@@ -30,11 +30,13 @@ def score_blocks(
     task: Task,
     compress: CompressConfig,
     scratch: Scratch | None = None,
+    teacher: BlockModel | None = None,
 ) -> pd.DataFrame:
     """Rank the blocks of ``model`` on the task's inputs; rank 1 is the one to drop.
 
     ``loader`` gives the inputs in order. Runs where the model is, in evaluation mode, under the
-    caller's autocast if there is one. With ``scratch`` a ranking that was cut goes on.
+    caller's autocast if there is one. With ``scratch`` a ranking that was cut goes on. ``teacher``
+    is the uncompressed model, if ``model`` is not.
 
     Returns a row per block, in order of rank: ``block`` (original index), ``criterion``,
     ``value``, ``alone``, ``rank``. With ``compress.look_ahead`` 2 the value of a block is that of
@@ -42,10 +44,12 @@ def score_blocks(
     Blocks of equal value are ranked by ``alone``, then by index. A value that is not a finite
     number becomes NaN and ranks last.
     """
-    criterion = find_criterion(compress.criterion, compress.look_ahead)
+    criterion = choose_criterion(compress)
     skips = candidate_skips(model.kept_blocks, compress.look_ahead)
     with evaluating(model):
-        values = criterion.score(model, Candidates(skips, task, loader, scratch))
+        values = criterion.score(
+            model, Candidates(skips, task, loader, scratch, teacher or model, compress.repair)
+        )
     return rank(values, model.kept_blocks, criterion)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from math import ceil, inf, nan, sqrt
 from typing import Any, Literal
 
@@ -73,12 +74,6 @@ def repair_model(
 
     Raises RepairError for fewer than two clips, or a backbone that cannot be repaired.
     """
-    check_repairable(student.backbone)
-    if len(clips) < 2:
-        raise RepairError(
-            "compress.repair needs at least two clips of training videos, to fit and to judge: "
-            "raise compress.repair.videos or compress.repair.clips"
-        )
     plan = refitted(student.kept_blocks, teacher.kept_blocks, config.layers)
     done = _Done(student, scratch)
     with evaluating(student), evaluating(teacher.to(student.device)):
@@ -87,9 +82,27 @@ def repair_model(
             targets = walk.expect(index)
             for branch in plan.get(index, ()):
                 if (index, branch) not in done:
-                    done.add(walk.refit(index, branch, targets[branch]))
+                    row, change = walk.fit(index, branch, targets[branch])
+                    if change is not None:
+                        fold(branch_end(student, index, branch), change)
+                    done.add(row)
             walk.leave(index)
     return pd.DataFrame([asdict(row) for row in done.rows], columns=COLUMNS)
+
+
+def gap_errors(model: BlockModel, clips: Tensor, config: RepairConfig) -> dict[int, float]:
+    """What no refit of the block before it can do for each block: the error left, relative.
+
+    The first block has none before it and is not in the result. One pass, nothing is changed.
+    Arguments and errors as in :func:`repair_model`.
+    """
+    errors = {}
+    walk = _Walk(model, model, clips, config)
+    for before, index in pairwise(progress(model.kept_blocks, "fitting", len(model.kept_blocks))):
+        wanted = [walk.run(index, walk.run(before, tokens)[1])[1].cpu() for tokens in walk.own]
+        errors[index] = walk.fit(before, 1, wanted)[0].after
+        walk.leave(before)
+    return errors
 
 
 def refitted(
@@ -138,6 +151,30 @@ def calibration_clips(model: BlockModel, loader: Any, clips: int) -> Tensor:
     return torch.cat(taken) if taken else torch.empty(0, size)
 
 
+def fitted_clips(n: int) -> int:
+    """How many of n calibration clips, the first ones, are fitted on; the others judge."""
+    return n - max(1, round(HELD_OUT * n))
+
+
+def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> float:
+    """Root mean squared difference of pooled features, relative to how much the teacher's vary.
+
+    Of the clips that judge. Models are on one device and in evaluation mode.
+    """
+    both = []
+    for model in (student, teacher):
+        pooled = []
+        for part in torch.split(clips[fitted_clips(len(clips)) :], 32):
+            tokens = model.backbone.embed_clips(part.to(student.device))
+            for index in model.kept_blocks:
+                tokens = model.run_block(index, tokens)[1]
+            pooled.append(model.backbone.pool_clips(tokens).flatten(0, 1).double().cpu())
+        both.append(torch.cat(pooled))
+    found, wanted = both
+    spread = (wanted - wanted.mean(0)).square().sum()
+    return _relative(float((found - wanted).square().sum()), float(spread))
+
+
 class _Walk:
     """The states of student and teacher at a kept block, for all clips at once.
 
@@ -148,10 +185,16 @@ class _Walk:
     def __init__(
         self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
     ) -> None:
+        check_repairable(student.backbone)
+        if len(clips) < 2:
+            raise RepairError(
+                "compress.repair needs at least two clips of training videos, to fit and to judge: "
+                "raise compress.repair.videos or compress.repair.clips"
+            )
         self.student, self.teacher, self.ridges = student, teacher, config.ridge
         n_tokens = student.backbone.tokens_per_clip
         at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
-        fitted = len(clips) - max(1, round(HELD_OUT * len(clips)))
+        fitted = fitted_clips(len(clips))
         judging = torch.split(clips[fitted:], at_once)
         chunks = [*torch.split(clips[:fitted], at_once), *judging]
         self.n_fitted = len(chunks) - len(judging)
@@ -181,10 +224,10 @@ class _Walk:
     def leave(self, index: int) -> None:
         """Lead the student through its block ``index``."""
         for place, tokens in enumerate(self.own):
-            self.own[place] = self._run(index, tokens)[1].cpu()
+            self.own[place] = self.run(index, tokens)[1].cpu()
 
-    def refit(self, index: int, branch: int, targets: States) -> Refit:
-        """Refit the end of a branch in place, unless no ridge makes held-out clips better."""
+    def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
+        """How the end of a branch should change: none if no ridge makes held-out clips better."""
         end = branch_end(self.student, index, branch)
         width, device = end.last.out_features, self.student.device
         fit = NormalEquations(end.last.in_features, width, device)
@@ -192,7 +235,7 @@ class _Walk:
         size = 0.0
         with inputs_of(end.last) as inputs:
             for place, (tokens, target) in enumerate(zip(self.own, targets, strict=True)):
-                found = self._run(index, tokens)[branch]
+                found = self.run(index, tokens)[branch]
                 wanted = target.to(found.device)
                 rows = self._rows(wanted.shape[:-1].numel(), place).to(found.device)
                 x, y, size_of = (
@@ -207,11 +250,10 @@ class _Walk:
             change = fit.solve(candidate)
             if (error := judge.error(change)) < after:
                 after, ridge, best = error, candidate, change
-        if best is not None:
-            fold(end, best)
-        return Refit(index, branch, _relative(before, size), _relative(after, size), ridge)
+        return Refit(index, branch, _relative(before, size), _relative(after, size), ridge), best
 
-    def _run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The student's block ``index``: its state in the middle and its output."""
         return self.student.backbone.run_block(index, tokens.to(self.student.device))
 
     def _rows(self, n: int, place: int) -> Tensor:

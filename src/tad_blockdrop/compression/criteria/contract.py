@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tad_blockdrop.config import RepairConfig
+
 if TYPE_CHECKING:
     from tad_blockdrop.compression.skipping import Skip
     from tad_blockdrop.detector.model import BlockModel
@@ -19,20 +21,23 @@ class Candidates:
     """What is rated, and on what.
 
     ``skips``: sets of blocks, each to be left out together; ``loader`` gives batches of the
-    task's inputs, in order; with ``scratch`` a pass that was cut goes on.
+    task's inputs, in order; with ``scratch`` a pass that was cut goes on. ``teacher``, the
+    uncompressed model, and ``repair`` are for criteria that repair a candidate before they rate it.
     """
 
     skips: Sequence[Skip]
     task: Task
     loader: Any
-    scratch: Scratch | None = None
+    scratch: Scratch | None
+    teacher: BlockModel
+    repair: RepairConfig
 
 
 class Criterion(ABC):
     """A way to rate what a model is without some of its blocks.
 
     ``title`` stands at an axis, ``explanation`` is a sentence for people. ``looks_ahead``: whether
-    several blocks can be rated together.
+    several blocks can be rated together; ``repairs``: whether it needs ``compress.repair``.
     """
 
     name: ClassVar[str]
@@ -40,6 +45,7 @@ class Criterion(ABC):
     explanation: ClassVar[str]
     larger_is_better: ClassVar[bool]
     looks_ahead: ClassVar[bool] = True
+    repairs: ClassVar[bool] = False
 
     @abstractmethod
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:

@@ -58,11 +58,12 @@ def score_blocks(
     if step == compress.n_drops:  # no further drop to look ahead to
         compress = compress.model_copy(update={"look_ahead": 1})
     videos = evaluator.dataset.records("train")[: compress.score_videos]
-    model = from_checkpoint(student, evaluator.runtime.device)
+    device = evaluator.runtime.device
+    model, teacher = from_checkpoint(student, device), from_checkpoint(uncompressed, device)
     kept = evaluator.scratch(scratch, model, videos, compress=compress.model_dump(mode="json"))
     with evaluator.runtime.autocast():
         table = score(
-            model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept
+            model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept, teacher
         )
     used = evaluator.dataset.coverage([video.video_id for video in videos])
     return table.assign(step=step, videos=used)

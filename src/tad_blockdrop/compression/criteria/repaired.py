@@ -1,0 +1,95 @@
+"""Criteria that repair each candidate first, and rate what a user would get."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TYPE_CHECKING, ClassVar
+
+from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tad_blockdrop.compression.skipping import Skip
+    from tad_blockdrop.detector.model import BlockModel
+
+
+class RepairedCriterion(Criterion):
+    """Every candidate becomes a model of its own, repaired as ``compress.repair`` says."""
+
+    repairs: ClassVar[bool] = True
+
+    def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
+        """What :meth:`rate` says of each, one after the other; finished ones are kept on disk."""
+        import torch
+
+        from tad_blockdrop.compression.repair import calibration_clips, repair_model
+        from tad_blockdrop.runtime.progress import progress
+        from tad_blockdrop.storage.resumable import read_state, write_state
+
+        clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
+        scratch, values = candidates.scratch, [math.nan] * len(candidates.skips)
+        done = 0
+        if scratch and (state := read_state(scratch.file, scratch.mark, "scoring blocks")):
+            values, done = state[0]["values"].tolist(), state[1]["done"]
+        left = candidates.skips[done:]
+        for place, skip in enumerate(progress(left, "scoring blocks", len(left)), start=done):
+            shorter = deepcopy(model)
+            for index in skip:
+                del shorter.backbone.blocks[str(index)]
+            repair_model(shorter, candidates.teacher, clips, candidates.repair)
+            values[place] = self.rate(shorter, candidates, clips)
+            if scratch:
+                kept = {"values": torch.tensor(values, dtype=torch.float64)}
+                write_state(scratch.file, scratch.mark, kept, {"done": place + 1})
+        return dict(zip(candidates.skips, values, strict=True))
+
+    @abstractmethod
+    def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:
+        """The value of a repaired candidate; ``clips`` are those that it was repaired on."""
+
+
+class RepairedFeatures(RepairedCriterion):
+    """How far the repaired model's pooled features are from those of the uncompressed model."""
+
+    name = "repaired_features"
+    title = "feature error after repair"
+    explanation = (
+        "How far the repaired model's features are from those of the uncompressed model, relative "
+        "to how much these vary; the block with the lowest error is dropped."
+    )
+    larger_is_better = False
+
+    def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:
+        """On the clips that judge refits, on which none was fitted."""
+        from tad_blockdrop.compression.repair import feature_error
+
+        return feature_error(repaired, candidates.teacher, clips)
+
+
+class RepairedMap(RepairedCriterion):
+    """The task's metric of the repaired model on training videos."""
+
+    name = "repaired_map"
+    title = "mAP after repair, %"
+    explanation = (
+        "The mAP on training videos of the model without the block, repaired; the block with the "
+        "highest is dropped."
+    )
+    larger_is_better = True
+
+    def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:
+        """In percent; NaN where the output is not finite."""
+        from tad_blockdrop.tasks.contract import OutputError
+
+        metric = candidates.task.metric()
+        for batch in candidates.loader:
+            there = batch.to(repaired.device)
+            try:
+                metric.add(there, repaired(there.frames, there.mask))
+            except OutputError:
+                return math.nan
+        return metric.value()
