@@ -40,7 +40,7 @@ class Bench:
         """Average mAP (percent) on the test videos."""
         from tad_blockdrop.pipelines.shared import evaluate_model
 
-        _, precision, _ = evaluate_model(checkpoint, self.evaluator, self.scratch)
+        _, precision = evaluate_model(checkpoint, self.evaluator, self.scratch)
         return float(precision["ap"].mean())
 
     def scores(self, student: Any) -> pd.DataFrame:
@@ -48,16 +48,13 @@ class Bench:
         from tad_blockdrop.pipelines.compress.nodes import score_blocks
 
         compress = self.parameters.compress
-        table, _ = score_blocks(student, self.baseline, self.evaluator, self.scratch, compress)
-        return table
+        return score_blocks(student, self.baseline, self.evaluator, self.scratch, compress)
 
     def align(self, dropped: Any, student: Any, compress: Any) -> Any:
         """Aligned and merged, as a checkpoint."""
         from tad_blockdrop.pipelines.compress.nodes import align, merge_lora
 
-        aligned, _, _ = align(
-            dropped, student, self.baseline, self.evaluator, self.scratch, compress
-        )
+        aligned, _ = align(dropped, student, self.baseline, self.evaluator, self.scratch, compress)
         return merge_lora(aligned, self.evaluator, self.scratch, compress)
 
 

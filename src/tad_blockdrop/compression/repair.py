@@ -2,7 +2,7 @@
 
 Block by block, in order, the last layers of the attention and of the MLP are refitted by ridge
 regression on the repaired student's own input, towards the state that the teacher has there and
-that the next kept block expects (docs/method.md §5). No gradient, no label, no new parameter.
+that the next kept block expects (docs/method.md §4.5). No gradient, no label, no new parameter.
 """
 
 from __future__ import annotations

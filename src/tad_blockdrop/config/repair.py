@@ -1,4 +1,4 @@
-"""Repair in closed form (docs/method.md §5): which layers are refitted, on what."""
+"""Repair in closed form (docs/method.md §4.5): which layers are refitted, on what."""
 
 from typing import Any, Literal
 

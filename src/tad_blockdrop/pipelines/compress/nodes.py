@@ -99,7 +99,7 @@ def repair(
     scratch: Path,
     compress: CompressConfig,
 ) -> tuple[Checkpoint, pd.DataFrame]:
-    """Refit what is left towards the uncompressed model (docs/method.md §5), without gradients.
+    """Refit what is left towards the uncompressed model (docs/method.md §4.5), without gradients.
 
     Returns the repaired model and a row per layer: step, block, branch, errors before and after,
     ridge. A skipped step has no rows.
