@@ -93,6 +93,31 @@ def test_the_report_is_made_again_from_an_older_version(finished_copy: Path) -> 
     pd.testing.assert_frame_equal(load(finished_copy, "result_table"), before)
 
 
+def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path) -> None:
+    """Candidates are repaired and rated, models repaired and never aligned."""
+    folder = tiny_project(tmp_path / "repaired")
+    given = next(finished_project.glob("data/06_models/smoke/baseline_checkpoint/*/*"))
+    done = run_kedro(
+        folder, *JOB, "--params",
+        "compress.repair=all,compress.align=null,compress.criterion=repaired_features,"
+        f"baseline.source=checkpoint,baseline.checkpoint={given}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    repairs = load(folder, "repair_table")
+    assert set(repairs["step"]) == {1, 2}
+    assert (repairs["after"] <= repairs["before"]).all()
+    last = load(folder, "compress.step_02.checkpoint")
+    assert last.lineage["repaired"] == "all"
+    assert len(last.kept_blocks) == 6
+    teacher = load(folder, "baseline_checkpoint")
+    changed = {name for name, value in last.weights.items()
+               if not value.equal(teacher.weights[name])}  # fmt: skip
+    assert changed
+    assert all("attn.proj" in name or "mlp.fc2" in name for name in changed)
+    models = load(folder, "result_table")["model"]
+    assert list(models) == ["uncompressed", "step_01", "step_02", "one_shot_01", "one_shot_02"]
+
+
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
     refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1

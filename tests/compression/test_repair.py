@@ -9,20 +9,21 @@ import torch
 from given_batches import GivenBatches
 from pydantic import ValidationError
 from shortening import without
+from tests.conftest import limited_files
 from torch import Tensor
 
 from tad_blockdrop.compression import repair as repairing
+from tad_blockdrop.compression.refitting import RepairError, Walk, fold, inputs_of
 from tad_blockdrop.compression.repair import (
-    RepairError,
     calibration_clips,
     check_repairable,
     refitted,
     repair_model,
 )
-from tad_blockdrop.config import RepairConfig, TimmConfig, VJEPA2Config
+from tad_blockdrop.config import CompressConfig, RepairConfig, TimmConfig, VJEPA2Config
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.storage.resumable_pass import Scratch, scratch_for
+from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
 from tad_blockdrop.video.windows.loading import Batch
 
 MakeDetector = Callable[..., Detector]
@@ -149,6 +150,23 @@ def test_bad_settings_are_refused(given: object) -> None:
     assert RepairConfig.model_validate("all") == ALL
 
 
+def test_a_state_that_cannot_be_written_is_told(
+    tmp_path: Path, make_detector: MakeDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repairing, "SECONDS_BETWEEN_SAVES", 0.0)
+    teacher, student = make_detector(), make_detector(kept=(0, 1, 3, 4))
+    with limited_files(100), pytest.raises(PassError, match="free some space"):
+        repair_model(student, teacher, clips(10), ALL, scratch_for(tmp_path, student, {}))
+
+
+def test_aligning_after_a_last_drop_that_may_not_come_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"compress\.stop may end the loop"):
+        CompressConfig.model_validate({"align": "last", "stop": {"max_gmacs": 1.0}})
+    assert CompressConfig(n_drops=2, align="last").recipe(1) is None
+    assert CompressConfig(n_drops=2, align="last").recipe(2) is not None
+    assert CompressConfig(n_drops=2, align=None).recipe(2) is None
+
+
 class CutError(Exception):
     """What stops a repair in this test."""
 
@@ -167,7 +185,7 @@ def test_a_repair_that_was_cut_ends_with_the_same_bits(
 
     expected, rows = repair(None)
     place = scratch_for(tmp_path, without(teacher, {2}), {})
-    fit, count = repairing._Walk.fit, [0]
+    fit, count = Walk.fit, [0]
 
     def fit_or_cut(*given: object) -> object:
         if count[0] == cut:
@@ -176,7 +194,7 @@ def test_a_repair_that_was_cut_ends_with_the_same_bits(
         return fit(*given)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(repairing._Walk, "fit", fit_or_cut)
+        patch.setattr(Walk, "fit", fit_or_cut)
         with pytest.raises(CutError):
             repair(place)
     found, again = repair(place)
@@ -193,6 +211,8 @@ def test_calibration_takes_clips_with_frames_alike_from_all_windows(
     model = make_detector()
     assert torch.equal(calibration_clips(model, loader, 100), frames[[0, 1, 2]])
     assert torch.equal(calibration_clips(model, loader, 2), frames[[0, 2]])
+    many = GivenBatches([batch, batch])
+    assert torch.equal(calibration_clips(model, many, 3), frames[[0, 0, 2]])  # windows 0, 2 and 3
 
 
 @pytest.mark.parametrize(
@@ -220,15 +240,15 @@ def test_a_scale_is_folded_in(config: TimmConfig | VJEPA2Config, crop: int) -> N
         expected = backbone.run_block(0, tokens)
         for place, branch in enumerate(backbone.branches(block)):
             change = torch.zeros(branch.last.in_features + 1, geometry.width, dtype=torch.float64)
-            with repairing.inputs_of(branch.last) as inputs:
+            with inputs_of(branch.last) as inputs:
                 found = backbone.run_block(0, tokens)[place]
             change.normal_(0, 0.1)
             wanted = found + functional_of(inputs[0], change)
-            repairing.fold(branch, change)
+            fold(branch, change)
             torch.testing.assert_close(
                 backbone.run_block(0, tokens)[place], wanted, atol=1e-4, rtol=1e-4
             )
-            repairing.fold(branch, -change)
+            fold(branch, -change)
         for after, before in zip(backbone.run_block(0, tokens), expected, strict=True):
             torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from tad_blockdrop.compression.criteria import CRITERIA
 from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
+from tad_blockdrop.compression.refitting import RepairError
 from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import BackboneConfig, Geometry, HeadConfig, NeckConfig, SyntheticConfig
 from tad_blockdrop.detector.backbones import BACKBONES
@@ -207,6 +208,15 @@ def run(project: Path, pipeline: str, **parameters: Any) -> dict[str, Any]:
         catalog = session.load_context().catalog
         session.run(pipeline_names=[pipeline])
     return catalog
+
+
+def test_a_backbone_without_refittable_layers_is_not_repaired(
+    toys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(toys)
+    with pytest.raises(RepairError, match="of kind 'mixer' cannot be refitted"):
+        run(toys, "compress", compress={"repair": "all"})
+    assert not list(toys.glob("data/02_intermediate/**/*.mp4")), "before any work"
 
 
 def test_the_whole_job_runs_with_them(toys: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,52 +8,32 @@ that the next kept block expects (docs/method.md §4.5). No gradient, no label, 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
-from itertools import pairwise
-from math import ceil, inf, nan, sqrt
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from itertools import count, pairwise
+from math import inf
 from typing import Any, Literal
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tad_blockdrop.compression.least_squares import NormalEquations
 from tad_blockdrop.compression.ranking import evaluating
+from tad_blockdrop.compression.refitting import (
+    Refit,
+    RepairError,
+    Walk,
+    branch_end,
+    fitted_clips,
+    fold,
+    relative,
+)
 from tad_blockdrop.config import RepairConfig
-from tad_blockdrop.detector.backbones.contract import Backbone, Branch
+from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.model import BlockModel
-from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
-from tad_blockdrop.storage.resumable import read_state, write_state
-from tad_blockdrop.storage.resumable_pass import SECONDS_BETWEEN_SAVES, Scratch
-
-HELD_OUT = 0.2  # share of the calibration clips on which refits are judged
-_AT_ONCE = 2**20  # numbers (tokens times width) that go through a block together
-
-States = list[Tensor]  # tokens (n, n_tokens, width) of some clips after the others, on the CPU
-
-
-class RepairError(BlockDropError):
-    """A model cannot be repaired."""
-
-
-@dataclass(frozen=True)
-class Refit:
-    """One layer that was looked at: its branch of the block, and what became of it.
-
-    ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
-    the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
-    layer alone was better.
-    """
-
-    block: int
-    branch: int
-    before: float
-    after: float
-    ridge: float
-
+from tad_blockdrop.storage.resumable import read_state
+from tad_blockdrop.storage.resumable_pass import SECONDS_BETWEEN_SAVES, Scratch, save_state
 
 COLUMNS = [field.name for field in fields(Refit)]
 
@@ -74,10 +54,11 @@ def repair_model(
 
     Raises RepairError for fewer than two clips, or a backbone that cannot be repaired.
     """
+    check_repairable(student.backbone)
     plan = refitted(student.kept_blocks, teacher.kept_blocks, config.layers)
     done = _Done(student, scratch)
     with evaluating(student), evaluating(teacher.to(student.device)):
-        walk = _Walk(student, teacher, clips, config)
+        walk = Walk(student, teacher, clips, config)
         for index in progress(student.kept_blocks, "repairing", len(student.kept_blocks)):
             targets = walk.expect(index)
             for branch in plan.get(index, ()):
@@ -96,8 +77,9 @@ def gap_errors(model: BlockModel, clips: Tensor, config: RepairConfig) -> dict[i
     The first block has none before it and is not in the result. One pass, nothing is changed.
     Arguments and errors as in :func:`repair_model`.
     """
+    check_repairable(model.backbone)
     errors = {}
-    walk = _Walk(model, model, clips, config)
+    walk = Walk(model, model, clips, config)
     for before, index in pairwise(progress(model.kept_blocks, "fitting", len(model.kept_blocks))):
         wanted = [walk.run(index, walk.run(before, tokens)[1])[1].cpu() for tokens in walk.own]
         errors[index] = walk.fit(before, 1, wanted)[0].after
@@ -138,22 +120,22 @@ def check_repairable(backbone: Backbone) -> None:
 def calibration_clips(model: BlockModel, loader: Any, clips: int) -> Tensor:
     """Clips of the loader's windows that hold real frames: uint8 (n, clip_frames, H, W, 3).
 
-    About ``clips`` of them, the same number from each window, spread evenly over it. Neither the
-    size of batches nor workers matter.
+    At most ``clips``: the same number from each window, spread evenly over it, or one from some of
+    the windows where there are more of them. Neither the size of batches nor workers matter.
     """
-    size, each = model.backbone.geometry.clip_frames, max(1, clips // max(1, len(loader.dataset)))
+    size, n_windows = model.backbone.geometry.clip_frames, len(loader.dataset)
+    used = set(torch.linspace(0, n_windows - 1, min(clips, n_windows)).round().int().tolist())
+    each = clips // max(1, len(used))
+    numbers = count()
     taken = []
     for batch in progress(loader, "reading clips for the repair", len(loader)):
-        for frames, mask in zip(batch.frames, batch.mask, strict=True):
-            parts = frames.reshape(-1, size, *frames.shape[1:])
-            real = max(1, round(len(parts) * float(mask.float().mean())))
-            taken.append(parts[torch.linspace(0, real - 1, min(each, real)).round().long()])
+        # The batch comes first, so that no number is taken when it has ended.
+        for frames, mask, number in zip(batch.frames, batch.mask, numbers, strict=False):
+            if number in used:
+                parts = frames.reshape(-1, size, *frames.shape[1:])
+                real = max(1, round(len(parts) * float(mask.float().mean())))
+                taken.append(parts[torch.linspace(0, real - 1, min(each, real)).round().long()])
     return torch.cat(taken) if taken else torch.empty(0, size)
-
-
-def fitted_clips(n: int) -> int:
-    """How many of n calibration clips, the first ones, are fitted on; the others judge."""
-    return n - max(1, round(HELD_OUT * n))
 
 
 def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> float:
@@ -172,127 +154,7 @@ def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> fl
         both.append(torch.cat(pooled))
     found, wanted = both
     spread = (wanted - wanted.mean(0)).square().sum()
-    return _relative(float((found - wanted).square().sum()), float(spread))
-
-
-class _Walk:
-    """The states of student and teacher at a kept block, for all clips at once.
-
-    Chunks of clips never mix those that are fitted on with those that judge; their size follows
-    from the model alone, and so do the results.
-    """
-
-    def __init__(
-        self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
-    ) -> None:
-        check_repairable(student.backbone)
-        if len(clips) < 2:
-            raise RepairError(
-                "compress.repair needs at least two clips of training videos, to fit and to judge: "
-                "raise compress.repair.videos or compress.repair.clips"
-            )
-        self.student, self.teacher, self.ridges = student, teacher, config.ridge
-        n_tokens = student.backbone.tokens_per_clip
-        at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
-        fitted = fitted_clips(len(clips))
-        judging = torch.split(clips[fitted:], at_once)
-        chunks = [*torch.split(clips[:fitted], at_once), *judging]
-        self.n_fitted = len(chunks) - len(judging)
-        self.share = min(1.0, config.tokens / (len(clips) * n_tokens))
-        self.own = [self._embedded(student.backbone, chunk) for chunk in chunks]
-        self.wanted = [self._embedded(teacher.backbone, chunk) for chunk in chunks]
-
-    def _embedded(self, backbone: Backbone, clips: Tensor) -> Tensor:
-        return backbone.embed_clips(clips.to(self.student.device)).float().cpu()
-
-    def expect(self, index: int) -> tuple[States, States]:
-        """Lead the teacher through block ``index`` and the hole after it.
-
-        Returns what the student's block should give: its state in the middle, its output.
-        """
-        later = [i for i in self.student.kept_blocks if i > index]
-        hole = [i for i in self.teacher.kept_blocks if index < i < min(later, default=inf)]
-        mids = []
-        for place, tokens in enumerate(self.wanted):
-            mid, out = self.teacher.backbone.run_block(index, tokens.to(self.student.device))
-            for skipped in hole:
-                out = self.teacher.backbone.run_block(skipped, out)[1]
-            mids.append(mid.cpu())
-            self.wanted[place] = out.cpu()
-        return mids, self.wanted
-
-    def leave(self, index: int) -> None:
-        """Lead the student through its block ``index``."""
-        for place, tokens in enumerate(self.own):
-            self.own[place] = self.run(index, tokens)[1].cpu()
-
-    def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
-        """How the end of a branch should change: none if no ridge makes held-out clips better."""
-        end = branch_end(self.student, index, branch)
-        width, device = end.last.out_features, self.student.device
-        fit = NormalEquations(end.last.in_features, width, device)
-        judge = NormalEquations(end.last.in_features, width, device)
-        size = 0.0
-        with inputs_of(end.last) as inputs:
-            for place, (tokens, target) in enumerate(zip(self.own, targets, strict=True)):
-                found = self.run(index, tokens)[branch]
-                wanted = target.to(found.device)
-                rows = self._rows(wanted.shape[:-1].numel(), place).to(found.device)
-                x, y, size_of = (
-                    t.flatten(0, -2)[rows] for t in (inputs.pop(), wanted - found, wanted)
-                )
-                (fit if place < self.n_fitted else judge).add(x, y)
-                if place >= self.n_fitted:
-                    size += float(size_of.square().sum(dtype=torch.float64))
-        before, ridge, best = float(judge.square), nan, None
-        after = before
-        for candidate in self.ridges:
-            change = fit.solve(candidate)
-            if (error := judge.error(change)) < after:
-                after, ridge, best = error, candidate, change
-        return Refit(index, branch, _relative(before, size), _relative(after, size), ridge), best
-
-    def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """The student's block ``index``: its state in the middle and its output."""
-        return self.student.backbone.run_block(index, tokens.to(self.student.device))
-
-    def _rows(self, n: int, place: int) -> Tensor:
-        """Which of a chunk's n tokens are taken: the same ones for every layer."""
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(place))
-        return order[: max(1, ceil(self.share * n))]
-
-
-def branch_end(model: BlockModel, index: int, branch: int) -> Branch:
-    """The end of branch 0 (to the state in the middle) or 1 (to the output) of a block."""
-    ends = model.backbone.branches(model.backbone.blocks[str(index)])
-    return ends[branch - 2 + len(ends)]
-
-
-@contextmanager
-def inputs_of(layer: nn.Linear) -> Iterator[list[Tensor]]:
-    """A list to which each pass through ``layer`` adds its input."""
-    seen: list[Tensor] = []
-    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-def fold(end: Branch, change: Tensor) -> None:
-    """Add ``[x 1] · change`` (d + 1, width) to what the branch gives; its scale is folded in."""
-    layer = end.last
-    weight, bias = layer.weight.double(), layer.bias.double()
-    if end.scale is not None:
-        weight, bias = end.scale.double()[:, None] * weight, end.scale.double() * bias
-        end.scale.fill_(1.0)
-    change = change.to(weight)
-    layer.weight.copy_(weight + change[:-1].T)
-    layer.bias.copy_(bias + change[-1])
-
-
-def _relative(square: float, size: float) -> float:
-    return sqrt(square / size) if size > 0 else 0.0
+    return relative(float((found - wanted).square().sum()), float(spread))
 
 
 class _Done:
@@ -314,5 +176,5 @@ class _Done:
         self.rows.append(row)
         if self._scratch and time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
             facts = {"rows": [asdict(row) for row in self.rows]}
-            write_state(self._scratch.file, self._scratch.mark, self._student.state_dict(), facts)
+            save_state(self._scratch, self._student.state_dict(), facts)
             self._saved = time.monotonic()

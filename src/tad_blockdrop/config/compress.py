@@ -64,6 +64,15 @@ class CompressConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _aligned_last(self) -> Self:
+        if self.align == "last" and self.stop != StopConfig():
+            raise ValueError(
+                "compress.align is 'last', but compress.stop may end the loop before the last "
+                "drop: set compress.align to 'each' or leave out compress.stop"
+            )
+        return self
+
     def recipe(self, step: int) -> TrainConfig | None:
         """The training recipe of step 1..N: ``first`` for the first half of the drops.
 

@@ -83,15 +83,16 @@ def resume_batches(
         yield batch
         done += 1
         if scratch is not None and time.monotonic() - saved >= SECONDS_BETWEEN_SAVES:
-            _save(scratch, gathering, done)
+            save_state(scratch, gathering.state(), {"batches": done})
             saved = time.monotonic()
     if scratch is not None and saved > begin:  # a long pass: what follows may be cut as well
-        _save(scratch, gathering, done)
+        save_state(scratch, gathering.state(), {"batches": done})
 
 
-def _save(scratch: Scratch, gathering: Gathering, done: int) -> None:
+def save_state(scratch: Scratch, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Keep what long work goes on from. Raises PassError if it cannot be written."""
     try:
-        write_state(scratch.file, scratch.mark, gathering.state(), {"batches": done})
+        write_state(scratch.file, scratch.mark, tensors, facts)
     except OSError as error:
         raise PassError(
             f"the state of this work cannot be written to {scratch.file.parent} "

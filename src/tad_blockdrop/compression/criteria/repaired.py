@@ -28,7 +28,8 @@ class RepairedCriterion(Criterion):
 
         from tad_blockdrop.compression.repair import calibration_clips, repair_model
         from tad_blockdrop.runtime.progress import progress
-        from tad_blockdrop.storage.resumable import read_state, write_state
+        from tad_blockdrop.storage.resumable import read_state
+        from tad_blockdrop.storage.resumable_pass import save_state
 
         clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
         scratch, values = candidates.scratch, [math.nan] * len(candidates.skips)
@@ -44,7 +45,7 @@ class RepairedCriterion(Criterion):
             values[place] = self.rate(shorter, candidates, clips)
             if scratch:
                 kept = {"values": torch.tensor(values, dtype=torch.float64)}
-                write_state(scratch.file, scratch.mark, kept, {"done": place + 1})
+                save_state(scratch, kept, {"done": place + 1})
         return dict(zip(candidates.skips, values, strict=True))
 
     @abstractmethod

@@ -60,7 +60,10 @@ def score_blocks(
     videos = evaluator.dataset.records("train")[: compress.score_videos]
     device = evaluator.runtime.device
     model, teacher = from_checkpoint(student, device), from_checkpoint(uncompressed, device)
-    kept = evaluator.scratch(scratch, model, videos, compress=compress.model_dump(mode="json"))
+    kept = evaluator.scratch(
+        scratch, model, videos,
+        teacher=weights_hash(uncompressed.weights), compress=compress.model_dump(mode="json"),
+    )  # fmt: skip
     with evaluator.runtime.autocast():
         table = score(
             model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept, teacher

@@ -1,0 +1,170 @@
+"""One layer at a time: the states of student and teacher, and how a branch's end should change.
+
+What ``repair`` does block by block is built from these steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil, inf, nan, sqrt
+
+import torch
+from torch import Tensor, nn
+
+from tad_blockdrop.compression.least_squares import NormalEquations
+from tad_blockdrop.config import RepairConfig
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch
+from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.errors import BlockDropError
+
+HELD_OUT = 0.2  # share of the calibration clips on which refits are judged
+_AT_ONCE = 2**20  # numbers (tokens times width) that go through a block together
+
+States = list[Tensor]  # tokens (n, n_tokens, width) of some clips after the others, on the CPU
+
+
+class RepairError(BlockDropError):
+    """A model cannot be repaired."""
+
+
+@dataclass(frozen=True)
+class Refit:
+    """One layer that was looked at: its branch of the block, and what became of it.
+
+    ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
+    the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
+    layer alone was better.
+    """
+
+    block: int
+    branch: int
+    before: float
+    after: float
+    ridge: float
+
+
+def fitted_clips(n: int) -> int:
+    """How many of n calibration clips, the first ones, are fitted on; the others judge."""
+    return n - max(1, round(HELD_OUT * n))
+
+
+class Walk:
+    """The states of student and teacher at a kept block, for all clips at once.
+
+    Chunks of clips never mix those that are fitted on with those that judge; their size follows
+    from the model alone, and so do the results.
+    """
+
+    def __init__(
+        self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
+    ) -> None:
+        if len(clips) < 2:
+            raise RepairError(
+                "compress.repair needs at least two clips of training videos, to fit and to judge: "
+                "raise compress.repair.videos or compress.repair.clips"
+            )
+        self.student, self.teacher, self.ridges = student, teacher, config.ridge
+        n_tokens = student.backbone.tokens_per_clip
+        at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
+        fitted = fitted_clips(len(clips))
+        judging = torch.split(clips[fitted:], at_once)
+        chunks = [*torch.split(clips[:fitted], at_once), *judging]
+        self.n_fitted = len(chunks) - len(judging)
+        self.share = min(1.0, config.tokens / (len(clips) * n_tokens))
+        self.own = [self._embedded(student.backbone, chunk) for chunk in chunks]
+        self.wanted = [self._embedded(teacher.backbone, chunk) for chunk in chunks]
+
+    def _embedded(self, backbone: Backbone, clips: Tensor) -> Tensor:
+        return backbone.embed_clips(clips.to(self.student.device)).float().cpu()
+
+    def expect(self, index: int) -> tuple[States, States]:
+        """Lead the teacher through block ``index`` and the hole after it.
+
+        Returns what the student's block should give: its state in the middle, its output.
+        """
+        later = [i for i in self.student.kept_blocks if i > index]
+        hole = [i for i in self.teacher.kept_blocks if index < i < min(later, default=inf)]
+        mids = []
+        for place, tokens in enumerate(self.wanted):
+            mid, out = self.teacher.backbone.run_block(index, tokens.to(self.student.device))
+            for skipped in hole:
+                out = self.teacher.backbone.run_block(skipped, out)[1]
+            mids.append(mid.cpu())
+            self.wanted[place] = out.cpu()
+        return mids, self.wanted
+
+    def leave(self, index: int) -> None:
+        """Lead the student through its block ``index``."""
+        for place, tokens in enumerate(self.own):
+            self.own[place] = self.run(index, tokens)[1].cpu()
+
+    def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
+        """How the end of a branch should change: none if no ridge makes held-out clips better."""
+        end = branch_end(self.student, index, branch)
+        width, device = end.last.out_features, self.student.device
+        fit = NormalEquations(end.last.in_features, width, device)
+        judge = NormalEquations(end.last.in_features, width, device)
+        size = 0.0
+        with inputs_of(end.last) as inputs:
+            for place, (tokens, target) in enumerate(zip(self.own, targets, strict=True)):
+                found = self.run(index, tokens)[branch]
+                wanted = target.to(found.device)
+                rows = self._rows(wanted.shape[:-1].numel(), place).to(found.device)
+                x, y, size_of = (
+                    t.flatten(0, -2)[rows] for t in (inputs.pop(), wanted - found, wanted)
+                )
+                (fit if place < self.n_fitted else judge).add(x, y)
+                if place >= self.n_fitted:
+                    size += float(size_of.square().sum(dtype=torch.float64))
+        before, ridge, best = float(judge.square), nan, None
+        after = before
+        for candidate in self.ridges:
+            change = fit.solve(candidate)
+            if (error := judge.error(change)) < after:
+                after, ridge, best = error, candidate, change
+        return Refit(index, branch, relative(before, size), relative(after, size), ridge), best
+
+    def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """The student's block ``index``: its state in the middle and its output."""
+        return self.student.backbone.run_block(index, tokens.to(self.student.device))
+
+    def _rows(self, n: int, place: int) -> Tensor:
+        """Which of a chunk's n tokens are taken: the same ones for every layer."""
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(place))
+        return order[: max(1, ceil(self.share * n))]
+
+
+def branch_end(model: BlockModel, index: int, branch: int) -> Branch:
+    """The end of branch 0 (to the state in the middle) or 1 (to the output) of a block."""
+    ends = model.backbone.branches(model.backbone.blocks[str(index)])
+    return ends[branch - 2 + len(ends)]
+
+
+@contextmanager
+def inputs_of(layer: nn.Linear) -> Iterator[list[Tensor]]:
+    """A list to which each pass through ``layer`` adds its input."""
+    seen: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def fold(end: Branch, change: Tensor) -> None:
+    """Add ``[x 1] · change`` (d + 1, width) to what the branch gives; its scale is folded in."""
+    layer = end.last
+    weight, bias = layer.weight.double(), layer.bias.double()
+    if end.scale is not None:
+        weight, bias = end.scale.double()[:, None] * weight, end.scale.double() * bias
+        end.scale.fill_(1.0)
+    change = change.to(weight)
+    layer.weight.copy_(weight + change[:-1].T)
+    layer.bias.copy_(bias + change[-1])
+
+
+def relative(square: float, size: float) -> float:
+    """The root of a sum of squares over another; 0 where that is 0."""
+    return sqrt(square / size) if size > 0 else 0.0
