@@ -121,7 +121,9 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
     if data.proxy is None:
         return VideoTasks({})
     sampling = Sampling(data.every, data.fps)
-    made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()} {data.clock}"
+    made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()}"
+    if data.clock != "frames":  # proxies from before there were two clocks do not name theirs
+        made_by += f" clock={data.clock}"
     tasks = {
         row["video_id"]: VideoTask(
             f"{source_fingerprint(row['path'])} {made_by}",

@@ -25,7 +25,9 @@ DIFFERENCE = 0.02  # by which rates and lengths may differ and still count as th
 SLACK = 0.5  # seconds of difference between lengths that say nothing
 MICROSECOND = 1e-6  # to which the start of a file is rounded
 LATEST_START = 24 * 3600.0  # seconds after which a picture may start
+MOST_RATE = 1000.0  # frames per second; some headers give the ticks of their clock for a rate
 SLOTS = "avi"  # the format that has no time stamps, but a slot for each frame that is decoded
+LENGTHS = (SLOTS, "mov,")  # formats, by their beginning, that say the length of each stream
 
 Stamps = npt.NDArray[np.int64]
 
@@ -53,16 +55,16 @@ class Header:
     """What a file says of its video before a frame is read.
 
     ``rates``: frames per second, by what says so. ``tick``: seconds of one unit of its time stamps.
-    ``zero``: the second, by these, at which the earliest stream starts; ``start``: at which this
-    one does. ``duration``: seconds, None where it is not said. ``kind``: ffmpeg's name of the
-    format.
+    ``zero``: the second, by these, at which the earliest stream starts. ``first``: the time stamp
+    at which its first packet is decoded. ``duration``: seconds, None where it is not said.
+    ``kind``: ffmpeg's name of the format.
     """
 
     kind: str
     rates: Mapping[str, float]
     tick: float
     zero: float = 0.0
-    start: float = 0.0
+    first: int | None = None
     duration: float | None = None
 
 
@@ -90,10 +92,12 @@ class Timeline:
         return float(self.times[0])
 
 
-def read_header(container: InputContainer, stream: VideoStream, timing: Timing) -> Header:
+def read_header(
+    container: InputContainer, stream: VideoStream, timing: Timing, first: int | None
+) -> Header:
     """The header of an opened file: of a bare stream only the codec's own one.
 
-    That is complete once a frame has been decoded.
+    That is complete once a frame has been decoded. ``first``: as in ``Header``.
     """
     kind = container.format.name
     rates = {"average rate": stream.average_rate, "guessed rate": stream.guessed_rate}
@@ -108,7 +112,7 @@ def read_header(container: InputContainer, stream: VideoStream, timing: Timing) 
         rates=known,
         tick=tick,
         zero=(container.start_time or 0) / av.time_base,
-        start=(stream.start_time or 0) * tick,
+        first=first,
         duration=stream.duration * tick if stream.duration else None,
     )
 
@@ -146,11 +150,16 @@ def _by_stamps(
     stamps = _rising(shown)
     if header.kind != SLOTS and stamps is not None:
         return _stamped(stamps, last_length, header, stamps[0] * header.tick - header.zero)
-    # Frames come out of the decoder late by those that it holds back, all by as many slots.
+    # The decoder holds the first few back. Each then comes out with the packet that is decoded
+    # when it is to be shown; the first slots are taken for theirs, unless empty ones follow.
     slots = _rising(_completed(decoded))
     if slots is None:
         return None
-    line = _stamped(slots, last_length, header, header.start - header.zero)
+    held, step = decoded.count(None), np.median(np.diff(slots)) if len(slots) > 1 else 1
+    first = slots[0]
+    if header.first is not None and first - header.first <= (held + 1) * step:
+        first = header.first
+    line = _stamped(slots, last_length, header, first * header.tick - header.zero)
     return replace(line, stamps=stamps)
 
 
@@ -188,11 +197,11 @@ def _stamped(stamps: Stamps, last_length: int, header: Header, start: float) -> 
         # A clock too coarse for the rate rounds by one tick; a quarter of a frame is a lost frame.
         if drift <= min(tick, 0.25 / rate) + 1e-9:
             line = _constant(count, rate, start, tick, stamps)
-            return replace(line, note=_disagreement(header, rate, count / rate))
+            return replace(line, note=_disagreement(header, rate, count / rate, start))
     last = last_length * tick if last_length else float(np.median(np.diff(times)))
     seconds = float(times[-1] + last)
     average = {name: rate for name, rate in header.rates.items() if name == "average rate"}
-    note = _disagreement(replace(header, rates=average), count / seconds, seconds)
+    note = _disagreement(replace(header, rates=average), count / seconds, seconds, start)
     return Timeline(start + times, stamps, start + seconds, count / seconds, True, tick, note)
 
 
@@ -203,16 +212,19 @@ def _constant(
     return Timeline(times, stamps, start + count / rate, rate, False, tick)
 
 
-def _disagreement(header: Header, rate: float, seconds: float) -> str:
-    """What a header says that the time stamps do not, as a sentence; or nothing."""
+def _disagreement(header: Header, rate: float, seconds: float, start: float) -> str:
+    """What a header says that the time stamps do not, as a sentence; or nothing.
+
+    ``start``: the second at which the picture starts, ``seconds`` for which it goes on.
+    """
     said = [
         f"{name} {other:.4g}"
         for name, other in header.rates.items()
-        if abs(other / rate - 1) > DIFFERENCE
+        if abs(other / rate - 1) > DIFFERENCE and other <= MOST_RATE
     ]
-    if header.duration is not None:
-        off = abs(header.duration - seconds)
-        if off > SLACK and off > DIFFERENCE * seconds:
+    if header.duration is not None and header.kind.startswith(LENGTHS):
+        off = min(abs(header.duration - length) for length in (seconds, start + seconds))
+        if off > max(SLACK, DIFFERENCE * seconds):
             said.append(f"length {header.duration:.2f} s")
     if not said:
         return ""
@@ -239,7 +251,8 @@ def _by_rates(count: int, header: Header) -> Timeline:
             f"nothing in it says when its frames are shown (it has {count} frames without usable "
             f"time stamps; its header says: {', '.join(said) or 'nothing'})"
         )
-    line = _constant(count, rates[0], max(0.0, header.start - header.zero), header.tick, None)
+    start = max(0.0, (header.first or 0) * header.tick - header.zero)
+    line = _constant(count, rates[0], start, header.tick, None)
     return replace(line, note=f"{note.format(rates[0])} are believed" if note else "")
 
 

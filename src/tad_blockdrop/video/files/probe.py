@@ -65,12 +65,13 @@ class Packets:
     """What demuxing alone says about a stream.
 
     ``stamps``: the timestamps of its packets in file order (None: not given), without those that
-    an edit list cuts off. ``keys``: the timestamps of key frames, increasing. ``last_length``:
-    ticks for which the last frame is shown. ``end``: the second at which the last packet of any
-    stream of the file ends.
+    an edit list cuts off. ``first``: the timestamp at which the first of these is decoded.
+    ``keys``: the timestamps of key frames, increasing. ``last_length``: ticks for which the last
+    frame is shown. ``end``: the second at which the last packet of any stream of the file ends.
     """
 
     stamps: list[int | None]
+    first: int | None
     keys: list[int]
     last_length: int
     end: float
@@ -129,12 +130,12 @@ def _timeline(path: Path, timing: Timing) -> Timeline:
         packets = read_packets(path, container, stream)
         _refuse_truncated(path, container, stream, packets)
         if _confirm_packets(container, stream, packets, _first_frame(path)):
-            header = read_header(container, stream, timing)
+            header = read_header(container, stream, timing, packets.first)
             stamps = packets.ordered() or []
             return build_timeline(stamps, [], packets.last_length, header, timing.clock)
     with open_video(path) as (container, stream):
         shown, decoded_at, last_length = _decode_stamps(container, stream)
-        header = read_header(container, stream, timing)
+        header = read_header(container, stream, timing, packets.first)
         return build_timeline(shown, decoded_at, last_length, header, timing.clock)
 
 
@@ -160,6 +161,7 @@ def packets_are_frames(container: InputContainer, stream: VideoStream) -> bool:
 def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
     """Demux a freshly opened file to its end, decoding nothing."""
     stamps: list[int | None] = []
+    first: int | None = None
     keys: list[int] = []
     lengths: dict[int, int] = {}
     end = 0.0
@@ -173,13 +175,15 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             continue
         if packet.is_discard:
             continue
+        if not stamps:
+            first = packet.dts
         stamps.append(packet.pts)
         if packet.pts is not None:
             lengths[packet.pts] = packet.duration or 0
             if packet.is_keyframe:
                 keys.append(packet.pts)
     last_length = lengths[max(lengths)] if lengths else 0
-    return Packets(stamps, sorted(keys), last_length, end)
+    return Packets(stamps, first, sorted(keys), last_length, end)
 
 
 def _all_packets(path: Path, container: InputContainer) -> Iterator["Packet[Any]"]:
