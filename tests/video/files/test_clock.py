@@ -63,9 +63,28 @@ def test_less_than_half_a_frame_moves_no_sample(tmp_path: Path) -> None:
     assert facts["n_samples"] == 10
 
 
-def test_a_clock_that_starts_anywhere_is_set_to_zero(tmp_path: Path) -> None:
-    """MPEG-TS counts from 1.4 seconds on, and means nothing by it."""
-    assert probe(write_numbered(tmp_path / "a.ts", 20, 25)).start == 0.0
+@pytest.mark.parametrize("ending", [".ts", ".asf", ".nut", ".avi", ".mkv"])
+def test_a_clock_that_starts_anywhere_is_set_to_zero(tmp_path: Path, ending: str) -> None:
+    """Several formats count from where the first frame is decoded, and mean nothing by it."""
+    video = write_numbered(tmp_path / f"a{ending}", 20, 25, "libx264", {"bf": "2"})
+    assert (probe(video).start, probe(video).duration) == (0.0, pytest.approx(0.8))
+
+
+@pytest.mark.parametrize("options", [{"g": "12"}, {"bf": "2"}])
+def test_gxf_numbers_fields_as_they_are_decoded(tmp_path: Path, options: dict[str, str]) -> None:
+    path, size = tmp_path / "a.gxf", (576, 720)
+    facts = probe(write_numbered(path, 20, 25, "mpeg2video", options, size))
+    assert (facts.fps, facts.start, facts.duration) == (25.0, 0.0, pytest.approx(0.8))
+    assert not facts.variable_rate
+
+
+def test_empty_slots_before_the_picture_of_an_avi_are_its_start(tmp_path: Path) -> None:
+    """As ffmpeg writes a picture that is copied to start after its sound."""
+    said = header(tick=0.01, first=0, duration=2.12)
+    line = build_timeline([9] * 4, [158, 162, None, None], 1, said)
+    assert line.times == pytest.approx([1.58, 1.62, 1.66, 1.70])
+    plain = build_timeline([9] * 4, [8, 12, None, None], 1, said)
+    assert plain.times == pytest.approx([0.0, 0.04, 0.08, 0.12])
 
 
 @pytest.mark.parametrize("fps", [15, 24, 25, NTSC, 30, 60])

@@ -26,8 +26,9 @@ SLACK = 0.5  # seconds of difference between lengths that say nothing
 MICROSECOND = 1e-6  # to which the start of a file is rounded
 LATEST_START = 24 * 3600.0  # seconds after which a picture may start
 MOST_RATE = 1000.0  # frames per second; some headers give the ticks of their clock for a rate
-SLOTS = "avi"  # the format that has no time stamps, but a slot for each frame that is decoded
-LENGTHS = (SLOTS, "mov,")  # formats, by their beginning, that say the length of each stream
+# Formats without a time stamp for what is shown: frames have numbered slots, as they are decoded.
+SLOTS = ("avi", "gxf")
+LENGTHS = ("avi", "mov,")  # formats, by their beginning, that say the length of each stream
 
 Stamps = npt.NDArray[np.int64]
 
@@ -93,11 +94,17 @@ class Timeline:
 
 
 def read_header(
-    container: InputContainer, stream: VideoStream, timing: Timing, first: int | None
+    container: InputContainer,
+    stream: VideoStream,
+    timing: Timing,
+    first: int | None,
+    shown: Sequence[int | None],
 ) -> Header:
     """The header of an opened file: of a bare stream only the codec's own one.
 
-    That is complete once a frame has been decoded. ``first``: as in ``Header``.
+    That is complete once a frame has been decoded. ``first``: as in ``Header``; ``shown``: the
+    time stamps of the packets. A picture without sound is the earliest stream itself, whatever
+    start its file claims.
     """
     kind = container.format.name
     rates = {"average rate": stream.average_rate, "guessed rate": stream.guessed_rate}
@@ -107,11 +114,15 @@ def read_header(
     if kind == PICTURES:
         known = {"stated rate": timing.picture_rate} if timing.picture_rate else {}
     tick = float(stream.time_base or 1e-3)
+    zero = (container.start_time or 0) / av.time_base
+    stamps = [stamp for stamp in shown if stamp is not None]
+    if stamps and sum(other.type in ("audio", "video") for other in container.streams) == 1:
+        zero = min(stamps) * tick
     return Header(
         kind=kind,
         rates=known,
         tick=tick,
-        zero=(container.start_time or 0) / av.time_base,
+        zero=zero,
         first=first,
         duration=stream.duration * tick if stream.duration else None,
     )
@@ -148,7 +159,7 @@ def _by_stamps(
     if header.kind in BARE_FORMATS or header.kind == PICTURES:
         return None
     stamps = _rising(shown)
-    if header.kind != SLOTS and stamps is not None:
+    if header.kind not in SLOTS and stamps is not None:
         return _stamped(stamps, last_length, header, stamps[0] * header.tick - header.zero)
     # The decoder holds the first few back. Each then comes out with the packet that is decoded
     # when it is to be shown; the first slots are taken for theirs, unless empty ones follow.

@@ -130,12 +130,12 @@ def _timeline(path: Path, timing: Timing) -> Timeline:
         packets = read_packets(path, container, stream)
         _refuse_truncated(path, container, stream, packets)
         if _confirm_packets(container, stream, packets, _first_frame(path)):
-            header = read_header(container, stream, timing, packets.first)
+            header = read_header(container, stream, timing, packets.first, packets.stamps)
             stamps = packets.ordered() or []
             return build_timeline(stamps, [], packets.last_length, header, timing.clock)
     with open_video(path) as (container, stream):
         shown, decoded_at, last_length = _decode_stamps(container, stream)
-        header = read_header(container, stream, timing, packets.first)
+        header = read_header(container, stream, timing, packets.first, packets.stamps)
         return build_timeline(shown, decoded_at, last_length, header, timing.clock)
 
 
