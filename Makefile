@@ -18,7 +18,7 @@ define install
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test fuzz viz ablation benchmark benchmark-large soak audit clean check-python
+.PHONY: help compress smoke test fuzz viz ablation benchmark benchmark-large soak field audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -51,6 +51,9 @@ benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: laten
 
 soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, resume, compare the results
 	$(BIN)/python benchmarks/soak.py
+
+field: $(VENV)/.installed-dev ## files as people have them, made and tried: docs/field.md
+	PYTHONPATH=tests/helpers $(BIN)/python tests/field/field_table.py $(WRITE)
 
 audit: $(VENV)/.installed-dev ## known flaws in the installed packages (asks the public list)
 	test -x $(VENV)-audit/bin/pip-audit || $(PYTHON) -m venv $(VENV)-audit

@@ -84,6 +84,7 @@ TABLE = {
     "data.class_agnostic": (False, False, True),
 }
 SAME = {
+    "data.clock": "frames",
     "baseline.train.warmup": 5,
     "compress.first.warmup": 5,
     "compress.later.warmup": 5,

@@ -16,9 +16,13 @@ def write_video(
     fps: int | Fraction = FPS,
     size: tuple[int, int] = (32, 24),
 ) -> Path:
-    """A grey H.264 video of ``size`` (width, height) that gets brighter from frame to frame."""
+    """A grey H.264 video of ``size`` (width, height) that gets brighter from frame to frame.
+
+    Files of different names differ, as they hold their name.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
+        container.metadata["title"] = path.name
         stream = container.add_stream("libx264", rate=fps)
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"
         for number in range(round(seconds * fps)):

@@ -1,6 +1,6 @@
 """Videos for tests whose every frame carries its number, as a row of black and white bars."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,21 +47,31 @@ def write_numbered(
     size: tuple[int, int] = (HEIGHT, WIDTH),
     milliseconds: Sequence[int] | None = None,
     rotation: int = 0,
+    muxer: str | None = None,
+    pixels: str = "yuv420p",
+    shape: Fraction | None = None,
+    lost: Collection[int] = (),
 ) -> Path:
     """A video of that many numbered frames; ``milliseconds``: when each is shown, else by ``fps``.
 
-    ``rotation``: degrees counter-clockwise that a player must turn it by.
+    ``rotation``: degrees counter-clockwise that a player must turn it by. ``muxer``: ffmpeg's name
+    of the format, else by the ending.
+    ``shape``: width over height of its pixels. ``lost``: frames that are left out.
     """
     rate = Fraction(fps).limit_denominator(1001)
     tick = Fraction(1, 1000) if milliseconds else 1 / rate
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", format=muxer) as container:
         stream = container.add_stream(codec, rate=rate, options=options or {"g": "12"})
         stream.height, stream.width = size
-        stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
+        stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else pixels
         stream.codec_context.time_base = tick
         if rotation:
             stream.set_display_rotation(rotation)
+        if shape is not None:
+            stream.codec_context.sample_aspect_ratio = shape
         for number in range(frames):
+            if number in lost:
+                continue
             frame = VideoFrame.from_ndarray(picture(number, *size), format="rgb24")
             frame.pts = milliseconds[number] if milliseconds else number
             frame.time_base = tick

@@ -48,7 +48,8 @@ PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters.yml").read_text(encodi
 def facts(videos: list[str]) -> pd.DataFrame:
     """As if every listed video were there."""
     values = {"n_frames": 50, "fps": 25.0, "duration": 2.0, "width": 32, "height": 24,
-              "rotation": 0, "variable_rate": False, "codec": "h264"}  # fmt: skip
+              "rotation": 0, "variable_rate": False, "codec": "h264", "start": 0.0,
+              "note": ""}  # fmt: skip
     rows = [{"video_id": video, "path": f"/{n}.mp4", **values} for n, video in enumerate(videos)]
     return pd.DataFrame(rows, columns=["video_id", "path", *FACTS])
 

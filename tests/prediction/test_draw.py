@@ -4,11 +4,13 @@ import av
 import numpy as np
 import pandas as pd
 import pytest
+from copied import copy_video, with_sound
+from numbered import write_numbered
 
 from tad_blockdrop.prediction.draw import Mark, draw_video, marks_of, readable_size
 from tad_blockdrop.reporting.style import PALETTE
 from tad_blockdrop.video.files.container import DecodeError
-from tad_blockdrop.video.files.probe import probe
+from tad_blockdrop.video.files.probe import probe, timeline
 
 BLUE = np.array([0x00, 0x72, 0xB2])
 MARKS = [Mark(2.0, 4.0, "jump 0.93", "#0072B2"), Mark(3.0, 5.0, "run 0.41", "#E69F00")]
@@ -51,6 +53,30 @@ def test_variable_rates_stay_variable(write_video, tmp_path):
     draw_video(path, [], tmp_path / "drawn.mp4")
     times = [time for time, _ in frames_of(tmp_path / "drawn.mp4")]
     assert times == pytest.approx(np.array(stamps) / 100, abs=1e-3)
+
+
+def test_the_last_frame_is_shown_as_long_as_in_the_source(tmp_path):
+    source = write_numbered(tmp_path / "v.mp4", 30, options={"bf": "0"}, lost=range(5, 29))
+    copy = copy_video(source, tmp_path / "long.mp4", last_length=3.0)
+    draw_video(copy, MARKS, tmp_path / "drawn.mp4")
+    source, drawn = timeline(copy), timeline(tmp_path / "drawn.mp4")
+    assert source.duration == pytest.approx(29 / 25 + 3)
+    assert drawn.duration == pytest.approx(source.duration)
+    assert drawn.times == pytest.approx(source.times)
+
+
+def test_a_copy_counts_from_the_zero_of_its_source(tmp_path):
+    picture = write_numbered(tmp_path / "picture.mp4", 20, 10, size=(240, 480))
+    source = with_sound(picture, tmp_path / "late.mov", 1.5, 3.5)
+    draw_video(source, [Mark(2.0, 4.0, "jump 0.93", "#0072B2")], tmp_path / "drawn.mp4")
+    assert timeline(tmp_path / "drawn.mp4").times == pytest.approx([0, *np.arange(1.6, 3.5, 0.1)])
+    shown = [t for t, pixels in frames_of(tmp_path / "drawn.mp4") if marked(pixels)]
+    assert min(shown) == pytest.approx(2.0)
+
+
+def marked(picture):
+    """Whether a name is drawn in the corner."""
+    return share_of(BLUE, picture[8:30, 8:80]) > 0.4
 
 
 def test_names_are_shown_while_it_goes_on(drawn):

@@ -12,7 +12,7 @@ from guard_clock import GuardClock, hang
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
-from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
@@ -21,6 +21,7 @@ from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, r
 from tad_blockdrop.prediction import stream
 
 RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=1)
+DATA = DataConfig(every=1, clock="player")
 
 
 def predict(path, **settings):
@@ -33,7 +34,7 @@ def test_bad_files_are_reported_and_skipped(checkpoint, write_video, tmp_path, c
     (folder / "text.mp4").write_text("no video")
     (folder / "empty.avi").touch()
     with caplog.at_level(logging.INFO, "tad_blockdrop"):
-        table, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+        table, videos = detect_actions(checkpoint, predict(folder), DATA, RUNTIME)
     assert videos["video_id"].tolist() == ["empty", "good", "one", "text"]
     assert videos["problem"].isna().tolist() == [False, True, True, False]
     assert "0 bytes" in videos["problem"][0]
@@ -50,11 +51,11 @@ def test_names_that_are_unsafe_are_reported_and_written_nowhere(
     folder = write_video("in/good.mp4").parent
     for name in (b"a\x1b[31m.mp4", b"caf\xe9.mp4", b"x" * 240 + b".mp4", b"two\nlines.mp4"):
         shutil.copy(folder / "good.mp4", os.fsdecode(os.fsencode(folder) + b"/" + name))
-    table, videos = detect_actions(checkpoint, predict(folder, draw=True), RUNTIME)
+    table, videos = detect_actions(checkpoint, predict(folder, draw=True), DATA, RUNTIME)
     assert videos["problem"].notna().sum() == 4
     assert caplog.text.count("cannot be a file name") == 4
     videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
-    tasks = draw_videos(table, videos, checkpoint, predict(folder, draw=True), RUNTIME)
+    tasks = draw_videos(table, videos, checkpoint, predict(folder, draw=True), DATA, RUNTIME)
     assert list(tasks.tasks) == ["good"]
     assert not set("\x1b\n") & set("".join(videos["video_id"]))
 
@@ -70,7 +71,7 @@ def test_a_video_that_takes_too_long_is_given_up(checkpoint, write_video, tmp_pa
     monkeypatch.setattr(stream, "read_apart", partial(read_and_hang, sign))
     hasty = RUNTIME.model_copy(update={"decode_timeout": 0.1})
     with pytest.raises(BlockDropError, match=r"long\.mp4: given up: nothing happened for 0\.1 s"):
-        detect_actions(checkpoint, predict(write_video("long.mp4")), hasty)
+        detect_actions(checkpoint, predict(write_video("long.mp4")), DATA, hasty)
 
 
 def test_output_that_is_not_finite_is_told_of_its_video(checkpoint, write_video):
@@ -79,31 +80,33 @@ def test_output_that_is_not_finite_is_told_of_its_video(checkpoint, write_video)
     }
     broken = replace(checkpoint, weights=weights)
     with pytest.raises(BlockDropError, match=r"video\.mp4: the model's output .* is not finite"):
-        detect_actions(broken, predict(write_video()), RUNTIME)
+        detect_actions(broken, predict(write_video()), DATA, RUNTIME)
 
 
 def test_precision_is_that_of_the_runtime(checkpoint, write_video):
     config = PredictConfig(videos=str(write_video()), min_score=0)
-    full, _ = detect_actions(checkpoint, config, RUNTIME)
-    half, _ = detect_actions(checkpoint, config, RUNTIME.model_copy(update={"precision": "bf16"}))
+    full, _ = detect_actions(checkpoint, config, DATA, RUNTIME)
+    half, _ = detect_actions(
+        checkpoint, config, DATA, RUNTIME.model_copy(update={"precision": "bf16"})
+    )
     assert full["score"].max() != half["score"].max()
     assert full["score"].max() == pytest.approx(half["score"].max(), rel=0.02)
 
 
 def test_nothing_to_do_is_an_error_that_helps(checkpoint, tmp_path):
     with pytest.raises(BlockDropError, match=r"set predict\.videos"):
-        detect_actions(checkpoint, PredictConfig(), RUNTIME)
+        detect_actions(checkpoint, PredictConfig(), DATA, RUNTIME)
     with pytest.raises(BlockDropError, match="holds no videos"):
-        detect_actions(checkpoint, predict(tmp_path), RUNTIME)
+        detect_actions(checkpoint, predict(tmp_path), DATA, RUNTIME)
     (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(BlockDropError, match=r"none of 1 files .*text\.mp4: it is damaged or not"):
-        detect_actions(checkpoint, predict(tmp_path / "text.mp4"), RUNTIME)
+    with pytest.raises(BlockDropError, match=r"none of 1 files .*text\.mp4: it is not a video"):
+        detect_actions(checkpoint, predict(tmp_path / "text.mp4"), DATA, RUNTIME)
 
 
 def test_too_high_a_threshold_is_explained(checkpoint, write_video, caplog):
     config = PredictConfig(videos=str(write_video()), min_score=1.0)
     with caplog.at_level(logging.INFO, "tad_blockdrop"):
-        table, _ = detect_actions(checkpoint, config, RUNTIME)
+        table, _ = detect_actions(checkpoint, config, DATA, RUNTIME)
     assert table.empty
     assert "the strongest detection has score" in caplog.text
 
@@ -118,10 +121,14 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
     write_checkpoint(checkpoint, tmp_path / "model")
     settings = predict(video, checkpoint=str(tmp_path / "model"), draw=True)
     catalog = DataCatalog(
-        {"params:predict": MemoryDataset(settings), "params:runtime": MemoryDataset(RUNTIME)}
+        {
+            "params:predict": MemoryDataset(settings),
+            "params:data": MemoryDataset(DATA),
+            "params:runtime": MemoryDataset(RUNTIME),
+        }
     )
     pipeline = create_pipeline(from_folder=True)
-    assert pipeline.inputs() == {"params:predict", "params:runtime"}
+    assert pipeline.inputs() == {"params:predict", "params:data", "params:runtime"}
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}
@@ -133,10 +140,10 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
 
 def test_drawing_is_planned_anew_only_for_other_detections(checkpoint, write_video):
     settings = predict(write_video(), draw=True)
-    table, videos = detect_actions(checkpoint, settings, RUNTIME)
+    table, videos = detect_actions(checkpoint, settings, DATA, RUNTIME)
 
     def plan(table, settings):
-        return draw_videos(table, videos, checkpoint, settings, RUNTIME).tasks
+        return draw_videos(table, videos, checkpoint, settings, DATA, RUNTIME).tasks
 
     once, again = plan(table, settings), plan(table, settings)
     assert once["video"].fingerprint == again["video"].fingerprint

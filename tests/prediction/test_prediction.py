@@ -166,7 +166,7 @@ def test_a_folder_without_checkpoint_is_said(tmp_path):
 def test_what_is_not_a_video_is_said(checkpoint, tmp_path):
     text = tmp_path / "notes.mp4"
     text.write_text("no video")
-    with pytest.raises(DecodeError, match=r"notes\.mp4: it is damaged or not a video"):
+    with pytest.raises(DecodeError, match=r"notes\.mp4: it is not a video"):
         make_predictor(checkpoint).detect(text)
 
 

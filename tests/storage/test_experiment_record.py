@@ -92,6 +92,29 @@ def test_a_parameter_newer_than_the_record_has_its_default(tmp_path: Path) -> No
     assert str(refused.value).count("->") == 1
 
 
+def own_videos(**changes: Any) -> dict[str, Any]:
+    """Those of an environment with videos of its own."""
+    parameters = real_parameters()
+    parameters["data"] |= {"source": "files"} | changes
+    return parameters
+
+
+def test_an_experiment_from_before_the_clock_counted_frames(tmp_path: Path) -> None:
+    check(tmp_path, own_videos(), ALL)
+    forget(tmp_path / "experiment.json", "data.clock")
+    with pytest.raises(ExperimentError, match=r"data\.clock: frames -> player") as refused:
+        check(tmp_path, own_videos(), ALL)
+    assert str(refused.value).count("->") == 1
+    check(tmp_path, own_videos(clock="frames"), ALL)
+
+
+def test_generated_videos_have_one_clock(tmp_path: Path) -> None:
+    check(tmp_path, real_parameters(), ALL)
+    changed = real_parameters()
+    changed["data"]["clock"] = "frames"
+    check(tmp_path, changed, ALL)
+
+
 def test_a_record_that_is_not_valid_today_is_compared_as_written(tmp_path: Path) -> None:
     check(tmp_path, {"data": {"holdout": 0.1, "long_gone": 1}}, {"data"})
     check(tmp_path, {"data": {"holdout": 0.1, "long_gone": 1}}, {"data"})

@@ -28,8 +28,8 @@ def config(**changes: Any) -> DataConfig:
 def facts(*video_ids: str, **changes: Any) -> pd.DataFrame:
     """Probed: 10 s at 30 frames per second."""
     values = {
-        "duration": 10.0, "fps": 30.0, "n_frames": 300, "width": 64, "height": 48, "rotation": 0,
-        "variable_rate": False, "codec": "h264",
+        "duration": 10.0, "fps": 30.0, "n_frames": 300, "start": 0.0, "width": 64, "height": 48,
+        "rotation": 0, "variable_rate": False, "codec": "h264", "note": "",
     }  # fmt: skip
     rows = [{"video_id": v, "path": f"/videos/{v}.mp4", **(values | changes)} for v in video_ids]
     return pd.DataFrame(rows)
@@ -65,6 +65,7 @@ def test_tables() -> None:
             "duration": [10.0, 10.0],
             "n_frames": [300, 300],
             "fps": [30.0, 30.0],
+            "start": [0.0, 0.0],
             "width": [64, 64],
             "height": [48, 48],
             "variable_rate": [False, False],
@@ -168,6 +169,25 @@ def test_one_video_under_two_ids_counts_once() -> None:
     assert (problem.video_id, problem.kind) == ("a", "duplicate")
 
 
+@pytest.mark.parametrize("other", ["v_cam1/é", "cam1\\e\u0301"])
+def test_two_spellings_of_an_id_in_two_subsets_are_refused(other: str) -> None:
+    raw = database(**{"cam1/é": video("training"), other: video("validation")}, b=video("val"))
+    _, problems = listed_videos(read_annotations(raw), config())
+    assert [p.kind for p in problems if p.fatal] == ["duplicate"]
+    _, problems = listed_videos(read_annotations(raw), config(blocked_videos=["cam1/é"]))
+    assert "duplicate" not in [p.kind for p in problems]
+
+
+def test_a_picture_that_starts_late_has_samples_from_zero_on() -> None:
+    probed = facts("a", "b", start=0.5, duration=10.5)
+    found = build_dataset(two(), probed, config(every=3))
+    assert found.videos["n_samples"].tolist() == [105, 105]
+    assert [p.kind for p in found.problems] == ["picture starts late"] * 2
+    (frames, _) = source_frames(found.videos, "player")
+    assert frames[:7].tolist() == [0, 0, 0, 0, 0, 0, 3]
+    assert frames[-1] == 297
+
+
 def test_without_subsets_some_videos_are_put_aside() -> None:
     table = pd.DataFrame(
         {"video": [f"clip{i}" for i in range(20)], "start": 0.0, "end": 1.0, "label": "x"}
@@ -237,14 +257,14 @@ def test_source_frames(
     probed = facts("a", "b", fps=fps, n_frames=n_frames, duration=n_frames / fps)
     videos = build_dataset(two(), probed, config(**sampling)).videos
     assert videos["n_samples"].tolist() == [len(expected)] * 2
-    assert [frames.tolist() for frames in source_frames(videos)] == [expected] * 2
+    assert [frames.tolist() for frames in source_frames(videos, "player")] == [expected] * 2
 
 
 def test_windows_read_the_source_frames(tmp_path) -> None:
     path = write_video(tmp_path / "a.mp4", seconds=2)
     probed = facts("a", "b", fps=10.0, n_frames=20, duration=2.0).assign(path=str(path))
     found = build_dataset(two(), probed, config(every=3))
-    videos = found.videos.assign(source_frames=source_frames(found.videos))
+    videos = found.videos.assign(source_frames=source_frames(found.videos, "player"))
     (record,) = records(videos, found.instances, found.classes, "train")
     shown = read_frames(record.path, record.frames_of(np.arange(3)))
     assert np.abs(shown.mean(axis=(1, 2, 3)) - [0, 24, 48]).max() < 4

@@ -16,11 +16,17 @@ from tad_blockdrop.video.problems import (
     problems_table,
     refuse_fatal,
     stated_problems,
+    timing_problems,
 )
 
 
 def instances(*rows: tuple[str, str, float, float]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["video_id", "label", "start", "end"])
+
+
+def shown(**durations: float) -> pd.DataFrame:
+    """From second 0 on."""
+    return pd.DataFrame({"start": 0.0, "duration": pd.Series(durations, dtype=float)})
 
 
 def problem(**changes: object) -> Problem:
@@ -40,8 +46,8 @@ def problem(**changes: object) -> Problem:
     [
         ((2.0, 2.0), None, "empty segment", "[2, 2] 'x': it ends at or before its start"),
         ((3.0, 1.0), None, "empty segment", "[3, 1] 'x': it ends at or before its start"),
-        ((10.0, 11.0), None, "segment outside the video", "the video, which is 10.00 s long"),
-        ((-2.0, -1.0), None, "segment outside the video", "it lies outside the video"),
+        ((10.0, 11.0), None, "segment outside the video", "the picture, from 0.00 to 10.00 s"),
+        ((-2.0, -1.0), None, "segment outside the video", "it lies outside the picture"),
         ((8.0, 12.0), (8.0, 10.0), "segment outside the video", "it extends beyond the video"),
         ((-3.0, 4.0), (0.0, 4.0), "segment outside the video", "it extends beyond the video"),
     ],
@@ -50,7 +56,7 @@ def test_segments(
     segment: tuple[float, float], kept: tuple[float, float] | None, kind: str, message: str
 ) -> None:
     table = instances(("v", "x", 1, 5), ("v", "x", *segment))
-    good, problems = instance_problems(table, {"v": 10.0}, ["x"])
+    good, problems = instance_problems(table, shown(v=10.0), ["x"])
     assert [(p.kind, p.fatal, p.key) for p in problems] == [(kind, False, "annotations[1].segment")]
     assert message in problems[0].message
     expected = [(1.0, 5.0)] + ([kept] if kept else [])
@@ -58,15 +64,42 @@ def test_segments(
 
 
 def test_annotators_may_round_the_end() -> None:
-    good, problems = instance_problems(instances(("v", "x", 1, 10.05)), {"v": 10.0}, ["x"])
+    good, problems = instance_problems(instances(("v", "x", 1, 10.05)), shown(v=10.0), ["x"])
     assert problems == []
     assert good["end"].tolist() == [10.0]
 
 
 def test_nothing_is_outside_a_video_that_cannot_be_read() -> None:
-    good, problems = instance_problems(instances(("gone", "x", 1, 5000)), {}, ["x"])
+    good, problems = instance_problems(instances(("gone", "x", 1, 5000)), shown(), ["x"])
     assert problems == []
     assert len(good) == 1
+
+
+def test_an_action_before_the_picture_is_outside() -> None:
+    late = pd.DataFrame({"start": [3.0], "duration": [9.0]}, index=["v"])
+    table = instances(("v", "x", 0.5, 2.5), ("v", "x", 2.5, 4))
+    good, (problem,) = instance_problems(table, late, ["x"])
+    assert good["start"].tolist() == [2.5]
+    assert "it lies outside the picture, from 3.00 to 9.00 s" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("start", "note", "kinds"),
+    [
+        (0.0, "", []),
+        (0.016, "", []),
+        (0.02, "", ["picture starts late"]),
+        (1.5, "its header lies", ["picture starts late", "times in doubt"]),
+    ],
+)
+def test_times_that_need_a_look_are_told(start: float, note: str, kinds: list[str]) -> None:
+    table = pd.DataFrame(
+        {"video_id": ["v"], "path": ["/v.mp4"], "fps": [30.0], "start": [start], "note": [note]}
+    )
+    found = timing_problems(table)
+    assert [p.kind for p in found] == kinds
+    assert not any(p.fatal for p in found)
+    assert all(f"{start:.3f} s after" in p.message or p.message == note for p in found)
 
 
 def test_the_same_action_counts_once() -> None:
@@ -74,7 +107,7 @@ def test_the_same_action_counts_once() -> None:
         ("v", "x", 1, 2), ("v", "x", 1.0005, 2), ("v", "y", 1, 2), ("w", "x", 1, 2),
         ("v", "x", 1, 2.1), ("v", "x", 1, 2),
     )  # fmt: skip
-    good, problems = instance_problems(table, {"v": 9.0, "w": 9.0}, ["x", "y"])
+    good, problems = instance_problems(table, shown(v=9.0, w=9.0), ["x", "y"])
     assert [p.key for p in problems] == ["annotations[1].segment", "annotations[4].segment"]
     assert {p.kind for p in problems} == {"duplicate"}
     assert len(good) == 4
@@ -82,7 +115,7 @@ def test_the_same_action_counts_once() -> None:
 
 def test_foreign_labels_are_told_once_a_video() -> None:
     table = instances(("v", "odd", 1, 2), ("v", "x", 1, 2), ("v", "odd", 3, 4), ("w", "odd", 1, 2))
-    good, problems = instance_problems(table, {"v": 9.0, "w": 9.0}, ["x"])
+    good, problems = instance_problems(table, shown(v=9.0, w=9.0), ["x"])
     assert [p.video_id for p in problems] == ["v", "w"]
     assert {p.kind for p in problems} == {"unknown label"}
     assert problems[0].message == "'odd' (2 times) is not in the class list (x)"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from tad_blockdrop.config.base import Config
 
 Share = float
+Clock = Literal["player", "frames"]  # video/files/clock.py says what each means
 
 
 class SyntheticConfig(Config):
@@ -103,6 +104,11 @@ class DataConfig(Config):
     class_agnostic: bool = Field(False, description="one class 'action' (ActivityNet)")
     every: int | None = Field(None, ge=1, description="sample every k-th source frame, or")
     fps: float | None = Field(None, gt=0, description="samples per second")
+    # Not `player`: experiments older than this setting counted frames, and do not state it.
+    clock: Clock = Field("frames", description="what the seconds of a video count from")
+    picture_rate: float | None = Field(
+        None, gt=0, description="pictures per second of folders of numbered pictures"
+    )
     on_missing: Literal["error", "skip"] = "error"
     cache: bool = Field(False, description="keep decoded videos in memory; small datasets only")
     holdout: Share = Field(0.0, ge=0, lt=0.9)

@@ -16,6 +16,7 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write, sweep
 from tad_blockdrop.video.files.guarded_processes import run_guarded
+from tad_blockdrop.video.files.listing import file_name
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,7 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
         """Make every video whose file or fingerprint is missing, each one whole."""
         self._path.mkdir(parents=True, exist_ok=True)
         (self._path / MANIFEST).unlink(missing_ok=True)
-        jobs = [_Job(i, task, self._path / f"{i}.mp4") for i, task in data.tasks.items()]
+        jobs = [_Job(i, task, self._path / file_name(i, ".mp4")) for i, task in data.tasks.items()]
         to_do = [job for job in jobs if _facts_of(job) is None]
         if len(to_do) < len(jobs):
             logger.info("%d of %d videos exist", len(jobs) - len(to_do), len(jobs))

@@ -1,6 +1,7 @@
 """A copy of a video with its detections drawn: names and scores, and a bar of the whole video.
 
 Frame by frame, at the times of the source, without sound; memory does not grow with the length.
+The first frame is shown from second 0 on.
 """
 
 from __future__ import annotations
@@ -9,14 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pandas as pd
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, PALETTE
+from tad_blockdrop.video.files.clock import PLAYER, Timing
 from tad_blockdrop.video.files.container import DecodeError, display_size, upright
 from tad_blockdrop.video.files.decode import numbered_frames
 from tad_blockdrop.video.files.probe import timeline
@@ -25,7 +30,10 @@ MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on 
 MOST_NAMES = 4  # detections named at a time, the strongest
 _CLOCK = Fraction(1, 90_000)  # seconds of one tick of the copy
 # The last: the same bytes each time, which x264 does not promise by itself.
-_OPTIONS = {"crf": "20", "preset": "veryfast", "x264-params": "threads=1:cpu-independent=1"}
+# Without B-frames the last packet is the last frame, and its length can be written.
+_OPTIONS = {
+    "crf": "20", "preset": "veryfast", "bf": "0", "x264-params": "threads=1:cpu-independent=1",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,13 +55,17 @@ def marks_of(detections: pd.DataFrame, classes: Sequence[str]) -> list[Mark]:
     ]
 
 
-def draw_video(source: Path, marks: Sequence[Mark], destination: Path) -> None:
+def draw_video(
+    source: Path, marks: Sequence[Mark], destination: Path, timing: Timing = PLAYER
+) -> None:
     """Write ``source`` with its ``marks`` as an MP4 (H.264). Raises DecodeError.
 
     The destination may then hold a torn file, which the caller discards.
     """
-    line = timeline(source)
-    ticks = np.round(line.times / float(_CLOCK)).astype(np.int64)
+    line = timeline(source, timing)
+    seconds = np.append(line.times, line.duration)
+    seconds[0] = 0.0
+    ticks = np.round(seconds / float(_CLOCK)).astype(np.int64)
     size: tuple[int, int] | None = None
     with av.open(str(destination), "w", format="mp4") as container:
         rate = Fraction(line.fps).limit_denominator(100_000)
@@ -61,20 +73,28 @@ def draw_video(source: Path, marks: Sequence[Mark], destination: Path) -> None:
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = _CLOCK
         for number, frame in numbered_frames(source, line.stamps):
-            if number == len(ticks):
+            if number == len(line.times):
                 break
             if size is None:
                 size = readable_size(display_size(frame))
                 stream.height, stream.width = size
                 overlay = Overlay(size, marks, line.duration)
             picture = Image.fromarray(upright(frame, size))
-            overlay.draw(picture, float(line.times[number]))
+            overlay.draw(picture, float(seconds[number]))
             copy = VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
             copy.pts, copy.time_base = int(ticks[number]), _CLOCK
-            container.mux(stream.encode(copy))
+            container.mux(_with_length(stream.encode(copy), ticks))
         if size is None:
             raise DecodeError(source, "it is damaged: no frame can be decoded")
-        container.mux(stream.encode(None))
+        container.mux(_with_length(stream.encode(None), ticks))
+
+
+def _with_length(packets: list[Packet[Any]], ticks: NDArray[np.int64]) -> list[Packet[Any]]:
+    """The packets, each with the length of its frame: up to the next of ``ticks``."""
+    for packet in packets:
+        number = int(np.searchsorted(ticks, packet.pts or 0))
+        packet.duration = int(ticks[number + 1] - ticks[number])
+    return packets
 
 
 def readable_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -36,9 +36,11 @@ from tad_blockdrop.prediction.stream import (
     read_video,
 )
 from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.video.files.clock import PLAYER, Timing
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GivenUpError
 from tad_blockdrop.video.files.sampling import Sampling
+from tad_blockdrop.video.problems import late_start
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class Predictor:
     """A model with all it needs to turn video files into detections.
 
     ``thresholds``: lowest score to keep, by class; see ``DEFAULT_SCORE`` for those without one.
+    ``timing``: how the seconds of videos are counted.
     """
 
     model: Detector
@@ -82,6 +85,7 @@ class Predictor:
     sampling: Sampling
     postprocess: PostprocessConfig
     thresholds: Mapping[str, float]
+    timing: Timing = PLAYER
 
     def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
         """Detections in the video at ``path``: video_id, start, end (s), label, score.
@@ -105,7 +109,7 @@ class Predictor:
         ``reader`` decodes the video: ``read_video`` in this process, or
         ``GuardedStream(read_apart, timeout)`` in one of its own, in parallel and with a timeout.
         """
-        job = ReadingJob(path, video_id, self.sampling, self.model.window)
+        job = ReadingJob(path, video_id, self.sampling, self.model.window, self.timing)
         try:
             with closing(reader(job)) as arriving:
                 return self._detect(arriving, min_score, batch)
@@ -121,6 +125,9 @@ class Predictor:
         begin = time.perf_counter()
         stream = next(arriving)
         assert isinstance(stream, VideoStream)
+        for said in (late_start(stream.line.start, stream.line.fps), stream.line.note):
+            if said:
+                logger.warning("%s: %s", stream.record.video_id, said)
         limits = {
             label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
             for label in self.classes
@@ -172,7 +179,9 @@ def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Pr
     return make_predictor(read_checkpoint(newest_checkpoint(Path(folder).expanduser())), device)
 
 
-def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -> Predictor:
+def make_predictor(
+    checkpoint: Checkpoint, device: str | torch.device = "cpu", timing: Timing = PLAYER
+) -> Predictor:
     """The predictor of a checkpoint that is in memory."""
     known = checkpoint.metrics.get("operating_point") or {}
     thresholds = {label: float(value) for label, value in known.items() if value is not None}
@@ -188,6 +197,7 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
         sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
         thresholds=thresholds,
+        timing=timing,
     )
 
 

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
+from tad_blockdrop.video.files.clock import PLAYER, Timeline, Timing
 from tad_blockdrop.video.files.container import Pixels, display_size, upright
 from tad_blockdrop.video.files.decode import frames_at
-from tad_blockdrop.video.files.probe import Timeline, timeline
+from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import Indices, Sampling
 from tad_blockdrop.video.windows.augment import centre_crop
@@ -34,12 +35,13 @@ _AT_ONCE = 4  # frames resized together; of large videos each takes tens of mega
 
 @dataclass(frozen=True)
 class ReadingJob:
-    """A video to read through, how to sample it and how to cut it into windows."""
+    """A video to read through, how to sample it, cut it into windows and count its seconds."""
 
     path: Path
     video_id: str
     sampling: Sampling
     window: WindowConfig
+    timing: Timing = PLAYER
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def open_stream(job: ReadingJob) -> VideoStream:
 
     Raises DecodeError: missing, empty, damaged, truncated, no video.
     """
-    line = timeline(job.path)
+    line = timeline(job.path, job.timing)
     indices, rate = sampled_frames(line, job.sampling)
     record = VideoRecord(
         video_id=job.video_id,

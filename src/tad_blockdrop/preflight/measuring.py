@@ -38,6 +38,7 @@ from tad_blockdrop.preflight.forecast import (
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
+from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.proxies import write_proxy
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
@@ -95,7 +96,8 @@ def run_preflight(
         if data.proxy is not None:
             path = Path(folder, "proxy.mp4")
             begin = time.perf_counter()
-            write_proxy(record.path, path, Sampling(data.every, data.fps), data.proxy)
+            timing = Timing(data.clock, data.picture_rate)
+            write_proxy(record.path, path, Sampling(data.every, data.fps), data.proxy, timing)
             seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
             record = replace(record, path=str(path), source_indices=None)
         one = OneWindow(

@@ -80,10 +80,13 @@ def unflatten(flat: Flat) -> dict[str, Any]:
 
 def of_stage(parameters: Flat, stage: str) -> Flat:
     """Those of the flat parameters that belong to a stage and change results."""
+    free = {*FREE_KEYS}
+    if parameters.get("data.source") == "synthetic":
+        free.add("data.clock")  # generated videos start at zero: both clocks are one
     return {
         key: value
         for key, value in parameters.items()
-        if key.split(".")[0] in STAGE_KEYS[stage] and key not in FREE_KEYS
+        if key.split(".")[0] in STAGE_KEYS[stage] and key not in free
     }
 
 

@@ -1,9 +1,9 @@
 """The tables that everything else reads, from annotations and probed files.
 
 ``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
-duration (s), n_frames, fps, width, height, variable_rate, listed (how many videos of its subset the
-annotations list, usable or not). ``instances``: video_id, label (what the detector says), category
-(the annotated class), start, end (s).
+duration (s), n_frames, fps, start (s, of the picture), width, height, variable_rate, listed (how
+many videos of its subset the annotations list, usable or not). ``instances``: video_id, label (what
+the detector says), category (the annotated class), start, end (s).
 """
 
 import hashlib
@@ -14,7 +14,10 @@ import numpy as np
 import pandas as pd
 
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.config.data import Clock
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
+from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.listing import compared
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import (
@@ -22,6 +25,7 @@ from tad_blockdrop.video.files.sampling import (
     Sampling,
     count_samples,
     count_samples_at,
+    frames_before,
     source_indices,
 )
 from tad_blockdrop.video.problems import (
@@ -32,6 +36,7 @@ from tad_blockdrop.video.problems import (
     ground_truth_problems,
     instance_problems,
     stated_problems,
+    timing_problems,
 )
 
 AGNOSTIC = "action"  # the one class of a class-agnostic detector
@@ -39,7 +44,7 @@ TEST_SHARE = 0.2  # of the videos, where the annotations name no subsets
 USUAL = {"training", "validation", "testing"}
 VIDEO_COLUMNS = [
     "video_id", "split", "path", "n_samples", "rate", "duration", "n_frames", "fps",
-    "width", "height", "variable_rate", "listed",
+    "start", "width", "height", "variable_rate", "listed",
 ]  # fmt: skip
 
 
@@ -57,19 +62,25 @@ class Dataset:
 def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFrame, list[Problem]]:
     """The videos of the configured subsets, without blocked ones: stated facts and ``split``.
 
-    ``split`` is train or test. Blocked videos are named with or without the ``v_`` prefix.
+    ``split`` is train or test. Blocked videos are named with or without the ``v_`` prefix. An id
+    that is written in two ways counts once.
     """
     stated = annotations.stated
-    plain = stated["video_id"].str.removeprefix("v_")
-    blocked = plain.isin([video.removeprefix("v_") for video in data.blocked_videos])
+    plain = stated["video_id"].map(_plain)
+    blocked = plain.isin([_plain(video) for video in data.blocked_videos])
     stated, plain = stated[~blocked], plain[~blocked]
+    subsets = stated["subset"].map(subset_key)
+    first = plain.map(dict(zip(plain[::-1], subsets[::-1], strict=True)))
     twice = plain.duplicated()
     problems = [
         Problem(
             video, ANNOTATIONS, "video id", "duplicate",
-            "the video is listed with and without 'v_'", "the first entry counts; remove the other",
+            "the video is listed twice, under two spellings of its id",
+            "the first entry counts; remove the other", fatal=subset != before,
         )
-        for video in stated.loc[twice, "video_id"]
+        for video, subset, before in zip(
+            stated["video_id"][twice], subsets[twice], first[twice], strict=True
+        )
     ]  # fmt: skip
     stated = stated[~twice]
     if (stated["subset"] == NO_SUBSET).all() and len(stated):
@@ -100,9 +111,9 @@ def build_dataset(
     before = annotations.instances[annotations.instances["video_id"].isin(listed["video_id"])]
     there = set(before["label"])
     categories = tuple(classes or (name for name in annotations.classes if name in there))
-    durations = dict(zip(facts["video_id"], facts["duration"], strict=True))
-    after, found = instance_problems(before, durations, categories)
-    problems += found
+    shown = facts.set_index("video_id")[["start", "duration"]]
+    after, found = instance_problems(before, shown, categories)
+    problems += timing_problems(facts) + found
     videos = facts.merge(listed[["video_id", "split"]], on="video_id")
     videos = _sampled(videos, data)
     after = after[after["video_id"].isin(videos["video_id"])].reset_index(drop=True)
@@ -148,16 +159,20 @@ def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> lis
 
 def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """With ``rate`` and ``n_samples``, by the same rule as in the proxies."""
-    rows = list(zip(videos["n_frames"], videos["fps"], videos["duration"], strict=True))
     sampling = Sampling(data.every, data.fps)
-    rates = [sampling.rate(fps) for _, fps, _ in rows]
-    counts = [
-        count_samples_at(duration, rate) if varies else count_samples(n_frames, fps, rate)
-        for (n_frames, fps, duration), rate, varies in zip(
-            rows, rates, videos["variable_rate"], strict=True
-        )
-    ]
+    rates = [sampling.rate(fps) for fps in videos["fps"]]
+    counts = []
+    for row, rate in zip(videos.to_dict("records"), rates, strict=True):
+        if row["variable_rate"]:
+            counts.append(count_samples_at(row["duration"], rate))
+        else:
+            frames = frames_before(row["start"], row["fps"]) + row["n_frames"]
+            counts.append(count_samples(frames, row["fps"], rate))
     return videos.assign(rate=pd.Series(rates, dtype=float), n_samples=pd.Series(counts, dtype=int))
+
+
+def _plain(video_id: str) -> str:
+    return compared(video_id).removeprefix("v_")
 
 
 def _hash(text: str) -> str:
@@ -246,7 +261,7 @@ def without_failed(
     return left, problems
 
 
-def source_frames(videos: pd.DataFrame) -> pd.Series:
+def source_frames(videos: pd.DataFrame, clock: Clock) -> pd.Series:
     """For each row of a videos table the source frame (n_samples,) of each sample, as arrays.
 
     Files of variable rate are read through. Raises DecodeError.
@@ -254,9 +269,11 @@ def source_frames(videos: pd.DataFrame) -> pd.Series:
     frames: list[Indices] = []
     for row in videos.to_dict("records"):
         if row["variable_rate"]:
-            indices, _ = sampled_frames(timeline(row["path"]), Sampling(fps=row["rate"]))
+            line = timeline(row["path"], Timing(clock))
+            indices, _ = sampled_frames(line, Sampling(fps=row["rate"]))
         else:
             samples = np.arange(row["n_samples"])
-            indices = source_indices(samples, row["n_frames"], row["fps"], row["rate"])
+            before = frames_before(row["start"], row["fps"])
+            indices = source_indices(samples, row["n_frames"], row["fps"], row["rate"], before)
         frames.append(indices)
     return pd.Series(frames, index=videos.index, dtype=object)

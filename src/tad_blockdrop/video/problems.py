@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tad_blockdrop.errors import BlockDropError
 
 ANNOTATIONS = "annotations"  # in the column ``file`` where no video file is at fault
+LATE_FRAMES = 0.5  # by which a picture may start after zero without being told
 DIFFERENCE = 0.02  # relative difference allowed between stated and real facts
 SAME_SECONDS = 1e-3  # segments whose starts and ends differ by no more are the same
 SLACK = 0.1  # seconds a segment may end after its video: annotators round
@@ -71,20 +72,21 @@ def _sentence(row: Mapping[Hashable, Any]) -> str:
 
 
 def instance_problems(
-    instances: pd.DataFrame, durations: Mapping[str, float], classes: Sequence[str]
+    instances: pd.DataFrame, shown: pd.DataFrame, classes: Sequence[str]
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """The instances that can be used, inside their videos, and what was wrong with the others.
 
-    ``instances``: video_id, label, start, end (s). ``durations``: the real seconds of the videos
-    that can be read; of other videos no segment counts as outside. Segments that extend beyond
-    their video are clipped to it.
+    ``instances``: video_id, label, start, end (s). ``shown``: by video_id, the seconds ``start``
+    and ``duration`` at which the picture of a video that can be read begins and ends; of other
+    videos no segment counts as outside. Segments that extend beyond their video are clipped to it.
     """
-    duration = instances["video_id"].map(durations).astype(float).fillna(np.inf)
+    duration = instances["video_id"].map(shown["duration"]).astype(float).fillna(np.inf)
+    begin = instances["video_id"].map(shown["start"]).astype(float).fillna(-np.inf)
     numbers = instances.groupby("video_id").cumcount()
-    table = instances.assign(number=numbers, duration=duration)
+    table = instances.assign(number=numbers, duration=duration, begin=begin)
     start, end = table["start"], table["end"]
     empty = (end <= start).to_numpy()
-    outside = ((start >= duration) | (end <= 0)).to_numpy() & ~empty
+    outside = ((start >= duration) | (end <= begin)).to_numpy() & ~empty
     cut = ((end > duration + SLACK) | (start < -SLACK)).to_numpy() & ~empty & ~outside
     unknown = ~table["label"].isin(classes).to_numpy()
     duplicate = _duplicates(table) & ~empty
@@ -92,7 +94,7 @@ def instance_problems(
         *_segment_rows(table, empty, "empty segment", "it ends at or before its start",
                        "left out; correct or remove it"),
         *_segment_rows(table, outside, "segment outside the video",
-                       "it lies outside the video, which is {duration:.2f} s long",
+                       "it lies outside the picture, from {begin:.2f} to {duration:.2f} s",
                        "left out; correct it, or check that this is the right video"),
         *_segment_rows(table, cut, "segment outside the video",
                        "it extends beyond the video, which is {duration:.2f} s long",
@@ -150,6 +152,41 @@ def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]
         )
         for (video, label), numbers in rows.groupby(["video_id", "label"], sort=False)["number"]
     ]
+
+
+def timing_problems(facts: pd.DataFrame) -> list[Problem]:
+    """Pictures that start late, and files whose own statements about their times disagree.
+
+    ``facts``: video_id, path, and the fields of ``VideoFacts``.
+    """
+    rows = facts.to_dict("records")
+    problems = [
+        Problem(
+            row["video_id"], row["path"], "start", "picture starts late", said,
+            "kept: its annotations must count as a player does; if those of all videos count from "
+            "the first frame, set data.clock to frames",
+        )
+        for row in rows
+        if (said := late_start(row["start"], row["fps"]))
+    ]  # fmt: skip
+    return problems + [
+        Problem(
+            row["video_id"], row["path"], "time stamps", "times in doubt", row["note"],
+            "compare an action with what a player shows",
+        )
+        for row in rows
+        if row["note"]
+    ]  # fmt: skip
+
+
+def late_start(start: float, fps: float) -> str:
+    """What is to be told of a picture that starts ``start`` seconds after zero, or nothing."""
+    if start * fps < LATE_FRAMES:
+        return ""
+    return (
+        f"its picture starts {start:.3f} s after the file's earliest stream, which is second 0 in "
+        "players"
+    )
 
 
 def stated_problems(stated: pd.DataFrame, facts: pd.DataFrame) -> list[Problem]:

@@ -31,9 +31,9 @@ def test_each_kind_of_no_video_has_its_sentence(tmp_path: Path) -> None:
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
     assert refusal(tmp_path / "gone.mp4") == "there is no such file"
-    assert refusal(tmp_path) == "there is no such file"
+    assert "without numbered pictures" in refusal(tmp_path)
     assert refusal(tmp_path / "empty.mp4") == "the file is empty (0 bytes)"
-    assert "damaged or not a video" in refusal(tmp_path / "text.mp4")
+    assert refusal(tmp_path / "text.mp4") == "it is not a video"
     assert refusal(tmp_path / "sound.mp4") == "it holds no video stream"
 
 
@@ -44,7 +44,7 @@ def test_a_frame_that_would_fill_the_memory_is_refused(
     with open_video(video) as (opened, stream):
         assert len(list(opened.decode(stream))) == 3
     monkeypatch.setattr(container, "MOST_PIXELS", WIDTH * HEIGHT - 1)
-    assert "damaged or not a video" in refusal(video)
+    assert refusal(video).startswith("it is damaged (")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_file_cannot_send_the_reader_to_another_one(tmp_path: Path, playlist: 
     write_numbered(tmp_path / "other.ts", 10)
     list_ = tmp_path / "video.mp4"
     list_.write_text(playlist)
-    assert "damaged or not a video" in refusal(list_)
+    assert "not a video" in refusal(list_)
 
 
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])

@@ -2,12 +2,26 @@
 
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
+from formats import WRITTEN
+from numbered import write_numbered
 
 from tad_blockdrop.video.files.container import open_video
-from tad_blockdrop.video.files.listing import VIDEO_FORMATS, UnsafeVideoError, list_videos
+from tad_blockdrop.video.files.listing import (
+    VIDEO_FORMATS,
+    AmbiguousVideoError,
+    Found,
+    UnsafeVideoError,
+    file_name,
+    folder_contents,
+    list_videos,
+)
+from tad_blockdrop.video.files.pictures import (
+    PictureSeries,
+    PicturesError,
+    picture_files,
+    picture_series,
+)
 
 
 @pytest.fixture
@@ -20,6 +34,12 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
+def found(folder: Path, video_id: str) -> Path:
+    match = list_videos(folder).find(video_id)
+    assert match is not None
+    return match.path
+
+
 @pytest.mark.parametrize(
     ("video_id", "file"),
     [
@@ -29,12 +49,14 @@ def folder(tmp_path: Path) -> Path:
         ("b", "v_b.mkv"),
         ("v_b", "v_b.mkv"),
         ("c", "test/c.WEBM"),
+        ("test/c", "test/c.WEBM"),
+        ("test\\c.WEBM", "test/c.WEBM"),
         ("two", "two.mp4"),
         ("-d.e", "-d.e.mp4"),
     ],
 )
 def test_an_id_means_its_file(folder: Path, video_id: str, file: str) -> None:
-    assert list_videos(folder).find(video_id) == folder.resolve() / file
+    assert found(folder, video_id) == folder.resolve() / file
 
 
 @pytest.mark.parametrize("video_id", ["A2", "note", "note.txt", "test", "secret"])
@@ -42,9 +64,83 @@ def test_what_is_no_video_is_not_found(folder: Path, video_id: str) -> None:
     assert list_videos(folder).find(video_id) is None
 
 
+def test_a_path_is_one_video_and_a_name_the_only_one(tmp_path: Path) -> None:
+    for name in ("cam1/rec.mp4", "cam2/rec.mkv", "cam2/rec.avi", "top.mp4", "cam1/top.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    videos = list_videos(tmp_path)
+    with pytest.raises(AmbiguousVideoError, match=r"'rec' may be any of cam1/rec.mp4, cam2/rec"):
+        videos.find("rec")
+    assert videos.find("cam1/rec") == Found(tmp_path / "cam1/rec.mp4")
+    assert videos.find("rec.avi") == Found(tmp_path / "cam2/rec.avi")
+    assert videos.find("cam2/rec") == Found(tmp_path / "cam2/rec.mkv", (tmp_path / "cam2/rec.avi",))
+    # At the top of the folder a name is a path, but may have been meant otherwise.
+    assert videos.find("top") == Found(tmp_path / "top.mp4", (tmp_path / "cam1/top.mp4",))
+
+
+def test_a_folder_of_numbered_pictures_is_a_video(tmp_path: Path) -> None:
+    names = ("take.1/img_00001.jpg", "take.1/img_00002.jpg", "one/img_1.jpg", "thumbs/a.mp4",
+             "thumbs/a_1.png", "thumbs/a_2.png", "img_1.jpg", "img_2.jpg")  # fmt: skip
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    contents = folder_contents(tmp_path)
+    assert contents.videos == [tmp_path / "take.1", tmp_path / "thumbs/a.mp4"]
+    assert found(tmp_path, "take.1") == tmp_path / "take.1"
+    assert {path.name for path in contents.passed_over} == {
+        "img_1.jpg", "img_2.jpg", "a_1.png", "a_2.png"
+    }  # fmt: skip
+    assert (tmp_path / "one/img_1.jpg") in contents.passed_over
+
+
+@pytest.mark.parametrize(
+    ("names", "series"),
+    [
+        (["img_00099.jpg", "img_00100.jpg", "img_00101.jpg"], ("img_%05d.jpg", 99, 3)),
+        (["9.png", "10.png"], ("%d.png", 9, 2)),
+        (["cam2_98%_1.JPG", "cam2_98%_2.JPG", "notes.txt"], ("cam2_98%%_%01d.JPG", 1, 2)),
+        (["99998.bmp", "99999.bmp", "100000.bmp"], ("%d.bmp", 99998, 3)),
+    ],
+)
+def test_pictures_are_numbered_in_every_way(
+    tmp_path: Path, names: list[str], series: tuple[str, int, int]
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert picture_series(tmp_path) == PictureSeries(*series)
+    pictures = sorted(name for name in names if name != "notes.txt")
+    assert [path.name for path in picture_files(tmp_path)] == pictures
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["a.jpg", "b.jpg"], "without numbered pictures"),
+        (["img_1.jpg", "img_2.jpg", "flow_1.jpg", "flow_2.jpg"], "flow_%01d.jpg and img_%01d.jpg"),
+        (["img_1.jpg", "img_3.jpg"], "img_%01d.jpg number 2 is missing"),
+        (["img_1.jpg", "img_01.jpg"], "a number is there twice"),
+    ],
+)
+def test_pictures_that_are_no_video_are_refused(
+    tmp_path: Path, names: list[str], reason: str
+) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(PicturesError, match=reason):
+        picture_series(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("video_id", "name"),
+    [("a", "a.mp4"), ("cam1/a", "cam1%2Fa.mp4"), ("50%", "50%25.mp4"), ("a\\b", "a%5Cb.mp4")],
+)
+def test_files_about_a_video_are_named_after_it(video_id: str, name: str) -> None:
+    assert file_name(video_id, ".mp4") == name
+
+
 @pytest.mark.parametrize(
     "video_id",
-    ["../secret", "..", ".", "", " ", "/etc/passwd", "test/c", "a\\b", "a\0", "a\nb", "x" * 300],
+    ["../secret", "..", ".", "", " ", "/etc/passwd", "a\\..\\b", "a//b", "a\0", "a\nb", "x" * 300],
 )
 def test_ids_that_lead_elsewhere_are_refused(folder: Path, video_id: str) -> None:
     with pytest.raises(UnsafeVideoError, match="cannot be a file name"):
@@ -58,32 +154,32 @@ def test_links_that_lead_elsewhere_are_refused(folder: Path, tmp_path: Path) -> 
     with pytest.raises(UnsafeVideoError, match="outside"):
         list_videos(folder).find("link")
     assert list_videos(folder).find("secret") is None
-    assert list_videos(folder).find("inside") == folder.resolve() / "inside.mp4"
+    assert found(folder, "inside") == folder.resolve() / "inside.mp4"
 
 
 def test_the_folder_itself_may_be_a_link(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "data").symlink_to(folder)
-    assert list_videos(tmp_path / "data").find("a") == folder.resolve() / "a.mp4"
+    assert found(tmp_path / "data", "a") == folder.resolve() / "a.mp4"
 
 
 def test_half_written_files_are_not_videos(folder: Path) -> None:
     (folder / ".a.1234.tmp.mp4").touch()
-    assert list_videos(folder).find("a") == folder.resolve() / "a.mp4"
+    assert found(folder, "a") == folder.resolve() / "a.mp4"
     assert all(not name.startswith(".") for name in list_videos(folder).by_name)
 
 
-@pytest.mark.parametrize("suffix", VIDEO_FORMATS)
-def test_a_file_with_the_ending_of_a_video_can_be_opened(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("format_name", WRITTEN)
+def test_a_file_with_the_ending_of_a_video_can_be_opened(tmp_path: Path, format_name: str) -> None:
     """The endings that are listed and the formats that may be opened are the same."""
-    path = tmp_path / f"a{suffix}"
-    codec = {".flv": "flv1", ".ogv": "libvpx", ".webm": "libvpx"}.get(suffix, "mpeg4")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        for number in range(25):
-            pixels = np.random.default_rng(number).integers(256, size=(32, 32, 3), dtype=np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        container.mux(stream.encode(None))
-    assert list_videos(tmp_path).find("a") == path.resolve()
-    with open_video(path) as (opened, _):
-        assert VIDEO_FORMATS[suffix] in opened.format.name.split(",")
+    endings = [ending for ending, known in VIDEO_FORMATS.items() if known == format_name]
+    path = write_numbered(tmp_path / f"a{endings[0]}", 8, **WRITTEN[format_name])
+    with open_video(path) as (opened, stream):
+        assert format_name in opened.format.name.split(",")
+        assert next(opened.decode(stream)).width
+    for ending in endings:
+        path.rename(path := path.with_suffix(ending.upper()))
+        assert found(tmp_path, "a") == path.resolve()
+
+
+def test_every_format_that_is_listed_is_written_above() -> None:
+    assert set(VIDEO_FORMATS.values()) == set(WRITTEN)

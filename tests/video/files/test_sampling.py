@@ -27,7 +27,7 @@ def test_every_kth_frame_is_exactly_that(frames: int, rate: Fraction, every: int
     samples = Sampling(every).rate(float(rate))
     count = count_samples(frames, float(rate), samples)
     assert count == len(wanted)
-    assert source_indices(np.arange(count), frames, float(rate), samples).tolist() == wanted
+    assert source_indices(np.arange(count), frames, float(rate), samples, 0).tolist() == wanted
 
 
 @given(
@@ -42,16 +42,16 @@ def test_a_target_rate_shows_what_is_on_screen(frames: int, rate: Fraction, fps:
         wanted.append(int(frame))
     count = count_samples(frames, float(rate), float(fps))
     assert count == len(wanted)
-    assert source_indices(np.arange(count), frames, float(rate), float(fps)).tolist() == wanted
+    assert source_indices(np.arange(count), frames, float(rate), float(fps), 0).tolist() == wanted
 
 
 def test_sampling_faster_than_the_video_repeats_frames() -> None:
     count = count_samples(3, 10.0, 20.0)
-    assert source_indices(np.arange(count), 3, 10.0, 20.0).tolist() == [0, 0, 1, 1, 2, 2]
+    assert source_indices(np.arange(count), 3, 10.0, 20.0, 0).tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_samples_beyond_the_end_are_the_last_frame() -> None:
-    assert source_indices(np.array([0, 99]), 10, 25.0, 12.5).tolist() == [0, 9]
+    assert source_indices(np.array([0, 99]), 10, 25.0, 12.5, 0).tolist() == [0, 9]
 
 
 def test_timestamps_decide_where_the_rate_varies() -> None:

@@ -57,12 +57,14 @@ def probe_videos(
     """
     from tad_blockdrop.video.annotations import read_annotations
     from tad_blockdrop.video.dataset import listed_videos
+    from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.probing import probe_videos as probe_all
 
     listed, _ = listed_videos(read_annotations(raw_annotations), data)
     return probe_all(
-        list(listed["video_id"]),
+        listed,
         raw_videos.path,
+        Timing(data.clock, data.picture_rate),
         runtime.workers,
         runtime.decode_timeout,
         data.on_missing == "error",
@@ -112,6 +114,7 @@ def refuse_fatal_problems(
 
 def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
     """Plan a proxy for each video (sampled frames, small, short GOP); none if they are off."""
+    from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.proxies import source_fingerprint, write_proxy
     from tad_blockdrop.video.files.sampling import Sampling
 
@@ -119,13 +122,18 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
         return VideoTasks({})
     sampling = Sampling(data.every, data.fps)
     made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()}"
+    if data.clock != "frames":  # proxies from before there were two clocks do not name theirs
+        made_by += f" clock={data.clock}"
     tasks = {
-        video_id: VideoTask(
-            f"{source_fingerprint(path)} {made_by}",
-            partial(write_proxy, path, sampling=sampling, config=data.proxy),
+        row["video_id"]: VideoTask(
+            f"{source_fingerprint(row['path'])} {made_by}",
+            partial(
+                write_proxy, row["path"], sampling=sampling, config=data.proxy,
+                timing=Timing(data.clock, row["fps"]),
+            ),
         )
-        for video_id, path in zip(accepted.videos["video_id"], accepted.videos["path"], strict=True)
-    }
+        for row in accepted.videos.to_dict("records")
+    }  # fmt: skip
     return VideoTasks(tasks, timeout=runtime.decode_timeout, skip_failed=data.on_missing == "skip")
 
 
@@ -138,15 +146,17 @@ def index_frames(
     table of these.
     """
     from tad_blockdrop.video.dataset import source_frames, without_failed
+    from tad_blockdrop.video.files.listing import file_name
 
     videos, problems = without_failed(accepted.videos, proxies.failed)
     for problem in problems:
         logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
     if data.proxy is None:
-        videos = videos.assign(source_frames=source_frames(videos))
+        videos = videos.assign(source_frames=source_frames(videos, data.clock))
     else:
-        videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in videos["video_id"]])
-    videos = videos.drop(columns="variable_rate")
+        paths = [str(proxies.path / file_name(v, ".mp4")) for v in videos["video_id"]]
+        videos = videos.assign(path=paths)
+    videos = videos.drop(columns=["start", "variable_rate"])
     return replace(accepted, videos=videos), problems_table(problems)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
@@ -39,19 +39,20 @@ def read_folder(predict: PredictConfig) -> Checkpoint:
 
 
 def detect_actions(
-    checkpoint: Checkpoint, predict: PredictConfig, runtime: RuntimeConfig
+    checkpoint: Checkpoint, predict: PredictConfig, data: DataConfig, runtime: RuntimeConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Detections (video_id, start, end, label, score) and what became of every video.
 
     Each video is decoded in a process beside this one, at most ``runtime.decode_timeout`` seconds
     without progress. Videos that cannot be read are reported and skipped. The second table has
     the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
-    time.
+    time. Of ``data`` only the clock and the rate of pictures count.
     """
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predictor import make_predictor
     from tad_blockdrop.prediction.stream import read_apart
     from tad_blockdrop.runtime.runtime import Runtime
+    from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.guarded_processes import GuardedStream
 
     if predict.videos is None:
@@ -67,7 +68,7 @@ def detect_actions(
         closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
         work.autocast(),
     ):
-        predictor = make_predictor(checkpoint, work.device)
+        predictor = make_predictor(checkpoint, work.device, Timing(data.clock, data.picture_rate))
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own
             row, found = _detect_in(predictor, reader, video_id, path, predict)
@@ -161,21 +162,25 @@ def draw_videos(
     predicted_videos: pd.DataFrame,
     checkpoint: Checkpoint,
     predict: PredictConfig,
+    data: DataConfig,
     runtime: RuntimeConfig,
 ) -> VideoTasks:
     """Plan a copy of every video with its detections drawn; none unless ``predict.draw``."""
     from tad_blockdrop.prediction.draw import draw_video, marks_of
+    from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.proxies import source_fingerprint
 
     if not predict.draw:
         return VideoTasks({})
     read = predicted_videos[predicted_videos["problem"].isna()]
+    timing = Timing(data.clock, data.picture_rate)
     tasks = {}
     for video_id, path in zip(read["video_id"], read["path"], strict=True):
         own = predictions[predictions["video_id"] == video_id]
         marks = marks_of(own, checkpoint.classes)
         drawn = hashlib.sha256(repr(marks).encode()).hexdigest()
         tasks[video_id] = VideoTask(
-            f"{source_fingerprint(path)} with {drawn}", partial(draw_video, Path(path), marks)
+            f"{source_fingerprint(path)} with {drawn} {timing}",
+            partial(draw_video, Path(path), marks, timing=timing),
         )
     return VideoTasks(tasks, max(1, runtime.workers), runtime.decode_timeout, skip_failed=True)

@@ -21,7 +21,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
     rest = [
         Node(
             nodes.detect_actions,
-            inputs=[model, "params:predict", "params:runtime"],
+            inputs=[model, "params:predict", "params:data", "params:runtime"],
             outputs=results,
             name="detect_actions",
         ),
@@ -39,7 +39,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         ),
         Node(
             nodes.draw_videos,
-            inputs=[*results, model, "params:predict", "params:runtime"],
+            inputs=[*results, model, "params:predict", "params:data", "params:runtime"],
             outputs="drawn_videos",
             name="draw_videos",
         ),

@@ -30,7 +30,9 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     model = preflight.given_model(settings, len(accepted.classes))
     chosen = preflight.choose_record(train, settings.data).video_id
     mine = accepted.videos[accepted.videos["video_id"] == chosen]
-    mine = mine.assign(source_frames=source_frames(mine))
+    mine = mine.assign(source_frames=source_frames(mine, settings.data.clock))
+    data = settings.data.model_copy(update={"picture_rate": float(mine["fps"].iloc[0])})
+    settings = settings.model_copy(update={"data": data})
     (record,) = replace(accepted, videos=mine).records("train")
     report = preflight.run_preflight(
         model,

@@ -1,8 +1,13 @@
-"""Opening a video file with PyAV: its main video stream, its frames in order, upright pixels."""
+"""Opening a video with PyAV: its main video stream, its frames in order, pixels as shown.
+
+A video is a file, or a folder of numbered pictures.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,14 +20,29 @@ from av.video.stream import VideoStream
 
 from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
+from tad_blockdrop.video.files.pictures import PicturesError, picture_series
 
 Pixels = npt.NDArray[np.uint8]
 
-# ffmpeg's names of the formats that hold their own frames, the last three as bare streams. Others
-# (playlists, concatenations) name further files or addresses, which a video must not make us open.
-FORMATS = ",".join([*dict.fromkeys(VIDEO_FORMATS.values()), "mpegvideo", "h264", "hevc"])
+# Those of ffmpeg's formats that are bare streams: frames without time stamps.
+BARE_FORMATS = frozenset({"h264", "hevc", "mpegvideo", "m4v", "mjpeg", "obu"})
+
+# The formats that hold their own frames. Others (playlists, concatenations) name further files or
+# addresses, which a video must not make us open.
+FORMATS = ",".join(dict.fromkeys([*VIDEO_FORMATS.values(), *sorted(BARE_FORMATS)]))
+
+PICTURES = "image2"  # ffmpeg's name of the format of numbered pictures
 
 MOST_PIXELS = 16384 * 8192  # of a frame
+MOST_STRETCH = 16  # of a pixel: a header that says more is not believed
+
+# How files of these formats begin: what does is damaged where it cannot be opened, and what does
+# not is no video.
+_BEGINNINGS = (
+    b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"\x30\x26\xb2\x75", b"\x06\x0e\x2b\x34",
+    b"\x00\x00\x01", b"\x00\x00\x00\x01", b".RMF", b"\x1f\x07\x00", b"GIF8", b"DKIF", b"YUV4MPEG2",
+)  # fmt: skip
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
 
 
 class DecodeError(BlockDropError):
@@ -43,15 +63,11 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
     Errors of the demuxer or the decoder inside the block become DecodeErrors.
     """
     file = Path(path)
-    if not file.is_file():
-        raise DecodeError(file, "there is no such file")
-    if file.stat().st_size == 0:
-        raise DecodeError(file, "the file is empty (0 bytes)")
+    opened = False
     try:
         # Metadata in another encoding than UTF-8 must not make a video unreadable.
-        with av.open(
-            str(file.absolute()), options={"format_whitelist": FORMATS}, metadata_errors="replace"
-        ) as container:
+        with av.open(**_source(file), metadata_errors="replace") as container:
+            opened = True
             stream = container.streams.best("video")
             if stream is None or stream.disposition & Disposition.attached_pic:
                 raise DecodeError(file, "it holds no video stream")
@@ -63,9 +79,54 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             yield container, stream
     except av.FFmpegError as error:
-        raise DecodeError(
-            file, f"it is damaged or not a video ({str(error.strerror).lower()})"
-        ) from error
+        raise DecodeError(file, _reason(file, error, opened)) from error
+
+
+def _source(file: Path) -> dict[str, Any]:
+    """What to open, and how: the arguments of ``av.open``."""
+    if file.is_dir():
+        try:
+            series = picture_series(file)
+        except PicturesError as error:
+            raise DecodeError(file, str(error)) from error
+        folder = str(file.absolute()).replace("%", "%%")
+        options = {"pattern_type": "sequence", "start_number": str(series.first)}
+        return {"file": f"{folder}/{series.pattern}", "format": PICTURES, "options": options}
+    if not file.is_file():
+        raise DecodeError(file, "there is no such file")
+    if file.stat().st_size == 0:
+        raise DecodeError(file, "the file is empty (0 bytes)")
+    return {"file": str(file.absolute()), "options": {"format_whitelist": FORMATS}}
+
+
+def _reason(file: Path, error: av.FFmpegError, opened: bool) -> str:
+    """Why a file cannot be used. ``opened``: whether its format was known."""
+    said = str(error.strerror).lower()
+    if isinstance(error, PermissionError):
+        return f"it cannot be read ({said})"
+    if opened or file.is_dir():
+        return f"it is damaged ({said})"
+    if isinstance(error, av.ArgumentError):  # a format that ffmpeg knows, but not one of FORMATS
+        return "it is not a video, or in a format that is not read here"
+    with file.open("rb") as stream:
+        start = stream.read(200)
+    packets = any(start[at : at + 189 : 188] == b"GG" for at in (0, 4))  # of MPEG-TS
+    begins_well = start.startswith(_BEGINNINGS) or start[4:8] in _BOXES or packets
+    return f"it is damaged ({said})" if begins_well else "it is not a video"
+
+
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """The frames of a stream in the order they are shown.
+
+    Each carries the shape of the stream's pixels, width over height, as ``frame.opaque``: frames
+    do not say it themselves.
+    """
+    shape = stream.sample_aspect_ratio or Fraction(1)
+    if not 1 / MOST_STRETCH <= shape <= MOST_STRETCH:
+        shape = Fraction(1)
+    for frame in container.decode(stream):
+        frame.opaque = shape
+        yield frame
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -73,11 +134,16 @@ def quarter_turns(frame: VideoFrame) -> int:
     return round(frame.rotation / 90) % 4
 
 
+def pixel_shape(frame: VideoFrame) -> Fraction:
+    """Width over height of a frame's pixels, of frames that ``decoded`` gave."""
+    shape = frame.opaque
+    return shape if isinstance(shape, Fraction) else Fraction(1)
+
+
 def display_size(frame: VideoFrame) -> tuple[int, int]:
-    """Height and width as shown: after the rotation that the file asks for."""
-    if quarter_turns(frame) % 2:
-        return frame.width, frame.height
-    return frame.height, frame.width
+    """Height and width as shown: of square pixels, after the rotation that the file asks for."""
+    height, width = frame.height, max(1, round(frame.width * pixel_shape(frame)))
+    return (width, height) if quarter_turns(frame) % 2 else (height, width)
 
 
 def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:

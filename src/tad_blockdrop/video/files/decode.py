@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from tad_blockdrop.video.files.container import (
     DecodeError,
     Pixels,
+    decoded,
     display_size,
     open_video,
     upright,
@@ -98,7 +99,7 @@ def numbered_frames(
     """
     with open_video(path) as (container, stream):
         number = -1
-        for frame in container.decode(stream):
+        for frame in decoded(container, stream):
             heartbeat()
             number += 1
             if stamps is not None and frame.pts is not None:
@@ -145,7 +146,7 @@ def _seek_frames(
         if not seek(container, stream, packets.keys[group[run[0]]]):
             return
         position = run[0]
-        for frame in container.decode(stream):
+        for frame in decoded(container, stream):
             if frame.pts is None or frame.is_corrupt or frame.pts > wanted[position]:
                 return
             if frame.pts == wanted[position]:

@@ -1,21 +1,28 @@
-"""What a video file really contains: frames, rate, size, timestamps, whatever its header claims."""
+"""What a video really contains: frames, rate, size, timestamps, whatever its header claims."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
-import numpy.typing as npt
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from tad_blockdrop.video.files.clock import (
+    PLAYER,
+    ClockError,
+    Timeline,
+    Timing,
+    build_timeline,
+    read_header,
+)
 from tad_blockdrop.video.files.container import (
     DecodeError,
+    decoded,
     display_size,
     open_video,
     quarter_turns,
@@ -29,43 +36,28 @@ EXACT_CONTAINERS = ("mp4", "matroska")
 # How much of the promised length may be missing before a file counts as truncated.
 LOST_SHARE = 0.02
 LOST_SECONDS = 0.5
-DEFAULT_RATE = 25.0  # of a single picture without any timing
 
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """A video as probed. ``width``, ``height``: pixels as shown, after rotation.
+    """A video as probed. ``width``, ``height``: pixels as shown, square and after rotation.
 
     ``rotation``: degrees counter-clockwise that decoding applies (0, 90, 180, 270).
-    ``fps``: the constant rate, or the mean one where ``variable_rate``. ``duration``: seconds from
-    the start of the first frame to the end of the last one.
+    ``fps``: the constant rate, or the mean one where ``variable_rate``. ``start`` and ``duration``:
+    the seconds of the clock at which the first frame starts and the last one ends. ``note``: what
+    in the file disagreed about its times and what was believed, or empty.
     """
 
     n_frames: int
     fps: float
+    start: float
     duration: float
     width: int
     height: int
     rotation: int
     variable_rate: bool
     codec: str
-
-
-@dataclass(frozen=True, eq=False)
-class Timeline:
-    """When each frame of a video is shown.
-
-    ``times`` (n,): seconds from the first frame, increasing. ``tick``: seconds of one unit of the
-    file's clock. ``stamps`` (n,): the file's own timestamps, or None where they are unusable and
-    only the order counts.
-    """
-
-    times: npt.NDArray[np.float64]
-    stamps: npt.NDArray[np.int64] | None
-    duration: float
-    fps: float
-    variable_rate: bool
-    tick: float
+    note: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +65,13 @@ class Packets:
     """What demuxing alone says about a stream.
 
     ``stamps``: the timestamps of its packets in file order (None: not given), without those that
-    an edit list cuts off. ``keys``: the timestamps of key frames, increasing. ``last_length``:
-    ticks for which the last frame is shown. ``end``: the second at which the last packet of any
-    stream of the file ends.
+    an edit list cuts off. ``first``: the timestamp at which the first of these is decoded.
+    ``keys``: the timestamps of key frames, increasing. ``last_length``: ticks for which the last
+    frame is shown. ``end``: the second at which the last packet of any stream of the file ends.
     """
 
     stamps: list[int | None]
+    first: int | None
     keys: list[int]
     last_length: int
     end: float
@@ -89,12 +82,12 @@ class Packets:
         return known if known and len(known) == len(self.stamps) else None
 
 
-def probe(path: str | Path) -> VideoFacts:
-    """Facts of a video file, found by reading it through and decoding its first and last frames.
+def probe(path: str | Path, timing: Timing = PLAYER) -> VideoFacts:
+    """Facts of a video, found by reading it through and decoding its first and last frames.
 
-    Raises DecodeError: missing, empty, damaged, truncated, without a video stream.
+    Raises DecodeError: missing, empty, damaged, truncated, without a video stream, without a clock.
     """
-    line = timeline(path)
+    line = timeline(path, timing)
     with open_video(path) as (_, stream):
         codec = codec_name(stream)
     first = _first_frame(Path(path))
@@ -102,29 +95,53 @@ def probe(path: str | Path) -> VideoFacts:
     return VideoFacts(
         n_frames=len(line.times),
         fps=line.fps,
+        start=line.start,
         duration=line.duration,
         width=width,
         height=height,
         rotation=quarter_turns(first) * 90,
         variable_rate=line.variable_rate,
         codec=codec,
+        note=line.note,
     )
 
 
-def timeline(path: str | Path) -> Timeline:
-    """When each frame of a file is shown. Raises DecodeError as ``probe`` does."""
+def timeline(path: str | Path, timing: Timing = PLAYER) -> Timeline:
+    """When each frame of a video is shown. Raises DecodeError as ``probe`` does."""
+    file = Path(path)
+    if file.is_dir() and timing.picture_rate is None:
+        raise DecodeError(
+            file,
+            "its pictures do not say how many of them make a second: state it as 'fps' in the "
+            "annotations, or as data.picture_rate",
+        )
+    try:
+        return _timeline(file, timing)
+    except ClockError as error:
+        raise DecodeError(
+            file,
+            f"{error}: write it again at its true rate, say 25: "
+            f'ffmpeg -r 25 -i "{file.name}" -crf 16 "{file.stem}.mp4"',
+        ) from error
+
+
+def _timeline(path: Path, timing: Timing) -> Timeline:
     with open_video(path) as (container, stream):
-        packets = read_packets(Path(path), container, stream)
-        _refuse_truncated(Path(path), container, stream, packets)
-        if _confirm_packets(container, stream, packets, _first_frame(Path(path))):
-            return build_timeline(packets.ordered() or [], packets.last_length, stream)
+        packets = read_packets(path, container, stream)
+        _refuse_truncated(path, container, stream, packets)
+        if _confirm_packets(container, stream, packets, _first_frame(path)):
+            header = read_header(container, stream, timing, packets.first, packets.stamps)
+            stamps = packets.ordered() or []
+            return build_timeline(stamps, [], packets.last_length, header, timing.clock)
     with open_video(path) as (container, stream):
-        return build_timeline(*_decode_stamps(container, stream), stream)
+        shown, decoded_at, last_length = _decode_stamps(container, stream)
+        header = read_header(container, stream, timing, packets.first, packets.stamps)
+        return build_timeline(shown, decoded_at, last_length, header, timing.clock)
 
 
 def _first_frame(path: Path) -> VideoFrame:
     with open_video(path) as (container, stream):
-        first = next(container.decode(stream), None)
+        first = next(decoded(container, stream), None)
     if first is None:
         raise DecodeError(path, "it is damaged: no frame can be decoded")
     return first
@@ -144,6 +161,7 @@ def packets_are_frames(container: InputContainer, stream: VideoStream) -> bool:
 def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> Packets:
     """Demux a freshly opened file to its end, decoding nothing."""
     stamps: list[int | None] = []
+    first: int | None = None
     keys: list[int] = []
     lengths: dict[int, int] = {}
     end = 0.0
@@ -157,13 +175,15 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             continue
         if packet.is_discard:
             continue
+        if not stamps:
+            first = packet.dts
         stamps.append(packet.pts)
         if packet.pts is not None:
             lengths[packet.pts] = packet.duration or 0
             if packet.is_keyframe:
                 keys.append(packet.pts)
     last_length = lengths[max(lengths)] if lengths else 0
-    return Packets(stamps, sorted(keys), last_length, end)
+    return Packets(stamps, first, sorted(keys), last_length, end)
 
 
 def _all_packets(path: Path, container: InputContainer) -> Iterator["Packet[Any]"]:
@@ -220,43 +240,16 @@ def seek(container: InputContainer, stream: VideoStream, stamp: int) -> bool:
     return True
 
 
-def _decode_stamps(container: InputContainer, stream: VideoStream) -> tuple[list[int | None], int]:
-    stamps: list[int | None] = []
+def _decode_stamps(
+    container: InputContainer, stream: VideoStream
+) -> tuple[list[int | None], list[int | None], int]:
+    """Of every frame when it is shown and when decoded; ticks for which the last one is shown."""
+    shown: list[int | None] = []
+    decoded_at: list[int | None] = []
     length = 0
     for frame in container.decode(stream):
         heartbeat()
-        stamps.append(frame.pts)
+        shown.append(frame.pts)
+        decoded_at.append(frame.dts)
         length = frame.duration or length
-    return stamps, length
-
-
-def build_timeline(stamps: Sequence[int | None], last_length: int, stream: VideoStream) -> Timeline:
-    """A timeline from the timestamps of all shown frames, in the order they are shown.
-
-    Where they are missing or out of order (some AVI files) the rate is taken to be constant.
-    """
-    count = len(stamps)
-    tick = float(_tick(stream))
-    rates = [float(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    known = np.array([stamp for stamp in stamps if stamp is not None], dtype=np.int64)
-    if len(known) != count or (count > 1 and np.diff(known).min() <= 0):
-        return _constant(count, rates[0] if rates else DEFAULT_RATE, tick, None)
-    times = (known - known[0]) * tick
-    if count == 1:
-        rates = [*rates, 1 / (last_length * tick)] if last_length else [*rates, DEFAULT_RATE]
-    else:
-        rates.append((count - 1) / times[-1])
-    for rate in rates:
-        drift = np.abs(times - np.arange(count) / rate).max()
-        # A clock too coarse for the rate rounds by one tick; a quarter of a frame is a lost frame.
-        if drift <= min(tick, 0.25 / rate) + 1e-9:
-            return _constant(count, rate, tick, known)
-    last = last_length * tick if last_length else float(np.median(np.diff(times)))
-    duration = float(times[-1] + last)
-    return Timeline(times, known, duration, count / duration, True, tick)
-
-
-def _constant(
-    count: int, rate: float, tick: float, stamps: npt.NDArray[np.int64] | None
-) -> Timeline:
-    return Timeline(np.arange(count) / rate, stamps, count / rate, rate, False, tick)
+    return shown, decoded_at, length

@@ -1,26 +1,37 @@
 """Probing all videos of a dataset: in parallel, with a time limit each, no file twice."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.guarded_processes import GivenUpError, run_guarded
-from tad_blockdrop.video.files.listing import UnsafeVideoError, VideoListing, list_videos
+from tad_blockdrop.video.files.identity import ids_of_one_video
+from tad_blockdrop.video.files.listing import (
+    AmbiguousVideoError,
+    UnsafeVideoError,
+    VideoListing,
+    list_videos,
+)
+from tad_blockdrop.video.files.pictures import picture_files
 from tad_blockdrop.video.files.probe import VideoFacts, probe
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 FACTS = [field.name for field in fields(VideoFacts)]
 KNOWN = "facts.jsonl"
 
+_Job = tuple[Path, Timing]
+
 
 def probe_videos(
-    video_ids: Sequence[str],
+    listed: pd.DataFrame,
     folder: str | Path,
+    timing: Timing,
     workers: int,
     timeout: float,
     fatal: bool,
@@ -28,44 +39,56 @@ def probe_videos(
 ) -> tuple[pd.DataFrame, list[Problem]]:
     """What the file of each video holds, and the videos that have none or cannot be read.
 
-    The table has video_id, path and the fields of ``VideoFacts``, in the order of ``video_ids``.
-    ``timeout``: seconds before a video is given up. ``fatal``: whether a missing or unreadable
-    video is a fatal problem; one whose id or file leads out of ``folder`` always is. ``cache``: a
-    folder that keeps the facts of files until they change, so that an interrupted run resumes.
+    ``listed``: video_id, split, fps (NaN where it is not stated; of folders of pictures it counts
+    before the ``timing``'s). The table has video_id, path and the fields of ``VideoFacts``, in the
+    same order. ``timeout``: seconds before a video is given up. ``fatal``: whether a missing or
+    unreadable video is a fatal problem; one file in two splits, and an id or a file that leads out
+    of ``folder``, always are. ``cache``: a folder that keeps the facts of files until they change,
+    so that an interrupted run resumes.
     """
-    paths, problems = _find(video_ids, list_videos(folder), fatal)
+    paths, problems = _find(list(listed["video_id"]), list_videos(folder), fatal)
+    rates = listed.set_index("video_id")["fps"].dropna()
+    jobs = {
+        video: (path, replace(timing, picture_rate=rates.get(video, timing.picture_rate)))
+        for video, path in paths.items()
+    }
     memory = _Memory(cache)
-    known = {path: facts for path in paths.values() if (facts := memory.recall(path))}
-    unknown = [path for path in paths.values() if path not in known]
-    reasons: dict[Path, Exception] = {}
-    outcomes = run_guarded(probe, unknown, max(1, workers), timeout)
+    known = {job: facts for job in jobs.values() if (facts := memory.recall(job))}
+    unknown = [job for job in jobs.values() if job not in known]
+    reasons: dict[_Job, Exception] = {}
+    outcomes = run_guarded(_probe, unknown, max(1, workers), timeout)
     for outcome in progress(outcomes, "probing videos", len(unknown)):
         if outcome.result is not None:
             known[outcome.item] = asdict(outcome.result)
             memory.keep(outcome.item, known[outcome.item])
         elif outcome.error is not None:
             reasons[outcome.item] = outcome.error
+    readable = {video: path for video, path in paths.items() if jobs[video] in known}
+    problems += _drop_twins(readable, dict(zip(listed["video_id"], listed["split"], strict=True)))
     rows = [
-        {"video_id": video, "path": str(path), **known[path]}
-        for video, path in paths.items()
-        if path in known
+        {"video_id": video, "path": str(path), **known[jobs[video]]}
+        for video, path in readable.items()
     ]
     problems += [
-        _unreadable(video, path, reasons[path], fatal)
-        for video, path in paths.items()
-        if path in reasons
+        _unreadable(video, job[0], reasons[job], fatal)
+        for video, job in jobs.items()
+        if job in reasons
     ]
     return pd.DataFrame(rows, columns=["video_id", "path", *FACTS]), problems
 
 
+def _probe(job: _Job) -> VideoFacts:
+    return probe(*job)
+
+
 def _find(
-    video_ids: Sequence[str], listing: VideoListing, fatal: bool
+    video_ids: list[str], listing: VideoListing, fatal: bool
 ) -> tuple[dict[str, Path], list[Problem]]:
     paths: dict[str, Path] = {}
     problems: list[Problem] = []
     for video in video_ids:
         try:
-            path = listing.find(video)
+            found = listing.find(video)
         except UnsafeVideoError as error:
             problems.append(
                 Problem(
@@ -74,26 +97,54 @@ def _find(
                 )
             )  # fmt: skip
             continue
-        if path is None:
+        except AmbiguousVideoError as error:
+            problems.append(
+                Problem(
+                    video, str(listing.folder), "video id", "several files", str(error),
+                    "write the path of the one that is meant as the id", fatal=True,
+                )
+            )  # fmt: skip
+            continue
+        if found is None:
             problems.append(
                 Problem(
                     video, str(listing.folder), "video id", "missing file",
-                    f"there is no video of this name in {listing.folder}",
+                    f"there is no video of this name in {listing.folder}{listing.hint(video)}",
                     "put it there, add it to data.blocked_videos, or set data.on_missing to skip",
                     fatal,
                 )
             )  # fmt: skip
             continue
-        paths[video] = path
-        if (other := listing.others.get(path.stem)) is not None:
+        paths[video] = found.path
+        problems += [
+            Problem(
+                video, str(found.path), "video id", "several files",
+                f"{other} has the same name",
+                f"{found.path.name} is used; move the other away",
+            )
+            for other in found.others
+        ]  # fmt: skip
+    return paths, problems
+
+
+def _drop_twins(paths: dict[str, Path], splits: Mapping[str, str]) -> list[Problem]:
+    """Leave only the first of several ids of one video in ``paths``, and say so."""
+    problems = []
+    for first, *twins in ids_of_one_video(paths):
+        for twin in twins:
+            path = paths.pop(twin)
+            across = splits[twin] != splits[first]
+            message = f"it is the same video as '{first}' ({paths[first]})"
+            advice = f"left out; put all its annotations under '{first}'"
+            if across:
+                message += ", but one is listed for training and the other for evaluation"
+                advice = "a model must not be tested on what it learned from: remove one of the two"
             problems.append(
                 Problem(
-                    video, str(path), "video id", "several files",
-                    f"{other} has the same name",
-                    f"{path.name} is used; move the other away",
+                    twin, str(path), "video id", "one video, two ids", message, advice, across
                 )
             )  # fmt: skip
-    return paths, problems
+    return problems
 
 
 def _unreadable(video: str, path: Path, error: Exception, fatal: bool) -> Problem:
@@ -118,21 +169,26 @@ class _Memory:
                     continue
                 self._lines[entry["path"]] = entry
 
-    def recall(self, path: Path) -> dict[str, Any] | None:
-        entry = self._lines.get(str(path))
-        if entry is None or entry["stamp"] != _stamp(path) or set(entry["facts"]) != set(FACTS):
+    def recall(self, job: _Job) -> dict[str, Any] | None:
+        entry = self._lines.get(str(job[0]))
+        if entry is None or set(entry["facts"]) != set(FACTS):
             return None
-        return dict(entry["facts"])
+        unchanged = entry["stamp"] == _stamp(job[0]) and entry["timing"] == asdict(job[1])
+        return dict(entry["facts"]) if unchanged else None
 
-    def keep(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def keep(self, job: _Job, facts: Mapping[str, Any]) -> None:
         if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        entry = {"path": str(path), "stamp": _stamp(path), "facts": facts}
+        path, timing = job
+        entry = {
+            "path": str(path), "stamp": _stamp(path), "timing": asdict(timing), "facts": facts,
+        }  # fmt: skip
         with self._file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
 
 
 def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+    """The sizes and times of a file, or of the pictures in a folder."""
+    files = picture_files(path) if path.is_dir() else [path]
+    return [number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns)]

@@ -15,14 +15,17 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.video.files.clock import PLAYER, Timeline, Timing
 from tad_blockdrop.video.files.container import display_size, upright
 from tad_blockdrop.video.files.decode import PROXY_MARK, frames_at
-from tad_blockdrop.video.files.probe import Timeline, timeline
+from tad_blockdrop.video.files.pictures import picture_files
+from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.sampling import (
     Indices,
     Sampling,
     count_samples,
     count_samples_at,
+    frames_before,
     source_indices,
     source_indices_at,
 )
@@ -48,14 +51,16 @@ class ProxyFacts(TypedDict):
 
 def source_fingerprint(path: str | Path) -> str:
     """sha256 (hex) over the size, the first and the last MiB of a file: cheap, and it changes with
-    any other download, trim or re-encoding of the video."""
-    file = Path(path)
-    size = file.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with file.open("rb") as stream:
-        digest.update(stream.read(FINGERPRINT_BYTES))
-        stream.seek(max(0, size - FINGERPRINT_BYTES))
-        digest.update(stream.read(FINGERPRINT_BYTES))
+    any other download, trim or re-encoding of the video. Of a folder, over all its pictures."""
+    video = Path(path)
+    digest = hashlib.sha256()
+    for file in picture_files(video) if video.is_dir() else [video]:
+        size = file.stat().st_size
+        digest.update(str(size).encode())
+        with file.open("rb") as stream:
+            digest.update(stream.read(FINGERPRINT_BYTES))
+            stream.seek(max(0, size - FINGERPRINT_BYTES))
+            digest.update(stream.read(FINGERPRINT_BYTES))
     return digest.hexdigest()
 
 
@@ -65,13 +70,17 @@ def sampled_frames(line: Timeline, sampling: Sampling) -> tuple[Indices, float]:
     if line.variable_rate:
         samples = np.arange(count_samples_at(line.duration, rate))
         return source_indices_at(samples, line.times, rate, line.tick), rate
-    count = len(line.times)
-    samples = np.arange(count_samples(count, line.fps, rate))
-    return source_indices(samples, count, line.fps, rate), rate
+    count, before = len(line.times), frames_before(line.start, line.fps)
+    samples = np.arange(count_samples(before + count, line.fps, rate))
+    return source_indices(samples, count, line.fps, rate, before), rate
 
 
 def write_proxy(
-    source: str | Path, destination: str | Path, sampling: Sampling, config: ProxyConfig
+    source: str | Path,
+    destination: str | Path,
+    sampling: Sampling,
+    config: ProxyConfig,
+    timing: Timing = PLAYER,
 ) -> ProxyFacts:
     """Write the samples of ``source`` into an MP4 file.
 
@@ -79,7 +88,7 @@ def write_proxy(
     ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
     Raises DecodeError; the destination may then be incomplete, and the caller discards it.
     """
-    line = timeline(source)
+    line = timeline(source, timing)
     indices, rate = sampled_frames(line, sampling)
     frames = frames_at(source, indices, line.stamps)
     height, width = _encode(frames, Path(destination), rate, config)

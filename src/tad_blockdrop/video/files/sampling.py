@@ -1,6 +1,8 @@
 """The rule between samples, source frames and seconds: sample i is shown at second i / rate.
 
-Seconds count from the first frame. Three cases, all exact at both ends:
+Seconds count from the zero of the video's clock (``clock.py``). Samples before the first frame show
+that frame; where the rate is constant, it starts a whole number of frames after zero. Three cases,
+all exact at both ends:
 
 - every k-th frame of a constant-rate video: sample i is frame ``i*k``;
 - another rate, constant-rate video: the frame on screen at second ``i / rate``;
@@ -37,18 +39,29 @@ class Sampling:
         return self.fps
 
 
+def frames_before(start: float, file_rate: float) -> int:
+    """How many frames of a constant-rate video fit before its first one, at ``start`` seconds."""
+    return round(start * file_rate)
+
+
 def count_samples(n_frames: int, file_rate: float, rate: float) -> int:
     """How many samples a constant-rate video holds: those with second below its duration.
 
-    With ``rate = file_rate / k`` that is ``ceil(n_frames / k)``.
+    ``n_frames``: with those that fit before the first (``frames_before``). With
+    ``rate = file_rate / k`` that is ``ceil(n_frames / k)``.
     """
     return max(1, math.ceil((n_frames - EPSILON) * rate / file_rate))
 
 
-def source_indices(samples: Indices, n_frames: int, file_rate: float, rate: float) -> Indices:
-    """Frames (n,) of a constant-rate video of ``n_frames`` that show the samples (n,)."""
+def source_indices(
+    samples: Indices, n_frames: int, file_rate: float, rate: float, before: int
+) -> Indices:
+    """Frames (n,) of a constant-rate video of ``n_frames`` that show the samples (n,).
+
+    ``before``: see ``frames_before``.
+    """
     frames: Indices = np.floor(samples * (file_rate / rate) + EPSILON).astype(np.int64)
-    return frames.clip(0, n_frames - 1)
+    return (frames - before).clip(0, n_frames - 1)
 
 
 def count_samples_at(duration: float, rate: float) -> int:
@@ -59,7 +72,7 @@ def count_samples_at(duration: float, rate: float) -> int:
 def source_indices_at(samples: Indices, times: Seconds, rate: float, tick: float) -> Indices:
     """Frames (n,) of a variable-rate video that are on screen at second ``samples / rate``.
 
-    ``times`` (frames,): the seconds at which frames appear, rising from 0. ``tick``: the seconds
+    ``times`` (frames,): the seconds at which frames appear, rising. ``tick``: the seconds
     of one unit of the file's clock; times are rounded to it, so a frame counts as shown half a tick
     early (at most a millisecond).
     """

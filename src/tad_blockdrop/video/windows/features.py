@@ -18,6 +18,7 @@ from torch import Tensor
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.video.files.listing import file_name
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.loading import (
     Batch,
@@ -62,7 +63,7 @@ def _write(folder: Path, gathered: dict[str, list[Tensor]]) -> None:
 
 
 def _file(folder: Path, video_id: str) -> Path:
-    return folder / f"{video_id}.safetensors"
+    return folder / file_name(video_id, ".safetensors")
 
 
 class FeatureWindows(TestWindows):

@@ -24,7 +24,6 @@ from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.guarded_processes import clean_processes
-from tad_blockdrop.video.files.probe import probe
 from tad_blockdrop.video.windows.augment import augment, centre_crop
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
@@ -243,7 +242,9 @@ def read_window(record: VideoRecord, window: Window, keep: bool = False) -> Tens
     try:
         indices = record.frames_of(window.samples)
         if keep:
-            frames = _whole_video(record.path, Path(record.path).stat().st_mtime_ns)[indices]
+            last = int(record.frames_of(np.array([record.n_samples - 1]))[0])
+            stamp = Path(record.path).stat().st_mtime_ns
+            frames = _whole_video(record.path, stamp, last + 1)[indices]
         else:
             frames = read_frames(record.path, indices)
     except DecodeError as error:
@@ -254,9 +255,9 @@ def read_window(record: VideoRecord, window: Window, keep: bool = False) -> Tens
 
 
 @cache
-def _whole_video(path: str, stamp: int) -> NDArray[np.uint8]:
-    """All frames (n, H, W, 3); ``stamp`` tells files of one name apart."""
-    return read_frames(path, np.arange(probe(path).n_frames))
+def _whole_video(path: str, stamp: int, count: int) -> NDArray[np.uint8]:
+    """The first ``count`` frames (count, H, W, 3); ``stamp`` tells files of one name apart."""
+    return read_frames(path, np.arange(count))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
