@@ -144,7 +144,6 @@ def test_everything_that_can_be_wrong_with_a_dataset(own: Path, kedro: Kedro) ->
     raw = own / "data/01_raw/my_dataset"
     shutil.rmtree(raw)
     write_malformed(raw)
-    (own / "conf/own/catalog.yml").unlink()  # the annotations are JSON, as its comment says
     settings = yaml.safe_load((own / "conf/own/globals.yml").read_text())
     settings["annotations"] = "data/01_raw/my_dataset/annotations.json"
     (own / "conf/own/globals.yml").write_text(yaml.safe_dump(settings))

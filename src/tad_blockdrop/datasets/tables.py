@@ -8,12 +8,14 @@ import inspect
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 
 
 class WholeFile:
@@ -46,7 +48,15 @@ class ParquetTable(WholeFile, ParquetDataset):
 
 
 class CSVTable(WholeFile, CSVDataset):
-    """A pandas table as CSV."""
+    """A pandas table as CSV, safe to be opened in a spreadsheet (``storage.spreadsheet``)."""
+
+    def load(self) -> pd.DataFrame:
+        """The table that was saved."""
+        return restore_cells(inspect.unwrap(super().load.__func__)(self))
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Save it without formulas."""
+        super().save(guard_cells(data))
 
 
 class JSONFile(WholeFile, JSONDataset):

@@ -64,7 +64,8 @@ def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFr
     blocked = plain.isin([video.removeprefix("v_") for video in data.blocked_videos])
     stated, plain = stated[~blocked], plain[~blocked]
     twice = plain.duplicated()
-    problems = [
+    problems = [*annotations.problems]
+    problems += [
         Problem(
             video, ANNOTATIONS, "video id", "duplicate",
             "the video is listed with and without 'v_'", "the first entry counts; remove the other",
