@@ -22,8 +22,8 @@ FRAMES = "segment(frames)"
 class ActivityNet:
     """The published layout, as OpenTAD extends it (``frame``, ``fps``) or as ActionFormer does.
 
-    Of ActionFormer's extras, ``label_id`` gives the order of the classes; ``segment(frames)``, counted
-    from 0 at the rate ``fps``, is used where there is no ``segment``. COIN calls a video's list of
+    Of ActionFormer's extras, ``label_id`` gives the order of the classes; ``segment(frames)``, from
+    0 on at the rate ``fps``, is used where there is no ``segment``. COIN calls a video's list of
     actions ``annotation``.
     """
 
