@@ -125,7 +125,7 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}
-    assert "toys · step_01 · 2 blocks" in found["predictions_page"]
+    assert "toys · step_01 · 2 blocks" in found["predictions_page"]["predictions.html"]
     [task] = found["drawn_videos"].tasks.values()
     task.write(tmp_path / "drawn.mp4")
     assert (tmp_path / "drawn.mp4").stat().st_size > 1000

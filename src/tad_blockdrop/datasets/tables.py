@@ -69,3 +69,15 @@ class PlotlyFigure(WholeFile, PlotlyJSONDataset):
 
 class TextFile(WholeFile, TextDataset):
     """Text, such as the HTML report."""
+
+
+class LinkedPages(TextFile):
+    """Texts that link to each other: the first is the entry's file, the others lie beside it."""
+
+    def save(self, data: dict[str, str]) -> None:
+        """Save texts by file name, the first one last: then all of them are there."""
+        first, *others = data
+        for name in others:
+            with atomic_write(Path(self._get_save_path()).with_name(name)) as temporary:
+                temporary.write_text(data[name], encoding="utf-8")
+        super().save(data[first])

@@ -147,13 +147,13 @@ def write_results(
 
 def plot_timelines(
     predictions: pd.DataFrame, predicted_videos: pd.DataFrame, checkpoint: Checkpoint
-) -> str:
-    """An HTML page with a timeline of every video."""
-    from tad_blockdrop.prediction.page import timeline_page
+) -> dict[str, str]:
+    """HTML pages with a timeline of every video, by file name."""
+    from tad_blockdrop.prediction.page import timeline_pages
 
     name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
     subtitle = f"{name} · {model_name(checkpoint)} · {blocks} blocks"
-    return timeline_page(predictions, predicted_videos, checkpoint.classes, subtitle)
+    return timeline_pages(predictions, predicted_videos, checkpoint.classes, subtitle)
 
 
 def draw_videos(
