@@ -15,6 +15,7 @@ from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 
 
@@ -43,7 +44,15 @@ class WholeFile:
         self.written = path
 
 
-class ParquetTable(WholeFile, ParquetDataset):
+class UnthreadedParquet(ParquetDataset):
+    """Reads without threads, which may not start."""
+
+    def load(self) -> pd.DataFrame:
+        """Read the file."""
+        return read_parquet(str(self._get_load_path()))
+
+
+class ParquetTable(WholeFile, UnthreadedParquet):
     """A pandas table as Parquet."""
 
 
