@@ -198,7 +198,7 @@ UNREADABLE = [
      "line 2, start: 'x' is not a number"),
     (pd.DataFrame({"video": ["a", "a"], "start": [0, 1], "end": [1, 2], "label": ["run", "run"],
                    "subset": ["training", "validation"]}),
-     "line 3, subset: video 'a' is in 'validation' here, in 'training' above"),
+     "line 3, subset: video 'a' has 'validation' here, 'training' above"),
 ]  # fmt: skip
 
 

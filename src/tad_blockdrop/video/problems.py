@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 
 ANNOTATIONS = "annotations"  # in the column ``file`` where no video file is at fault
 DIFFERENCE = 0.02  # relative difference allowed between stated and real facts
@@ -45,8 +45,10 @@ class UnusableDatasetError(BlockDropError):
 
 def problems_table(problems: Iterable[Problem]) -> pd.DataFrame:
     """A row per problem, fatal ones first, with the columns of ``Problem``."""
-    table = pd.DataFrame([asdict(problem) for problem in problems], columns=COLUMNS)
-    table = table.astype({"fatal": bool})
+    rows = [asdict(problem) for problem in problems]
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"fatal": bool})
+    texts = [name for name in COLUMNS if name != "fatal"]
+    table[texts] = table[texts].map(printable)  # paths need not be UTF-8, tables are
     return table.sort_values("fatal", ascending=False, kind="stable", ignore_index=True)
 
 

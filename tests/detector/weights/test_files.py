@@ -158,3 +158,12 @@ def test_nothing_there(tmp_path: Path) -> None:
         read_weights(tmp_path / "none.pth")
     with pytest.raises(FormatError, match="holds no weights: expected"):
         read_weights(tmp_path)
+
+
+def test_names_that_cannot_be_told_apart_or_printed_are_refused(tmp_path: Path) -> None:
+    torch.save({"_orig_mod.a": A, "a": B}, tmp_path / "twice.pth")
+    with pytest.raises(FormatError, match=r"holds a twice, once as"):
+        read_weights(tmp_path / "twice.pth")
+    torch.save({"a\udce9": A}, tmp_path / "half.pth")
+    with pytest.raises(FormatError, match=r"called 'a\\udce9', which holds half a character"):
+        read_weights(tmp_path / "half.pth")

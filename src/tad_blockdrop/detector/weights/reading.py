@@ -17,6 +17,7 @@ from torch import Tensor
 
 from tad_blockdrop.detector.checkpoint import WEIGHTS_FILE, read_checkpoint
 from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.errors import printable
 
 # What torch.compile, FSDP and activation checkpointing put into the names of a module's parts.
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
@@ -106,6 +107,8 @@ def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for whole, tensor in _named_tensors(inner):
         name = _WRAPPERS.sub("", whole)
+        if printable(name) != name:
+            raise FormatError(f"{path} has a tensor called {name!r}, which holds half a character")
         if name in tensors:
             raise FormatError(f"{path} holds {name} twice, once as {whole}: save one of the two")
         tensors[name] = tensor.detach()

@@ -93,8 +93,8 @@ def _missing(table: pd.DataFrame) -> list[str]:
 
 
 def _check_header(table: pd.DataFrame) -> None:
-    found = f"(found: {shown(', '.join(table.columns))})"
-    what = [f"the column '{name}' is missing {found}" for name in _missing(table)]
+    found = ", ".join(table.columns)
+    what = [f"the column '{name}' is missing (found: {found})" for name in _missing(table)]
     names = list(table.columns)
     what += [f"the column '{name}' is there twice" for name in KNOWN if names.count(name) > 1]
     if what:

@@ -43,6 +43,8 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
     Errors of the demuxer or the decoder inside the block become DecodeErrors.
     """
     file = Path(path)
+    if printable(str(file.absolute())) != str(file.absolute()):  # no table could hold it
+        raise DecodeError(file, "its name, or that of a folder around it, is not UTF-8: rename it")
     if not file.is_file():
         raise DecodeError(file, "there is no such file")
     if file.stat().st_size == 0:
