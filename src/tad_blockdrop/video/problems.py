@@ -45,10 +45,11 @@ class UnusableDatasetError(BlockDropError):
 
 def problems_table(problems: Iterable[Problem]) -> pd.DataFrame:
     """A row per problem, fatal ones first, with the columns of ``Problem``."""
-    rows = [asdict(problem) for problem in problems]
+    rows = [  # paths need not be UTF-8, tables are
+        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}
+        for row in map(asdict, problems)
+    ]
     table = pd.DataFrame(rows, columns=COLUMNS).astype({"fatal": bool})
-    texts = [name for name in COLUMNS if name != "fatal"]
-    table[texts] = table[texts].map(printable)  # paths need not be UTF-8, tables are
     return table.sort_values("fatal", ascending=False, kind="stable", ignore_index=True)
 
 
