@@ -1,5 +1,6 @@
 """The command line as a user meets it."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -77,3 +78,11 @@ def test_versions_lists_and_refuses_unknown_experiments(kedro: Kedro) -> None:
     found = kedro("versions", "--experiment", "none")
     assert found.returncode == 1
     assert "there is no experiment 'none'" in found.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="arguments are always Unicode there")
+def test_an_argument_that_is_not_utf8_is_refused(kedro: Kedro) -> None:
+    found = kedro("run", "--params", os.fsdecode(b"predict.videos=caf\xe9"))
+    assert found.returncode == 1
+    assert "caf\\udce9 is not UTF-8: rename the file or folder" in found.stderr
+    assert "Traceback" not in found.stdout + found.stderr

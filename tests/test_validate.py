@@ -144,7 +144,6 @@ def test_everything_that_can_be_wrong_with_a_dataset(own: Path, kedro: Kedro) ->
     raw = own / "data/01_raw/my_dataset"
     shutil.rmtree(raw)
     write_malformed(raw)
-    (own / "conf/own/catalog.yml").unlink()  # the annotations are JSON, as its comment says
     settings = yaml.safe_load((own / "conf/own/globals.yml").read_text())
     settings["annotations"] = "data/01_raw/my_dataset/annotations.json"
     (own / "conf/own/globals.yml").write_text(yaml.safe_dump(settings))
@@ -199,7 +198,7 @@ UNREADABLE = [
      "line 2, start: 'x' is not a number"),
     (pd.DataFrame({"video": ["a", "a"], "start": [0, 1], "end": [1, 2], "label": ["run", "run"],
                    "subset": ["training", "validation"]}),
-     "line 3, subset: video 'a' is in 'validation' here, in 'training' above"),
+     "line 3, subset: video 'a' has 'validation' here, 'training' above"),
 ]  # fmt: skip
 
 

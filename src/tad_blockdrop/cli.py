@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from tad_blockdrop.errors import printable
+
 DATA = Path("data")
+
+if spoilt := [argument for argument in sys.argv if printable(argument) != argument]:
+    # Kedro reads its parameters as YAML, which takes UTF-8 only, before any hook is called.
+    sys.exit(f"Error: {printable(spoilt[0])} is not UTF-8: rename the file or folder")
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """What a run shows and how it fails, on the command line and in a notebook."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
-from tests.conftest import Kedro, run_kedro
+from tests.conftest import Kedro, environment, run_kedro
 
 from tad_blockdrop.context import ParameterError
 from tad_blockdrop.errors import BlockDropError
@@ -74,3 +76,27 @@ def test_a_run_that_goes_on_counts_what_is_left(finished_copy: Path) -> None:
     assert found.returncode == 0, found.stderr
     assert "stages are done already" in found.stdout
     assert re.search(r"stage (\d+) of \1: report\.show_results", found.stdout)
+
+
+def test_a_run_outlives_the_reader_of_its_output(finished_copy: Path) -> None:
+    """As behind ``| head -1``, which closes the pipe after a line."""
+    command = [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--pipeline", "report"]
+    page = "data/08_reporting/smoke/report.html/*/report.html"
+    options = {"cwd": finished_copy, "env": environment(), "stderr": subprocess.PIPE, "text": True}
+    before = len(list(finished_copy.glob(page)))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, **options) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert running.wait() == 0
+        assert running.stderr is not None
+        assert running.stderr.read() == ""
+    assert len(list(finished_copy.glob(page))) == before + 1
+
+
+@pytest.mark.parametrize("runner", ["ParallelRunner", "ThreadRunner"])
+def test_runners_of_several_nodes_at_a_time_are_refused(kedro: Kedro, runner: str) -> None:
+    found = kedro("run", "--env", "smoke", "--pipeline", "data", "--runner", runner)
+    assert found.returncode == 1
+    assert f"Error: {runner} cannot run these pipelines" in found.stderr
+    assert "Traceback" not in found.stdout + found.stderr

@@ -4,6 +4,7 @@ The words must be such as a UTF-8 terminal can show: each is encoded here.
 """
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,13 @@ import yaml
 from hostile_values import HALF, json_values, spoilt, texts, torn
 from hypothesis import example, given
 from hypothesis import strategies as st
-from kedro.io import DatasetError
 from tests.conftest import ROOT
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.context import ParameterError, validate_parameters
-from tad_blockdrop.datasets.tables import CSVTable, JSONFile
 from tad_blockdrop.detections.classifier import read_classifier
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.video.annotations import read_annotations, read_classes
+from tad_blockdrop.video.annotations import read_annotation_file, read_annotations, read_classes
 from tad_blockdrop.video.dataset import build_dataset, listed_videos
 from tad_blockdrop.video.files.probing import FACTS
 from tad_blockdrop.video.problems import problems_table, refuse_fatal
@@ -73,6 +72,16 @@ def use(raw: Any) -> None:
     dataset.instances.to_parquet()
 
 
+def use_file(file: Path) -> None:
+    """The same from the file."""
+    try:
+        raw = read_annotation_file(file)
+    except BlockDropError as error:
+        str(error).encode()
+        return
+    use(raw)
+
+
 @given(spoilt(ANNOTATIONS) | json_values)
 @example({HALF: 1})
 @example({"database": {HALF: {}}})
@@ -86,11 +95,7 @@ def test_annotations(raw: Any) -> None:
 def test_annotation_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "annotations.json"
     file.write_bytes(content)
-    try:
-        raw = JSONFile(filepath=str(file)).load()
-    except DatasetError:
-        return
-    use(raw)
+    use_file(file)
 
 
 file_texts = texts.filter(lambda text: text.isprintable() or text.isascii())
@@ -120,12 +125,7 @@ def test_annotation_tables(table: pd.DataFrame) -> None:
 def test_annotation_csv_files(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     file = tmp_path_factory.getbasetemp() / "annotations.csv"
     file.write_bytes(content)
-    options = {"dtype": str, "encoding": "utf-8-sig", "skipinitialspace": True}
-    try:
-        raw = CSVTable(filepath=str(file), load_args=options).load()
-    except DatasetError:
-        return
-    use(raw)
+    use_file(file)
 
 
 @given(st.text(max_size=60) | st.lists(texts, max_size=3).map("\n".join))

@@ -5,6 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,6 +59,17 @@ def test_names_that_are_unsafe_are_reported_and_written_nowhere(
     tasks = draw_videos(table, videos, checkpoint, predict(folder, draw=True), DATA, RUNTIME)
     assert list(tasks.tasks) == ["good"]
     assert not set("\x1b\n") & set("".join(videos["video_id"]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are always Unicode there")
+def test_a_folder_whose_name_is_not_utf8_is_told_of(checkpoint, write_video, tmp_path):
+    folder = write_video("in/good.mp4").parent
+    other = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
+    other.mkdir()
+    shutil.copy(folder / "good.mp4", other / "well_named.mp4")
+    _, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+    assert "is not UTF-8: rename it" in videos.set_index("video_id")["problem"]["well_named"]
+    videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
 
 
 def read_and_hang(sign, job):
@@ -132,7 +144,7 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}
-    assert "toys · step_01 · 2 blocks" in found["predictions_page"]
+    assert "toys · step_01 · 2 blocks" in found["predictions_page"]["predictions.html"]
     [task] = found["drawn_videos"].tasks.values()
     task.write(tmp_path / "drawn.mp4")
     assert (tmp_path / "drawn.mp4").stat().st_size > 1000

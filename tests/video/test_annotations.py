@@ -44,14 +44,18 @@ def test_what_the_official_file_leaves_out_is_nan() -> None:
         "url": "https://www.youtube.com/watch?v=abc",
         "annotations": [],
     }
-    raw = {"database": {"abc": entry}, "taxonomy": [{"nodeName": "Root"}], "version": "1-3"}
+    other = video("training", ("jump", 0, 1))
+    raw = {
+        "database": {"abc": entry, "def": other},
+        "taxonomy": [{"nodeName": "Root"}],
+        "version": "1-3",
+    }
     found = read_annotations(raw)
-    ((_, subset, duration, fps, frames),) = rows(found.stated)
+    (_, subset, duration, fps, frames), _ = rows(found.stated)
     assert (subset, duration) == ("testing", 82.73)
     assert math.isnan(fps)
     assert math.isnan(frames)
-    assert found.instances.empty
-    assert found.classes == ()
+    assert found.instances["video_id"].tolist() == ["def"]
 
 
 def test_actionformer_numbers_its_classes() -> None:
@@ -145,7 +149,7 @@ BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
         (table("video,start,end,label\n,0,1,x\n"), "line 2, video: it is missing"),
         (
             table("video,start,end,label,subset\na,0,1,x,train\na,1,2,x,val\n"),
-            "line 3, subset: video 'a' is in 'val' here, in 'train' above",
+            "line 3, subset: video 'a' has 'val' here, 'train' above",
         ),
     ],
 )

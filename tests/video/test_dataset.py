@@ -130,7 +130,7 @@ def test_blocked_videos_are_left_out(blocked: str) -> None:
 
 
 def test_subsets_go_by_any_of_their_names() -> None:
-    raw = database(a=video("Train"), b=video("val"), c=video("test"))
+    raw = database(a=video("Train", ("run", 0, 1)), b=video("val"), c=video("test"))
     listed, problems = listed_videos(read_annotations(raw), config())
     assert dict(zip(listed["video_id"], listed["split"], strict=True)) == {
         "a": "train",
@@ -140,7 +140,7 @@ def test_subsets_go_by_any_of_their_names() -> None:
 
 
 def test_a_subset_that_is_not_there_is_fatal_and_those_found_are_listed() -> None:
-    raw = database(a=video("training"), b=video("test"), c=video("test"))
+    raw = database(a=video("training", ("run", 0, 1)), b=video("test"), c=video("test"))
     _, (problem,) = listed_videos(read_annotations(raw), config())
     assert problem.fatal
     assert problem.key == "data.evaluation_subset"
@@ -150,7 +150,7 @@ def test_a_subset_that_is_not_there_is_fatal_and_those_found_are_listed() -> Non
 
 
 def test_a_mistyped_subset_is_told() -> None:
-    raw = database(a=video("training"), b=video("validation"), c=video("trianing"))
+    raw = database(a=video("training", ("run", 0, 1)), b=video("validation"), c=video("trianing"))
     listed, (problem,) = listed_videos(read_annotations(raw), config())
     assert len(listed) == 2
     assert (problem.video_id, problem.kind, problem.fatal) == ("c", "unknown subset", False)
@@ -163,7 +163,7 @@ def test_training_and_evaluation_must_differ() -> None:
 
 
 def test_one_video_under_two_ids_counts_once() -> None:
-    raw = database(v_a=video("training"), a=video("training"), b=video("validation"))
+    raw = database(v_a=video("training", ("run", 0, 1)), a=video("training"), b=video("validation"))
     listed, (problem,) = listed_videos(read_annotations(raw), config())
     assert listed["video_id"].tolist() == ["v_a", "b"]
     assert (problem.video_id, problem.kind) == ("a", "duplicate")

@@ -214,3 +214,9 @@ def test_the_refusal_survives_a_csv_file(tmp_path: Path) -> None:
     problems_table([problem(video_id="", key="data.x", fatal=True)]).to_csv(path, index=False)
     with pytest.raises(UnusableDatasetError, match=r"\n  data.x: m; d"):
         refuse_fatal(pd.read_csv(path), "x")
+
+
+def test_a_path_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
+    table = problems_table([problem(file="caf\udce9.mp4", message="caf\udce9.mp4 is gone")])
+    table.to_csv(tmp_path / "problems.csv")
+    assert table["file"].tolist() == ["caf\\udce9.mp4"]

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from kedro.io import AbstractDataset
 
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.video.action_dataset import ActionDataset
 
 
@@ -29,7 +29,7 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         """Read the three files."""
         videos, instances, classes = self._files
         names = json.loads(classes.read_text(encoding="utf-8"))
-        return ActionDataset(pd.read_parquet(videos), pd.read_parquet(instances), tuple(names))
+        return ActionDataset(read_parquet(videos), read_parquet(instances), tuple(names))
 
     def save(self, data: ActionDataset) -> None:
         """Write the three files, each as a whole."""

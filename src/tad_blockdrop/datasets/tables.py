@@ -8,12 +8,15 @@ import inspect
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import pandas as pd
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.parquet import read_parquet
+from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 
 
 class WholeFile:
@@ -41,12 +44,28 @@ class WholeFile:
         self.written = path
 
 
-class ParquetTable(WholeFile, ParquetDataset):
+class UnthreadedParquet(ParquetDataset):
+    """Reads without threads, which may not start."""
+
+    def load(self) -> pd.DataFrame:
+        """Read the file."""
+        return read_parquet(str(self._get_load_path()))
+
+
+class ParquetTable(WholeFile, UnthreadedParquet):
     """A pandas table as Parquet."""
 
 
 class CSVTable(WholeFile, CSVDataset):
-    """A pandas table as CSV."""
+    """A pandas table as CSV, safe to be opened in a spreadsheet (``storage.spreadsheet``)."""
+
+    def load(self) -> pd.DataFrame:
+        """The table that was saved."""
+        return restore_cells(inspect.unwrap(super().load.__func__)(self))
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Save it without formulas."""
+        super().save(guard_cells(data))
 
 
 class JSONFile(WholeFile, JSONDataset):
@@ -59,3 +78,15 @@ class PlotlyFigure(WholeFile, PlotlyJSONDataset):
 
 class TextFile(WholeFile, TextDataset):
     """Text, such as the HTML report."""
+
+
+class LinkedPages(TextFile):
+    """Texts that link to each other: the first is the entry's file, the others lie beside it."""
+
+    def save(self, data: dict[str, str]) -> None:
+        """Save texts by file name, the first one last: then all of them are there."""
+        first, *others = data
+        for name in others:
+            with atomic_write(Path(self._get_save_path()).with_name(name)) as temporary:
+                temporary.write_text(data[name], encoding="utf-8")
+        super().save(data[first])

@@ -136,6 +136,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
     try:
         metadata = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+        json.dumps(metadata, ensure_ascii=False).encode()  # half characters would end a run late
         version = metadata["format_version"]
         if version != FORMAT_VERSION:
             raise CheckpointError(

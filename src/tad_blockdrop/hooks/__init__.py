@@ -5,6 +5,7 @@ from tad_blockdrop.hooks.node_seconds import NodeSeconds
 from tad_blockdrop.hooks.pages import Pages
 from tad_blockdrop.hooks.readable_errors import ReadableErrors
 from tad_blockdrop.hooks.record import ParameterRecord
+from tad_blockdrop.hooks.runners import KnownRunners
 from tad_blockdrop.hooks.scratch import ScratchFolders
 from tad_blockdrop.hooks.signals import StopSignalsWatch
 from tad_blockdrop.hooks.stages import Stages
@@ -19,6 +20,7 @@ HOOKS = (
     StopSignalsWatch(),
     ParameterRecord(),
     TemporaryFilesSweep(),
+    KnownRunners(),
     ExperimentLock(),
     ReadableErrors(),
 )

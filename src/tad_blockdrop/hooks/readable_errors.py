@@ -14,6 +14,7 @@ from kedro.pipeline import Pipeline
 
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.logs import escape_for_terminal, guard_handlers
+from tad_blockdrop.runtime.memory import memory_sentence, warn_if_limited
 from tad_blockdrop.runtime.stop_signals import ADVICE
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
@@ -40,6 +41,7 @@ class ReadableErrors:
     def after_context_created(self) -> None:
         """Before the first name from outside is logged."""
         guard_handlers()
+        warn_if_limited()
 
     @hook_impl(wrapper=True)
     def before_pipeline_run(self) -> Generator[None, object, object]:
@@ -64,6 +66,9 @@ def _readable(error: Exception, pipeline: Pipeline, catalog: Any) -> BlockDropEr
     for cause in causes:
         if isinstance(cause, BlockDropError):
             return cause
+    for cause in causes:
+        if (told := memory_sentence(cause)) is not None:
+            return BlockDropError(told)
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
             return BlockDropError(_disk_sentence(cause))

@@ -1,11 +1,15 @@
-"""Log lines that foreign text cannot forge, and a log file that cannot stop a run.
+"""Log lines that foreign text cannot forge, and outputs that cannot stop a run.
 
 Names of videos, labels and files come from strangers. Whatever is in them must not colour or move
 anything in a terminal (control characters, rich's ``[red]``), nor look like a line of its own.
 """
 
 import logging
+import os
+import sys
 import unicodedata
+from functools import partial
+from typing import Any
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, half a character, line ends
 
@@ -48,3 +52,14 @@ def guard_handlers() -> None:
     for handler in logging.getLogger().handlers + logging.getLogger("kedro").handlers:
         if not any(isinstance(known, EscapedLines) for known in handler.filters):
             handler.addFilter(EscapedLines())
+        console = getattr(handler, "console", None)  # of rich, which would end the program
+        if console is not None:
+            console.on_broken_pipe = partial(_fall_silent, console)
+
+
+def _fall_silent(console: Any) -> None:
+    """Go on without a reader of the output, as behind ``kedro run | head``."""
+    console.quiet = True
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())  # what is still buffered goes there at the end
+    os.close(nowhere)

@@ -76,9 +76,10 @@ def _bar(what: str, total: int, done: int = 0, unit: str = "it") -> Any:
     """A tqdm bar on standard error; without a terminal there it is disabled and shows nothing."""
     from tqdm import tqdm
 
+    terminal = sys.stderr is not None and sys.stderr.isatty()  # None: closed from the start
     return tqdm(
         desc=escape_for_terminal(what), total=total, initial=done, unit=unit,
-        leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty(),
+        leave=False, dynamic_ncols=True, disable=not terminal,
     )  # fmt: skip
 
 

@@ -72,7 +72,8 @@ def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFr
     subsets = stated["subset"].map(subset_key)
     first = plain.map(dict(zip(plain[::-1], subsets[::-1], strict=True)))
     twice = plain.duplicated()
-    problems = [
+    problems = [*annotations.problems]
+    problems += [
         Problem(
             video, ANNOTATIONS, "video id", "duplicate",
             "the video is listed twice, under two spellings of its id",

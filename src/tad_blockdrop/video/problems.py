@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 
 ANNOTATIONS = "annotations"  # in the column ``file`` where no video file is at fault
 LATE_FRAMES = 0.5  # by which a picture may start after zero without being told
@@ -46,8 +46,11 @@ class UnusableDatasetError(BlockDropError):
 
 def problems_table(problems: Iterable[Problem]) -> pd.DataFrame:
     """A row per problem, fatal ones first, with the columns of ``Problem``."""
-    table = pd.DataFrame([asdict(problem) for problem in problems], columns=COLUMNS)
-    table = table.astype({"fatal": bool})
+    rows = [  # paths need not be UTF-8, tables are
+        {key: printable(value) if isinstance(value, str) else value for key, value in row.items()}
+        for row in map(asdict, problems)
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS).astype({"fatal": bool})
     return table.sort_values("fatal", ascending=False, kind="stable", ignore_index=True)
 
 

@@ -223,7 +223,7 @@ def test_a_file_of_timm_loads_with_its_positions_resampled(
 ) -> None:
     weights = native(name, loud)
     backbone = fresh(name)
-    file = {prefix + key: value for key, value in weights.items()} | {"else.where": torch.ones(2)}
+    file = {prefix + key: value for key, value in weights.items()} | {"fc.weight": torch.ones(2)}
     said = backbone.load_weights(written(file))
     assert f"{len(backbone.state_dict())} tensors taken" in said
     theirs = timm.create_model(name, img_size=backbone.crop).eval()
@@ -278,6 +278,16 @@ def test_own_weights_load_by_name(written, pair) -> None:
     assert torch.equal(features(backbone, frames), features(ours, frames))
 
 
+def test_the_teacher_beside_a_student_is_taken_and_told(written, loud) -> None:
+    weights = native(SMALL, loud)
+    backbone = fresh(SMALL)
+    student = {f"student.module.{key}": value + 1 for key, value in weights.items()}
+    teacher = {f"teacher.module.{key}": value for key, value in weights.items()}
+    said = backbone.load_weights(written(student | teacher))
+    assert "the averaged weights 'teacher.module.' are taken, not 'student.module.'" in said
+    assert torch.equal(backbone.norm.weight, weights["norm.weight"])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -286,6 +296,11 @@ def test_own_weights_load_by_name(written, pair) -> None:
         ({"blocks.1.ls1.gamma": torch.ones(WIDTH)}, r"blocks\.1\.ls1\.gamma has no place in it"),
         ({"blocks.3.norm1.bias": torch.ones(WIDTH)}, r"blocks\.3\.norm1\.bias has no place in it"),
         ({"norm_pre.bias": torch.ones(WIDTH)}, r"norm_pre\.bias has no place in it"),
+        (
+            {"blocks.1.attn.q_norm.weight": torch.ones(32)},
+            r"attn\.q_norm\.weight has no place in it",
+        ),
+        ({"temporal_embed": torch.ones(1, 8, WIDTH)}, "temporal_embed has no place in it"),
         ({"reg_token": torch.ones(1, 4, WIDTH)}, "reg_token has no place in it"),
         ({"norm.bias": torch.ones(100)}, r"norm\.bias has the shape \(100,\) where \(96,\) is"),
         ({"norm.bias": torch.full((WIDTH,), torch.nan)}, r"norm\.bias has values that are not fin"),

@@ -150,7 +150,10 @@ def test_files_of_other_models_around_the_encoder(folder: Path, tmp_path: Path) 
     public = theirs().state_dict()
     weights = {f"vjepa2.{n}": t for n, t in public.items() if n.startswith("encoder.")}
     torch.save(weights | {"classifier.bias": torch.zeros(3)}, tmp_path / "classifier.bin")
-    for path in (folder, tmp_path / "classifier.bin"):
+    inner = {n.removeprefix("encoder."): t for n, t in public.items() if n.startswith("encoder.")}
+    both = {"encoder": {n: t + 1 for n, t in inner.items()}, "target_encoder": inner}
+    torch.save(both, tmp_path / "averaged.pt")
+    for path in (folder, tmp_path / "classifier.bin", tmp_path / "averaged.pt"):
         ours = VJEPA2(CONFIG, CROP, range(4))
         ours.load_weights(path)
         assert torch.equal(

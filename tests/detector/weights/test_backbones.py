@@ -1,5 +1,6 @@
 """Public VideoMAE encoders become ours: same outputs, right sizes, honest refusals."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,9 +25,14 @@ from transformers import (
     VideoMAEModel,
 )
 
-from tad_blockdrop.config import DetectorConfig, VideoMAEConfig
+from tad_blockdrop.config import DetectorConfig, VideoMAEConfig, WindowConfig
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
-from tad_blockdrop.detector.weights.convert import ImportedBackbone, recognise, to_backbone
+from tad_blockdrop.detector.weights.convert import (
+    ImportedBackbone,
+    load_backbone,
+    recognise,
+    to_backbone,
+)
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
 from tad_blockdrop.detector.weights.report import Status
@@ -80,7 +86,7 @@ def test_outputs_equal_those_of_transformers(
 ) -> None:
     title, write = LAYOUTS[name]
     weights = write(public)
-    assert title in recognise(weights).title
+    assert title in recognise(weights)[0].title
     imported = to_backbone(weights, expected.backbone)
     assert imported.config == expected.backbone
     assert imported.kept_blocks == tuple(range(DEPTH))
@@ -213,16 +219,86 @@ def test_tensors_that_do_not_fit_are_refused(
         to_backbone(image, expected.backbone)
 
 
-@pytest.mark.parametrize("extra", ["blocks.0.gamma_1", "blocks.0.adapter.down_proj.weight"])
-def test_parts_that_change_the_result_are_refused(
-    extra: str, public: VideoMAEModel, expected: DetectorConfig
+FOREIGN = (
+    "blocks.0.gamma_1", "blocks.0.ls1.gamma", "blocks.1.layer_scale_2.scale",
+    "blocks.0.attn.q_norm.weight", "blocks.0.adapter.down_proj.weight",
+    "blocks.2.temporal_attn.qkv.weight", "blocks.0.attn.qkv.lora_A.default.weight",
+    "blocks.0.anything", "cls_token", "temporal_embed", "norm_pre.weight", "pos_embed_temporal",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("extra", FOREIGN)
+@pytest.mark.parametrize("prefix", ["", "encoder.", "model.backbone."])
+def test_what_has_no_place_in_the_network_is_refused_by_name(
+    prefix: str, extra: str, public: VideoMAEModel, expected: DetectorConfig
 ) -> None:
-    with pytest.raises(FormatError, match=f"parts that this detector has not, {extra}"):
-        to_backbone(release(public, "") | {extra: torch.ones(WIDTH)}, expected.backbone)
+    weights = release(public, prefix) | {prefix + extra: torch.ones(WIDTH)}
+    with pytest.raises(
+        FormatError, match=rf"no place in this network: .*{re.escape(extra)}\. With"
+    ):
+        to_backbone(weights, expected.backbone)
 
 
-def test_unknown_tensors_are_reported(public: VideoMAEModel, expected: DetectorConfig) -> None:
-    weights = release(public, "") | {"surprise.weight": torch.ones(2, 3)}
+def test_a_dropped_blocks_own_parts_do_not_matter(
+    public: VideoMAEModel, expected: DetectorConfig, window: WindowConfig, tmp_path: Path
+) -> None:
+    torch.save(release(public, "") | {"blocks.1.gamma_1": torch.ones(WIDTH)}, tmp_path / "w.pth")
+    with pytest.raises(FormatError, match=r"blocks\.1\.gamma_1"):
+        load_backbone(VideoMAE(expected.backbone, window.crop, (0, 1, 2)), tmp_path / "w.pth")
+    load_backbone(VideoMAE(expected.backbone, window.crop, (0, 2)), tmp_path / "w.pth")
+
+
+PREFIXES = (
+    "model.", "module.", "_orig_mod.", "base_model.model.", "backbone.", "model._orig_mod.module.",
+    "state_dict.net.encoder.", "student.", "teacher.backbone.", "anything.at.all.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_names_may_begin_with_anything(
+    name: str, prefix: str, public: VideoMAEModel, expected: DetectorConfig
+) -> None:
+    weights = LAYOUTS[name][1](public)
+    imported = to_backbone({prefix + n: t for n, t in weights.items()}, expected.backbone)
+    plain = to_backbone(weights, expected.backbone)
+    assert all(torch.equal(imported.weights[n], t) for n, t in plain.weights.items())
+    assert prefix.partition(".")[0] in imported.report.remark or prefix == "backbone."
+
+
+@pytest.mark.parametrize(
+    ("averaged", "raw"),
+    [
+        ("teacher.", "student."),
+        ("model_ema.module.", "model."),
+        ("ema.", ""),
+        ("target_encoder.", "encoder."),
+    ],
+)
+def test_averaged_weights_are_preferred_and_the_report_says_so(
+    averaged: str, raw: str, public: VideoMAEModel, expected: DetectorConfig
+) -> None:
+    truth = to_backbone(release(public, ""), expected.backbone).weights
+    weights = {raw + n: t + 1 for n, t in release(public, "").items()}
+    weights |= {averaged + n: t for n, t in release(public, "").items()}
+    found = to_backbone(weights, expected.backbone)
+    assert all(torch.equal(found.weights[name], tensor) for name, tensor in truth.items())
+    said = f"the averaged weights '{averaged}' are taken, not '{raw}'"
+    assert said in found.report.summary()
+    table = found.report.table()
+    assert (table["detail"] == said).sum() == len(release(public, ""))
+
+
+def test_two_networks_are_not_chosen_from(public: VideoMAEModel, expected: DetectorConfig) -> None:
+    weights = release(public, "rgb.") | release(public, "flow.")
+    with pytest.raises(FormatError, match=r"several networks, under 'flow\.' and 'rgb\.': save"):
+        to_backbone(weights, expected.backbone)
+
+
+def test_unknown_tensors_around_the_network_are_reported(
+    public: VideoMAEModel, expected: DetectorConfig
+) -> None:
+    weights = release(public, "encoder.") | {"surprise.weight": torch.ones(2, 3)}
     report = to_backbone(weights, expected.backbone).report
     assert [entry.theirs for entry in report.of(Status.UNEXPECTED)] == ["surprise.weight"]
     table = report.table()
@@ -230,7 +306,7 @@ def test_unknown_tensors_are_reported(public: VideoMAEModel, expected: DetectorC
     assert len(table) == 2 + 12 * DEPTH + 1
     row = table.set_index("tensor").loc["backbone.blocks.0.attn.qkv.bias"]
     assert row["status"] == "reshaped"
-    assert row["source"] == "blocks.0.attn.q_bias + blocks.0.attn.v_bias"
+    assert row["source"] == "encoder.blocks.0.attn.q_bias + encoder.blocks.0.attn.v_bias"
     assert row["shape"] == str(3 * WIDTH)
     assert "1 unexpected" in report.summary()
 

@@ -48,15 +48,14 @@ def test_every_kind_of_file_whatever_it_is_called(
         {"module.a": A},
         {"model": {"a": A}, "optimizer": {"state": {0: B}}, "epoch": 3},
         {"module": {"a": A}, "dp_world_size": 8},
-        {"state_dict": {"module.a": B}, "state_dict_ema": {"a": A}},
-        {"state_dict": {"a": B}, "state_dict_ema": {"module.a": A}, "epoch": 3},
+        {"anything": {"module": {"a": A}}, "epoch": torch.tensor(3)},
+        {"n_averaged": torch.tensor(7), "module.a": A},
+        {"_orig_mod._fsdp_wrapped_module.a": A},
         {"model": {"state_dict": {"a": A}}},
         {"model": {"a": nn.Parameter(A)}, "args": argparse.Namespace(model="vit", lr=0.1)},
     ],
 )
-def test_containers_are_unwrapped_and_averaged_weights_preferred(
-    tmp_path: Path, content: dict[str, Any]
-) -> None:
+def test_containers_and_wrappers_are_taken_off(tmp_path: Path, content: dict[str, Any]) -> None:
     torch.save(content, tmp_path / "w.pth")
     found = read_weights(tmp_path / "w.pth")
     assert list(found) == ["a"]
@@ -159,3 +158,12 @@ def test_nothing_there(tmp_path: Path) -> None:
         read_weights(tmp_path / "none.pth")
     with pytest.raises(FormatError, match="holds no weights: expected"):
         read_weights(tmp_path)
+
+
+def test_names_that_cannot_be_told_apart_or_printed_are_refused(tmp_path: Path) -> None:
+    torch.save({"_orig_mod.a": A, "a": B}, tmp_path / "twice.pth")
+    with pytest.raises(FormatError, match=r"holds a twice, once as"):
+        read_weights(tmp_path / "twice.pth")
+    torch.save({"a\udce9": A}, tmp_path / "half.pth")
+    with pytest.raises(FormatError, match=r"called 'a\\udce9', which holds half a character"):
+        read_weights(tmp_path / "half.pth")

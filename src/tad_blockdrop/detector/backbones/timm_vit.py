@@ -17,10 +17,13 @@ from torch.nn import functional
 from tad_blockdrop.config import TimmConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.layout import HEADS
+from tad_blockdrop.detector.weights.network import find_network
 from tad_blockdrop.detector.weights.reading import read_weights
 
 PRETRAINED = "pretrained"  # as weights: those that timm downloads
 PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
+CLIP_PROJECTION = "visual.conv1.weight"  # the same in CLIP's own files
 
 
 class TimmViT(Backbone):
@@ -107,14 +110,18 @@ class TimmViT(Backbone):
         name = self.config.model
         given = _download(name) if path == PRETRAINED else read_weights(path)
         source = f"timm's weights of {name}" if path == PRETRAINED else str(path)
-        weights = _as_timm(given, self.config, self.crop, source)
+        network = find_network(given, PROJECTION) or find_network(given, CLIP_PROJECTION)
+        part = network.of(given) if network else given
+        remark = f"; {network.remark}" if network and network.remark else ""
+        weights = _as_timm(part, self.config, self.crop, source)
         problems = self._problems(weights)
         if problems:
             more = f" ({len(problems)} tensors do not fit)" if len(problems) > 1 else ""
             raise FormatError(f"{source} does not fit timm's {name}: {problems[0]}{more}")
         taken = {key: weights[key] for key in self.state_dict()}
         self.load_state_dict(taken)
-        return f"{source}: {len(taken)} tensors taken, {len(weights) - len(taken)} left out"
+        left_out = len(weights) - len(taken)
+        return f"{source}: {len(taken)} tensors taken, {left_out} left out{remark}"
 
     def _problems(self, weights: Mapping[str, Tensor]) -> list[str]:
         """A remark on every tensor that is missing, of another shape, or has no place here."""
@@ -129,12 +136,14 @@ class TimmViT(Backbone):
                 problems.append(f"{name} has the shape {shapes}")
             elif not given.isfinite().all():
                 problems.append(f"{name} has values that are not finite")
-        kept = {*self._modules, *self._parameters, "cls_token", "reg_token", "pos_embed"}
-        dropped = {str(i) for i in range(self.geometry.depth)} - self.blocks.keys()
-        for name in weights.keys() - ours.keys():
-            part, _, rest = name.partition(".")
-            if part in kept and not (part == "blocks" and rest.partition(".")[0] in dropped):
-                problems.append(f"{name} has no place in it")
+        with torch.device("meta"):  # with its head and all blocks
+            whole = timm.create_model(self.config.model).state_dict()
+        known = (*HEADS, "mask_token", "rope.")
+        problems += [
+            f"{name} has no place in it; without it, the network would compute something else"
+            for name in weights.keys() - ours.keys() - whole.keys()
+            if not name.startswith(known)
+        ]
         return sorted(problems)
 
 
@@ -163,25 +172,22 @@ def _as_timm(
 ) -> dict[str, Tensor]:
     """Tensors by timm's names, with the positions of ``crop``.
 
-    What precedes the name of the patch projection is taken off all names. timm translates the
-    layouts of the authors (OpenAI's CLIP, DINOv2, DINOv3 and so on).
+    timm translates the layouts of the authors (OpenAI's CLIP, DINOv2, DINOv3 and so on).
     """
-    prefix = next((n.removesuffix(PROJECTION) for n in weights if n.endswith(PROJECTION)), "")
-    part = {n.removeprefix(prefix): t for n, t in weights.items() if n.startswith(prefix)}
     patch = config.geometry.patch
-    if PROJECTION in part and part[PROJECTION].shape[-1] != patch:  # timm would resample it
+    if PROJECTION in weights and weights[PROJECTION].shape[-1] != patch:  # timm would resample it
         raise FormatError(
             f"{source} does not fit timm's {config.model}, whose patches have {patch} pixels a "
-            f"side: {prefix}{PROJECTION} has the shape {tuple(part[PROJECTION].shape)}"
+            f"side: {PROJECTION} has the shape {tuple(weights[PROJECTION].shape)}"
         )
     with torch.device("meta"):
         model = make_timm(config, crop)
     try:
         if isinstance(model, eva.Eva):
-            named = eva.checkpoint_filter_fn(part, model, antialias=False)
+            named = eva.checkpoint_filter_fn(dict(weights), model, antialias=False)
         else:
             named = vision_transformer.checkpoint_filter_fn(
-                part, model, adapt_layer_scale=True, antialias=False
+                dict(weights), model, adapt_layer_scale=True, antialias=False
             )
     except Exception as error:  # of nearly every kind, for tensors that timm does not expect
         raise FormatError(f"{source} does not fit timm's {config.model}: {error}") from error

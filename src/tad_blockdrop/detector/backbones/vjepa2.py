@@ -17,10 +17,12 @@ from tad_blockdrop.config import VJEPA2Config
 from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
 from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.network import find_network
 from tad_blockdrop.detector.weights.reading import read_weights
 from tad_blockdrop.errors import BlockDropError
 
 # Keys of our configuration and what the config.json of `transformers` calls them.
+PROJECTION = "embeddings.patch_embeddings.proj.weight"
 SIZES = {
     "width": "hidden_size",
     "depth": "num_hidden_layers",
@@ -108,18 +110,19 @@ class VJEPA2(Backbone):
             )
         given = read_weights(path)
         self._compare_sizes(Path(path))
-        encoder = {name: t for n, t in given.items() if (name := self._name_here(n)) is not None}
+        network = find_network(given, PROJECTION)
+        part = network.of(given) if network else {}
+        encoder = {name: t for n, t in part.items() if (name := self._name_here(n)) is not None}
         self._compare(encoder, path)
         self.load_state_dict(encoder)
         left_out = len(given) - len(encoder)
-        return f"V-JEPA 2 of transformers: {len(encoder)} tensors taken, {left_out} left out"
+        remark = f"; {network.remark}" if network and network.others else ""
+        taken = f"{len(encoder)} tensors taken, {left_out} left out"
+        return f"V-JEPA 2 of transformers: {taken}{remark}"
 
     def _name_here(self, theirs: str) -> str | None:
         """What a tensor of a file is called here; none if it stays out."""
-        found = re.fullmatch(r"(?:\w+\.)*?encoder\.(.+)", theirs)
-        if found is None:
-            return None
-        name = re.sub(r"^layer\.", "blocks.", found[1])
+        name = re.sub(r"^layer\.", "blocks.", theirs)
         block = re.match(r"blocks\.(\d+)\.", name)
         dropped = block and block[1] not in self.blocks and int(block[1]) < self.config.depth
         return None if dropped else name

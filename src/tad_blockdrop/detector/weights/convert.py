@@ -12,9 +12,10 @@ from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.heads import make_head
 from tad_blockdrop.detector.necks import make_neck
 from tad_blockdrop.detector.weights.errors import FormatError
-from tad_blockdrop.detector.weights.layout import FOREIGN, Layout
+from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.mcg_nju import McgNju
 from tad_blockdrop.detector.weights.mmaction import Mmaction
+from tad_blockdrop.detector.weights.network import Network, find_network
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.own import Own
 from tad_blockdrop.detector.weights.reading import read_weights
@@ -46,19 +47,20 @@ class ImportedDetector:
     report: Report
 
 
-def recognise(keys: Collection[str]) -> Layout:
-    """The layout of a file that names its tensors so.
+def recognise(names: Collection[str]) -> tuple[Layout, Network]:
+    """The layout of a file that names its tensors so, and which of them are the model.
 
     Raises:
-        FormatError: it is none of those this program knows.
+        FormatError: it is none of those this program knows, or there are several models.
     """
     for kind in LAYOUTS:
-        layout = kind.recognise(keys)
-        if layout is not None:
-            return layout
+        network = find_network(names, f"{kind.patch}.weight", kind.prefixes)
+        layout = kind.recognise(network.names) if network else None
+        if network is not None and layout is not None:
+            return layout, network
     raise FormatError(
         f"the file's tensors are named like no layout known here; it begins with "
-        f"{', '.join(sorted(keys)[:SHOWN])}. Known are: "
+        f"{', '.join(sorted(names)[:SHOWN])}. Known are: "
         f"{'; '.join(kind.title for kind in LAYOUTS)}"
     )
 
@@ -74,12 +76,13 @@ def to_backbone(
     Raises:
         FormatError: unknown layout, incomplete, or not an encoder this program has.
     """
-    layout = recognise(weights)
-    config = backbone_of(layout, weights, expected or VideoMAEConfig())
+    layout, network = recognise(weights)
+    found = network.of(weights)
+    config = backbone_of(layout, found, expected or VideoMAEConfig())
     kept = layout.block_indices() if layout.droppable else tuple(range(config.depth))
     shapes = _backbone_shapes(config, kept)
-    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, kept)
-    _require(report, source)
+    ours, report = _collect(layout, _backbone_part(layout, found), shapes, kept, network)
+    _require(report, source, layout.prefix)
     return ImportedBackbone(
         config, kept, {name.removeprefix("backbone."): t for name, t in ours.items()}, report
     )
@@ -100,19 +103,20 @@ def to_detector(
     Raises:
         FormatError: no detector, incomplete, of another architecture, or of other classes.
     """
-    layout = recognise(weights)
+    layout, network = recognise(weights)
     if not isinstance(layout, OpenTad) or not layout.has_detector:
         raise FormatError(
             f"{source} holds a backbone only ({layout.title}): use it as "
             "baseline.backbone_weights and train the detector"
         )
-    config = detector_of(layout, weights, expected or DetectorConfig())
-    names = _class_names(classes, len(weights["rpn_head.cls_head.weight"]), source)
+    found = network.of(weights)
+    config = detector_of(layout, found, expected or DetectorConfig())
+    names = _class_names(classes, len(found["rpn_head.cls_head.weight"]), source)
     kept = layout.block_indices()
     backbone = config.backbone
     assert isinstance(backbone, VideoMAEConfig)  # what all layouts hold
     shapes = _backbone_shapes(backbone, kept) | _detector_shapes(config, len(names))
-    ours, report = _collect(layout, weights, shapes, kept)
+    ours, report = _collect(layout, found, shapes, kept, network)
     _require(report, source)
     return ImportedDetector(config, kept, names, ours, report)
 
@@ -127,12 +131,13 @@ def load_backbone(backbone: VideoMAE, path: str | Path) -> Report:
         FormatError: unreadable, unknown, incomplete, or of another size than ``backbone``.
     """
     weights = read_weights(path)
-    layout = recognise(weights)
-    check_backbone(layout, weights, backbone.config, str(path))
+    layout, network = recognise(weights)
+    found = network.of(weights)
+    check_backbone(layout, found, backbone.config, str(path))
     kept = [int(name) for name in backbone.blocks]
     shapes = _shapes(backbone, "backbone.")
-    ours, report = _collect(layout, _backbone_part(layout, weights), shapes, kept)
-    _require(report, str(path))
+    ours, report = _collect(layout, _backbone_part(layout, found), shapes, kept, network)
+    _require(report, str(path), layout.prefix)
     backbone.load_state_dict(
         {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
     )
@@ -177,8 +182,9 @@ def _collect(
     weights: Mapping[str, Tensor],
     shapes: Mapping[str, tuple[int, ...]],
     kept: Collection[int],
+    network: Network,
 ) -> tuple[dict[str, Tensor], Report]:
-    """Tensors of these names and shapes (those that fit) and what became of each."""
+    """Tensors of these names and shapes (those that fit) and what became of all in the file."""
     ours: dict[str, Tensor] = {}
     entries: list[Entry] = []
     used: set[str] = set()
@@ -194,7 +200,8 @@ def _collect(
             useless = layout.is_unused(name) or (block is not None and block not in kept)
             status = Status.UNUSED if useless else Status.UNEXPECTED
             entries.append(Entry(status, theirs=name, shape=tuple(tensor.shape)))
-    return ours, Report(layout.title, tuple(entries))
+    entries += [Entry(Status.UNUSED, theirs=n, detail=network.remark) for n in network.others]
+    return ours, Report(layout.title, tuple(entries), network.remark)
 
 
 def _take(
@@ -222,13 +229,20 @@ def _take(
     return Entry(status, name, theirs, shape, detail), tensor.contiguous().clone()
 
 
-def _require(report: Report, source: str) -> None:
-    """Refuse what is incomplete, or computes something else than this detector would."""
-    foreign = [e.theirs for e in report.of(Status.UNEXPECTED) if FOREIGN.search(e.theirs)]
+def _require(report: Report, source: str, inside: str = "") -> None:
+    """Refuse what is incomplete, or computes something else than this detector would.
+
+    ``inside``: what the names of the network begin with; what surrounds it does not matter.
+    """
+    unknown = [entry.theirs for entry in report.of(Status.UNEXPECTED)]
+    foreign = [name for name in unknown if name.startswith(inside)]
     if foreign:
+        more = f", and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise FormatError(
-            f"{source} ({report.layout}) has parts that this detector has not, {foreign[0]} "
-            f"for one ({len(foreign)} tensors): without them it would compute something else. "
-            "Adapters, layer scale and LoRA of other layers than qkv and proj cannot be imported"
+            f"{source} ({report.layout}) has tensors that have no place in this network: "
+            f"{', '.join(foreign[:SHOWN])}{more}. Without them it would compute something else "
+            "than the file's own. Of VideoMAE, there are no layer scales, norms of q and k, class "
+            "tokens or adapters here, and no LoRA but that of qkv and proj. If you know that they "
+            "do not matter, save the file without them"
         )
     report.require_complete(source)

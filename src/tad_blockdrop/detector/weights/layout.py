@@ -12,8 +12,8 @@ from torch import Tensor
 _BLOCK = re.compile(r"backbone\.blocks\.(\d+)\.(.+)\.(weight|bias)")
 _PATCH = "backbone.patch_embed.projection."
 
-# Parts of other models' blocks that change what they compute and that ours lack.
-FOREIGN = re.compile(r"adapter|\.gamma_|\.lora_|lateral_convs|fpn_convs|\.relative_position")
+# What stands behind a backbone, as the programs of others call it.
+HEADS = ("head.", "fc.", "classifier.", "cls_head.", "decoder.")
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ class Layout:
     modules: ClassVar[Mapping[str, str]]  # of a block, ours -> theirs, each with weight and bias
     qkv: ClassVar[tuple[str, ...]] = ("attn.qkv.weight",)
     qv_bias: ClassVar[tuple[tuple[str, str], ...]] = (("attn.q_bias", "attn.v_bias"),)
-    # Beginnings of names that this program has no use for, and those beyond the backbone.
+    positions_name: ClassVar[str] = "pos_embed"
+    # Beside HEADS, names (or beginnings, with a dot) that this program has no use for: without
+    # them the blocks compute the same. And those beyond the backbone.
     unused: ClassVar[tuple[str, ...]] = ()
     detector_parts: ClassVar[tuple[str, ...]] = ()
     droppable: ClassVar[bool] = False  # a missing block was dropped, not forgotten
@@ -86,7 +88,7 @@ class Layout:
     @property
     def positions(self) -> str:
         """Name of the table of positions, which some files carry along."""
-        return f"{self.prefix}pos_embed"
+        return self.prefix + self.positions_name
 
     @property
     def has_detector(self) -> bool:
@@ -129,5 +131,9 @@ class Layout:
 
     def is_unused(self, key: str) -> bool:
         """Whether a name is known, and known to be of no use here."""
-        known = (*(self.prefix + name for name in self.unused), *self.unused)
-        return key.startswith(known)
+        known = (*self.unused, *HEADS, self.positions_name)
+        return any(
+            key == name or (name.endswith(".") and key.startswith(name))
+            for part in known
+            for name in (part, self.prefix + part)
+        )

@@ -16,6 +16,4 @@ class McgNju(Layout):
     modules: ClassVar[Mapping[str, str]] = {
         name: name for name in ("norm1", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
     }
-    unused = (
-        "pos_embed", "norm.", "fc_norm.", "head.", "mask_token", "encoder_to_decoder.", "decoder.",
-    )  # fmt: skip
+    unused = ("norm.", "fc_norm.", "mask_token", "encoder_to_decoder.")

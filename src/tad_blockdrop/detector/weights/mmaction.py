@@ -20,10 +20,4 @@ class Mmaction(Layout):
         "mlp.fc1": "mlp.layers.0.0",
         "mlp.fc2": "mlp.layers.1",
     }
-    unused: ClassVar[tuple[str, ...]] = (
-        "pos_embed",
-        "norm.",
-        "fc_norm.",
-        "cls_head.",
-        "data_preprocessor.",
-    )
+    unused: ClassVar[tuple[str, ...]] = ("norm.", "fc_norm.", "data_preprocessor.")

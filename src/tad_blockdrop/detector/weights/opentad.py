@@ -42,7 +42,8 @@ class OpenTad(Mmaction):
     title = "OpenTAD / Progressive Block Drop detector"
     prefixes: ClassVar[tuple[str, ...]] = ("backbone.model.backbone.",)
     unused: ClassVar[tuple[str, ...]] = (
-        *Mmaction.unused, "rpn_head.loss_normalizer", "projection.pos_embed", "backbone.model.data",
+        *Mmaction.unused, "rpn_head.loss_normalizer", "projection.pos_embed",
+        "backbone.model.data_preprocessor.",
     )  # fmt: skip
     detector_parts = ("projection.", "neck.", "rpn_head.")
     droppable = True

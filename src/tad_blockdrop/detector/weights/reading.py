@@ -6,7 +6,7 @@ Nothing here knows what the tensors mean.
 import argparse
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,11 @@ from torch import Tensor
 
 from tad_blockdrop.detector.checkpoint import WEIGHTS_FILE, read_checkpoint
 from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.errors import printable
 
-# Where training programs put their weights, the preferred one first (EMA before raw).
-CONTAINERS = ("state_dict_ema", "state_dict", "model", "module")
+# What torch.compile, FSDP and activation checkpointing put into the names of a module's parts.
+_WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_COUNTER = "n_averaged"  # of torch's AveragedModel
 FOLDER_FILES = ("model*.safetensors", "pytorch_model*.bin")  # as `transformers` names them
 
 
@@ -27,8 +29,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a weights file, on the CPU, by the names the file gives them.
 
     ``path`` is a safetensors file, a PyTorch file, a folder of a ``transformers`` model, or a
-    checkpoint folder of this program. Containers (EMA weights preferred) are unwrapped and the
-    ``module.`` prefix of distributed training is taken off.
+    checkpoint folder of this program. A container that holds all tensors (``state_dict``) is
+    unwrapped; of several, each one's key begins its names (``teacher.blocks.0...``). What wrappers
+    of PyTorch add to names, and the ``module.`` of distributed training, are taken off.
 
     Raises:
         FormatError: nothing is there, nothing can be read, or it holds more than plain data.
@@ -98,22 +101,44 @@ def _no_weights(path: Path, reason: str) -> str:
 
 
 def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        inner = next((content[k] for k in CONTAINERS if isinstance(content.get(k), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    tensors = (
-        {k: v for k, v in content.items() if isinstance(k, str) and isinstance(v, Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    inner = content
+    while (only := _only_container(inner)) is not None:
+        inner = only
+    tensors: dict[str, Tensor] = {}
+    for whole, tensor in _named_tensors(inner):
+        name = _WRAPPERS.sub("", whole)
+        if printable(name) != name:
+            raise FormatError(f"{path} has a tensor called {name!r}, which holds half a character")
+        if name in tensors:
+            raise FormatError(f"{path} holds {name} twice, once as {whole}: save one of the two")
+        tensors[name] = tensor.detach()
     if not tensors:
         what = f"the keys {list(content)[:5]}" if isinstance(content, Mapping) else type(content)
         raise FormatError(
             f"{path} holds no named tensors but {what}: give a file of model weights (a state "
-            f"dict, alone or under {', '.join(CONTAINERS)})"
+            "dict, alone or under state_dict, model or another key)"
         )
     while all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
-    return {name: tensor.detach() for name, tensor in tensors.items()}
+    return tensors
+
+
+def _only_container(content: Any) -> Mapping[Any, Any] | None:
+    """The one entry that holds all tensors; None if there is no such one."""
+    if not isinstance(content, Mapping):
+        return None
+    if any(isinstance(value, Tensor) and value.ndim for value in content.values()):
+        return None
+    holders = [value for value in content.values() if next(_named_tensors(value), None)]
+    return holders[0] if len(holders) == 1 else None
+
+
+def _named_tensors(content: Any, before: str = "") -> Iterator[tuple[str, Tensor]]:
+    """All tensors under names, however deep; those of optimizers have numbers instead."""
+    if not isinstance(content, Mapping):
+        return
+    for key, value in content.items():
+        if isinstance(key, str) and isinstance(value, Tensor) and key != _COUNTER:
+            yield before + key, value
+        elif isinstance(key, str):
+            yield from _named_tensors(value, f"{before}{key}.")

@@ -35,10 +35,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Report:
-    """All tensors of an import, in the model's order, then the file's left-overs."""
+    """All tensors of an import, in the model's order, then the file's left-overs.
+
+    ``remark``: which of several networks in the file this is, or nothing.
+    """
 
     layout: str
     entries: tuple[Entry, ...]
+    remark: str = ""
 
     def of(self, *statuses: Status) -> tuple[Entry, ...]:
         """The tensors that this happened to."""
@@ -56,7 +60,7 @@ class Report:
         """One line: the layout and how many tensors had which fate."""
         counts = Counter(entry.status for entry in self.entries)
         numbers = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
-        return f"{self.layout}: {numbers}"
+        return f"{self.layout}: {numbers}" + (f"; {self.remark}" if self.remark else "")
 
     def require_complete(self, source: str) -> None:
         """Refuse an import that lacks a tensor which training would not create.

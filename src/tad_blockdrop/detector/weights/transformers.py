@@ -25,7 +25,5 @@ class Transformers(Layout):
         ("attention.attention.query.bias", "attention.attention.value.bias"),
         ("attention.attention.q_bias", "attention.attention.v_bias"),  # version 4
     )
-    unused = (
-        "embeddings.position_embeddings", "layernorm.", "fc_norm.", "classifier.", "mask_token",
-        "encoder_to_decoder.", "decoder.",
-    )  # fmt: skip
+    positions_name = "embeddings.position_embeddings"
+    unused = ("layernorm.", "fc_norm.", "mask_token", "encoder_to_decoder.")

@@ -54,7 +54,8 @@ def import_weights(
         )
     weights = read_weights(path)
     found: ImportedBackbone | ImportedDetector
-    if recognise(weights).has_detector:
+    layout, _ = recognise(weights)
+    if layout.has_detector:
         found = to_detector(weights, _class_names(data), detector, path)
         made = _detector_checkpoint(found, data, evaluation)
         _tell_assumptions("pyramid", found.config.pyramid, "heads", "attention_window", "positions")

@@ -15,7 +15,7 @@ from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.pipelines.shared import read_given
 from tad_blockdrop.runtime.logs import escape_line
@@ -93,7 +93,8 @@ def _detect_in(
     from tad_blockdrop.video.files.container import DecodeError
     from tad_blockdrop.video.files.listing import UnsafeVideoError, refuse_unsafe_id
 
-    row: dict[str, Any] = {"video_id": video_id, "path": str(path.resolve()), "problem": None}
+    where = printable(str(path.resolve()))
+    row: dict[str, Any] = {"video_id": video_id, "path": where, "problem": None}
     try:
         refuse_unsafe_id(video_id)
         found = predictor.predict(path, video_id, predict.min_score, predict.batch, reader)
@@ -148,13 +149,13 @@ def write_results(
 
 def plot_timelines(
     predictions: pd.DataFrame, predicted_videos: pd.DataFrame, checkpoint: Checkpoint
-) -> str:
-    """An HTML page with a timeline of every video."""
-    from tad_blockdrop.prediction.page import timeline_page
+) -> dict[str, str]:
+    """HTML pages with a timeline of every video, by file name."""
+    from tad_blockdrop.prediction.page import timeline_pages
 
     name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
     subtitle = f"{name} · {model_name(checkpoint)} · {blocks} blocks"
-    return timeline_page(predictions, predicted_videos, checkpoint.classes, subtitle)
+    return timeline_pages(predictions, predicted_videos, checkpoint.classes, subtitle)
 
 
 def draw_videos(

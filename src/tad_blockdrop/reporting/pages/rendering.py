@@ -25,8 +25,8 @@ def render(template: str, values: Mapping[str, object]) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(number=number, signed=signed, short=short, embedded=_embedded)
-    environment.globals["blank"] = BLANK
-    return environment.get_template(template).render(values, plotly=Markup(get_plotlyjs()))
+    environment.globals.update(blank=BLANK, plotly=_plotly)
+    return environment.get_template(template).render(values)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -35,6 +35,11 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in table.to_dict("records")
     ]
+
+
+def _plotly() -> Markup:
+    """The library that draws figures, for pages that have some: 5 MB."""
+    return Markup(get_plotlyjs())
 
 
 def _embedded(figure: go.Figure) -> Markup:

@@ -4,6 +4,7 @@ A new format is a file with a class that keeps to ``AnnotationFormat``, and a li
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 import pandas as pd
@@ -11,17 +12,20 @@ import pandas as pd
 from tad_blockdrop.video.annotations.activitynet import ActivityNet
 from tad_blockdrop.video.annotations.class_list import read_classes, read_classes_file
 from tad_blockdrop.video.annotations.csv_table import CSVTable
+from tad_blockdrop.video.annotations.file import AnnotationFile, read_annotation_file
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
     Annotations,
+    choice_problem,
     shown,
     subset_key,
 )
 
 __all__ = [
-    "FORMATS", "NO_SUBSET", "AnnotationError", "AnnotationFormat", "Annotations",
-    "read_annotations", "read_classes", "read_classes_file", "subset_key",
+    "FORMATS", "NO_SUBSET", "AnnotationError", "AnnotationFile", "AnnotationFormat",
+    "Annotations", "read_annotation_file", "read_annotations", "read_classes",
+    "read_classes_file", "subset_key",
 ]  # fmt: skip
 
 
@@ -48,13 +52,16 @@ FORMATS: list[AnnotationFormat] = [ActivityNet(), CSVTable()]
 def read_annotations(raw: object) -> Annotations:
     """The tables of a loaded file, by the first of ``FORMATS`` that recognises it.
 
-    ``raw``: what the catalog loads, a parsed JSON file or the DataFrame of a table. Raises
-    AnnotationError.
+    ``raw``: an ``AnnotationFile``, as the catalog loads it, or what would be in one: parsed JSON,
+    the DataFrame of a table, or text. Raises AnnotationError.
     """
+    choices = tuple(map(choice_problem, raw.choices)) if isinstance(raw, AnnotationFile) else ()
+    raw = raw.content if isinstance(raw, AnnotationFile) else raw
     try:
         for each in FORMATS:
             if each.recognise(raw):
-                return each.read(raw)
+                found = each.read(raw)
+                return replace(found, problems=(*choices, *found.problems))
         known = "; ".join(f"{each.name}: {each.layout}" for each in FORMATS)
         raise AnnotationError(
             "top level",

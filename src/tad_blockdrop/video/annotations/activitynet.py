@@ -1,6 +1,6 @@
 """ActivityNet's JSON: annotations as published or extended by others, and detections as results."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,18 +8,23 @@ import pandas as pd
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
-    number_of,
     optional_number,
+    seconds_of,
     shown,
     text_of,
 )
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem
+
+ACTIONS = {"annotations", "annotation"}  # the list of a video's actions; the latter is COIN's
+FRAMES = "segment(frames)"
 
 
 class ActivityNet:
     """The published layout, as OpenTAD extends it (``frame``, ``fps``) or as ActionFormer does.
 
-    Of ActionFormer's extras, ``label_id`` gives the order of the classes, ``segment(frames)`` is
-    not used.
+    Of ActionFormer's extras, ``label_id`` gives the order of the classes; ``segment(frames)``, from
+    0 on at the rate ``fps``, is used where there is no ``segment``. COIN calls a video's list of
+    actions ``annotation``.
     """
 
     name = "ActivityNet JSON"
@@ -42,7 +47,7 @@ class ActivityNet:
         database = self._mapping(raw["database"], "database")
         if not database:
             raise AnnotationError("database", "it lists no video", "add your videos")
-        stated, instances = [], []
+        stated, instances, silent = [], [], []
         ids: dict[str, set[int | None]] = {}
         for key, value in database.items():
             where = f"database.{key}"
@@ -54,10 +59,20 @@ class ActivityNet:
                 for name in ("duration", "fps", "frame")
             )
             stated.append((video, subset, duration, fps, frames))
-            for label, label_id, start, end in self._instances(entry, where):
+            if ACTIONS.isdisjoint(entry):
+                silent.append(video)
+            for label, label_id, start, end in self._instances(entry, where, fps):
                 instances.append((video, label, start, end))
                 ids.setdefault(label, set()).add(label_id)
-        return Annotations.from_rows(stated, instances, _in_order(ids))
+        if not instances:
+            keys = dict.fromkeys(key for entry in database.values() for key in entry)
+            raise AnnotationError(
+                "database",
+                f"no video has an action (found: the keys {shown(', '.join(map(str, keys)))})",
+                f"list the actions of a video as in {self.layout}",
+            )
+        problems = [_no_list(silent)] if silent else []
+        return Annotations.from_rows(stated, instances, _in_order(ids), problems)
 
     def write(self, detections: pd.DataFrame, video_ids: Iterable[str]) -> dict[str, Any]:
         """Detections (video_id, start, end in s, label, score) as results, the field's exchange.
@@ -74,22 +89,19 @@ class ActivityNet:
         return {"version": "VERSION 1.3", "results": results, "external_data": {"used": False}}
 
     def _instances(
-        self, entry: Mapping[str, Any], where: str
+        self, entry: Mapping[str, Any], where: str, fps: float
     ) -> Iterator[tuple[str, int | None, float, float]]:
-        annotations = entry.get("annotations", [])
+        keys = sorted(ACTIONS.intersection(entry))
+        if len(keys) > 1:
+            raise AnnotationError(where, f"it has {' and '.join(keys)}", "join the two lists")
+        key = keys[0] if keys else "annotations"
+        annotations = entry.get(key, [])
         if not isinstance(annotations, list):
-            raise AnnotationError(f"{where}.annotations", "it is not a list", "write [...]")
+            raise AnnotationError(f"{where}.{key}", "it is not a list", "write [...]")
         for number, value in enumerate(annotations):
-            here = f"{where}.annotations[{number}]"
+            here = f"{where}.{key}[{number}]"
             item = self._mapping(value, here)
-            segment = item.get("segment")
-            if not isinstance(segment, list) or len(segment) != 2:
-                raise AnnotationError(
-                    f"{here}.segment",
-                    f"it is {shown(segment)}" if "segment" in item else "it is missing",
-                    "give [start, end] in seconds",
-                )
-            start, end = (number_of(v, f"{here}.segment[{i}]") for i, v in enumerate(segment))
+            start, end = _segment(item, here, fps)
             label = text_of(item.get("label"), f"{here}.label", "name the action")
             label_id = item.get("label_id")
             yield label, label_id if type(label_id) is int else None, start, end
@@ -99,6 +111,33 @@ class ActivityNet:
             return value
         advice = f"write an object, as in {self.layout}"
         raise AnnotationError(where, f"it is {shown(value)}", advice)
+
+
+def _segment(item: Mapping[str, Any], where: str, fps: float) -> tuple[float, float]:
+    """Start and end in seconds."""
+    in_frames = "segment" not in item and FRAMES in item
+    key = FRAMES if in_frames else "segment"
+    segment = item.get(key)
+    if not isinstance(segment, list) or len(segment) != 2:
+        raise AnnotationError(
+            f"{where}.{key}",
+            f"it is {shown(segment)}" if key in item else "it is missing",
+            "give [start, end] in seconds",
+        )
+    if in_frames and not fps > 0:
+        raise AnnotationError(
+            f"{where}.{key}", "the rate is missing", "state the video's fps, or give a 'segment'"
+        )
+    start, end = (seconds_of(value, f"{where}.{key}[{i}]") for i, value in enumerate(segment))
+    return (start / fps, end / fps) if in_frames else (start, end)
+
+
+def _no_list(videos: Sequence[str]) -> Problem:
+    return Problem(
+        videos[0], ANNOTATIONS, "annotations", "no list of actions",
+        f"{len(videos)} video(s) have no list of actions, this one for example",
+        "taken for videos without actions; write an empty list if they are",
+    )  # fmt: skip
 
 
 def _in_order(ids: Mapping[str, set[int | None]]) -> tuple[str, ...]:

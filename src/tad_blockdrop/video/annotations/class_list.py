@@ -3,14 +3,15 @@
 from collections import Counter
 from pathlib import Path
 
+from tad_blockdrop.video.annotations.file import decode
 from tad_blockdrop.video.annotations.table import AnnotationError, text_of
 
 
 def read_classes_file(path: str | Path) -> tuple[str, ...]:
     """The class names in the file of ``data.classes_file``. Raises AnnotationError."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text, _ = decode(Path(path).read_bytes())
+    except (OSError, AnnotationError) as error:
         raise AnnotationError(
             "data.classes_file",
             f"{path} cannot be read as text ({error})",

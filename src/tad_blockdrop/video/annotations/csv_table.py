@@ -1,29 +1,43 @@
-"""A CSV table with a row per action."""
+"""A table with a row per action: CSV files of people's own programs, above all of spreadsheets."""
 
 import math
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
 import pandas as pd
 
+from tad_blockdrop.storage.spreadsheet import restore_cells
+from tad_blockdrop.video.annotations.file import LINE
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
+    STATED,
     AnnotationError,
     Annotations,
+    choice_problem,
     given,
     number_of,
     optional_number,
+    seconds_of,
+    shown,
     text_of,
 )
 
-REQUIRED = ("video", "start", "end", "label")
+FRAMES = {"start": "start_frame", "end": "end_frame"}  # instead of times, with the column fps
+COLUMNS = ("video", "start", "end", "label")  # those that must be there
+NUMBERS = ("start", "end", "duration", "fps")
+KNOWN = (*COLUMNS, *FRAMES.values(), "subset", "duration", "fps")
+
+_Row = Mapping[Hashable, Any]
+_Facts = tuple[str, str, float, float, float]  # what is stated of a video, as ``STATED``
 
 
 class CSVTable:
     """The columns video, start, end, label and, optionally, subset, duration, fps.
 
-    Start and end are in seconds. A video without actions has one row in which start, end and label
-    are empty.
+    Start and end are times (see ``seconds_of``). Instead, start_frame and end_frame may count
+    frames from 0, at the rate in fps. A video without actions has one row in which start, end and
+    label are empty. Empty rows do not count.
     """
 
     name = "CSV table"
@@ -31,50 +45,118 @@ class CSVTable:
 
     def recognise(self, raw: object) -> bool:
         """Whether it has three of the four required columns: ``read`` then names the fourth."""
-        return isinstance(raw, pd.DataFrame) and len(set(REQUIRED) & set(_plain(raw))) >= 3
+        return isinstance(raw, pd.DataFrame) and len(_missing(_plain(raw))) <= 1
 
     def read(self, raw: pd.DataFrame) -> Annotations:
         """The tables of a loaded file. Raises AnnotationError."""
         table = _plain(raw)
-        missing = [name for name in REQUIRED if name not in table]
-        if missing:
-            raise AnnotationError(
-                "header",
-                f"the column '{missing[0]}' is missing (found: {', '.join(map(str, raw.columns))})",
-                "name the columns video,start,end,label,subset",
-            )
+        _check_header(table)
+        lines = table.index if table.index.name == LINE else pd.RangeIndex(2, len(table) + 2)
+        filled = table.map(given).any(axis=1)
+        table = table.loc[filled, [name for name in KNOWN if name in table]]
+        lines = lines[filled]
         if table.empty:
             raise AnnotationError("table", "it has no rows", "add a row per action instance")
-        stated: dict[str, tuple[str, str, float, float, float]] = {}
+        table, choices = _with_decimal_points(table)
+        stated: dict[str, _Facts] = {}
         instances = []
-        for number, row in enumerate(table.to_dict("records"), start=2):  # line 1 is the header
+        for number, row in zip(lines, table.to_dict("records"), strict=True):
             where = f"line {number}"
             facts = _facts(row, where)
-            video, subset, *_ = facts
-            known = stated.setdefault(video, facts)
-            if known[1] != subset:
-                raise AnnotationError(
-                    f"{where}, subset",
-                    f"video '{video}' is in '{subset}' here, in '{known[1]}' above",
-                    "a video belongs to one subset",
-                )
-            if any(given(row[name]) for name in ("start", "end", "label")):
+            video, _, _, fps, _ = facts
+            stated[video] = _joined(stated.get(video, facts), facts, where)
+            if any(given(row[_column(table, name)]) for name in ("start", "end", "label")):
                 label = text_of(row["label"], f"{where}, label", "name the action")
-                start, end = (number_of(row[name], f"{where}, {name}") for name in ("start", "end"))
+                start, end = (_time(row, name, fps, where) for name in ("start", "end"))
                 instances.append((video, label, start, end))
-        return Annotations.from_rows(stated.values(), instances)
+        if not instances:
+            raise AnnotationError("table", "no row has an action", "fill in start, end and label")
+        return Annotations.from_rows(
+            stated.values(), instances, problems=map(choice_problem, choices)
+        )
 
 
 def _plain(raw: pd.DataFrame) -> pd.DataFrame:
-    """The table with its column names in small letters, without blanks and byte order mark."""
-    return raw.rename(columns=lambda name: str(name).removeprefix("\ufeff").strip().casefold())
+    """The table with its column names in small letters, and names as they were before an export."""
+    names = [str(name).removeprefix("\ufeff").strip().casefold() for name in raw]
+    return restore_cells(raw.set_axis([re.sub(r"[\s-]+", "_", name) for name in names], axis=1))
 
 
-def _facts(row: Mapping[Hashable, Any], where: str) -> tuple[str, str, float, float, float]:
+def _column(table: pd.DataFrame | _Row, name: str) -> str:
+    """Where a start or end stands: in the column of that name, or in that of its frame."""
+    frame = FRAMES.get(name, name)
+    return frame if name not in table and frame in table else name
+
+
+def _missing(table: pd.DataFrame) -> list[str]:
+    return [name for name in COLUMNS if _column(table, name) not in table]
+
+
+def _check_header(table: pd.DataFrame) -> None:
+    found = ", ".join(table.columns)
+    what = [f"the column '{name}' is missing (found: {found})" for name in _missing(table)]
+    names = list(table.columns)
+    what += [f"the column '{name}' is there twice" for name in KNOWN if names.count(name) > 1]
+    if what:
+        raise AnnotationError("header", what[0], "name the columns video,start,end,label,subset")
+
+
+def _with_decimal_points(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Numbers with decimal commas as usual ones. Raises AnnotationError if some have points."""
+    columns = [name for name in NUMBERS if name in table]
+    texts = [cell for name in columns for cell in table[name] if isinstance(cell, str)]
+    commas = [cell for cell in texts if "," in cell]
+    points = [cell for cell in texts if "." in cell]
+    if not commas:
+        return table, []
+    if points:
+        raise AnnotationError(
+            "table",
+            f"numbers have commas ({shown(commas[0])}) as well as points ({shown(points[0])})",
+            "write all of them with a decimal point and without marks for thousands",
+        )
+    changed = {
+        name: table[name].map(lambda c: c.replace(",", ".") if isinstance(c, str) else c)
+        for name in columns
+    }
+    return table.assign(**changed), [f"decimal commas, for example {shown(commas[0])}"]
+
+
+def _facts(row: _Row, where: str) -> _Facts:
     """What a row states of its video, in the order of ``STATED``."""
     video = text_of(row["video"], f"{where}, video", "name the video")
     subset = NO_SUBSET
     if "subset" in row:
         subset = text_of(row["subset"], f"{where}, subset", "name it, as 'training'")
-    duration, fps = (optional_number(row.get(k), f"{where}, {k}") for k in ("duration", "fps"))
-    return video, subset, duration, fps, math.nan
+    duration = seconds_of(row["duration"], where) if given(row.get("duration")) else math.nan
+    return video, subset, duration, optional_number(row.get("fps"), f"{where}, fps"), math.nan
+
+
+def _joined(above: _Facts, here: _Facts, where: str) -> _Facts:
+    """What two rows state of one video. Raises AnnotationError if they contradict each other."""
+    for name, before, now in zip(STATED[1:], above[1:], here[1:], strict=True):
+        if given(before) and given(now) and before != now:
+            raise AnnotationError(
+                f"{where}, {name}",
+                f"video '{here[0]}' has {now!r} here, {before!r} above",
+                "correct one of them; a video belongs to one subset",
+            )
+    video, subset, duration, fps, frames = above
+    return video, subset, _first(duration, here[2]), _first(fps, here[3]), frames
+
+
+def _first(before: float, now: float) -> float:
+    return now if math.isnan(before) else before
+
+
+def _time(row: _Row, name: str, fps: float, where: str) -> float:
+    """A start or end in seconds."""
+    column = _column(row, name)
+    if column == name:
+        return seconds_of(row[name], f"{where}, {name}")
+    frame = number_of(row[column], f"{where}, {column}", "give the number of a frame")
+    if not fps > 0:
+        raise AnnotationError(
+            f"{where}, fps", "the rate is missing", "frame numbers need frames per second"
+        )
+    return frame / fps

@@ -4,17 +4,23 @@ Nothing is judged here: whether segments and labels make sense is for ``problems
 """
 
 import math
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.errors import BlockDropError, printable
+from tad_blockdrop.storage.spreadsheet import NUMBER
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 STATED = ["video_id", "subset", "duration", "fps", "n_frames"]
 INSTANCES = ["video_id", "label", "start", "end"]
 NO_SUBSET = ""  # of every video where the annotations name no subsets
+
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 
 _SUBSETS = {
     "train": "training",
@@ -42,11 +48,13 @@ class Annotations:
     ``stated``: video_id, subset, duration (s), fps, n_frames; one row per listed video, NaN where
     the file does not say. ``instances``: video_id, label, start, end (s). ``classes``: the labels
     in the order that the file gives them, otherwise in the order in which they first appear.
+    ``problems``: what people should know of how the file was read.
     """
 
     stated: pd.DataFrame
     instances: pd.DataFrame
     classes: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
 
     @classmethod
     def from_rows(
@@ -54,6 +62,7 @@ class Annotations:
         stated: Iterable[tuple[str, str, float, float, float]],
         instances: Iterable[tuple[str, str, float, float]],
         classes: tuple[str, ...] | None = None,
+        problems: Iterable[Problem] = (),
     ) -> "Annotations":
         """The tables of rows whose values are in the order of the columns."""
         table = pd.DataFrame(list(instances), columns=INSTANCES).astype(
@@ -61,7 +70,16 @@ class Annotations:
         )
         if classes is None:
             classes = tuple(dict.fromkeys(table["label"]))
-        return cls(pd.DataFrame(list(stated), columns=STATED), table, classes)
+        return cls(pd.DataFrame(list(stated), columns=STATED), table, classes, tuple(problems))
+
+
+def choice_problem(choice: str) -> Problem:
+    """Tells people how a file was read where something else was possible."""
+    return Problem(
+        "", ANNOTATIONS, "", "how the file was read", f"read with {choice}",
+        "if names or times look wrong, save the file as CSV in UTF-8, with commas between the "
+        "columns and decimal points",
+    )  # fmt: skip
 
 
 def subset_key(name: str) -> str:
@@ -89,15 +107,33 @@ def text_of(value: object, where: str, advice: str) -> str:
     raise AnnotationError(where, what, advice)
 
 
-def number_of(value: object, where: str) -> float:
+def number_of(value: object, where: str, advice: str = "give a number, as 12.5") -> float:
     """A finite number, also one written as text. Raises AnnotationError."""
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
+    number = math.nan
+    if isinstance(value, str) and NUMBER.fullmatch(value.strip()):
+        number = float(value)
+    elif not isinstance(value, bool | str):
+        with suppress(TypeError, ValueError, OverflowError):
+            number = float(value)  # type: ignore[arg-type]
     if not math.isfinite(number):
-        raise AnnotationError(where, f"{shown(value)} is not a number", "give seconds, as 12.5")
+        raise AnnotationError(where, f"{shown(value)} is not a number", advice)
     return number
+
+
+def seconds_of(value: object, where: str) -> float:
+    """A time in seconds: a number, or a text as 12.5, 01:02:03.5 or 02:03.5 (m:s).
+
+    Raises AnnotationError.
+    """
+    if isinstance(value, str) and ":" in value:
+        clock = _CLOCK.fullmatch(value.strip())
+        if clock is not None:
+            hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), float(clock[3])
+            if seconds < 60 and (clock[1] is None or minutes < 60):
+                return 3600 * hours + 60 * minutes + seconds
+        advice = "give hours:minutes:seconds, minutes:seconds, or seconds alone, as 12.5"
+        raise AnnotationError(where, f"{shown(value)} is not a time", advice)
+    return number_of(value, where, "give seconds, as 12.5, or hours:minutes:seconds")
 
 
 def optional_number(value: object, where: str) -> float:

@@ -63,6 +63,8 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
     Errors of the demuxer or the decoder inside the block become DecodeErrors.
     """
     file = Path(path)
+    if printable(str(file.absolute())) != str(file.absolute()):  # no table could hold it
+        raise DecodeError(file, "its name, or that of a folder around it, is not UTF-8: rename it")
     opened = False
     try:
         # Metadata in another encoding than UTF-8 must not make a video unreadable.

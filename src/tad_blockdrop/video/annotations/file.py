@@ -1,0 +1,162 @@
+"""A table or JSON file as people's programs save it: its encoding, its separators, its content.
+
+Spreadsheets write whatever their country and system suggest. What is certain (a byte order mark,
+valid UTF-8) is used without a word; where this module had to choose, it says what it chose.
+"""
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.video.annotations.table import AnnotationError, given, shown
+
+LINE = "line"  # name of a table's index: the lines of the file
+_SEPARATORS = "\t;,|"
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NO_TEXT = (
+    (b"PK\x03\x04", "an Excel or OpenDocument workbook, or another archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"PAR1", "a Parquet table"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class AnnotationFile:
+    """What a file holds: parsed JSON, a table of texts (its index: the lines), or plain text.
+
+    ``choices``: how the file was understood where something else was possible, for people.
+    """
+
+    content: Any
+    choices: tuple[str, ...] = ()
+
+
+def read_annotation_file(path: str | Path) -> AnnotationFile:
+    """Read a file by its content; its ending says nothing. Raises AnnotationError."""
+    path = Path(path)
+    try:
+        text, choices = decode(path.read_bytes())
+    except OSError as error:
+        raise AnnotationError(
+            str(path), f"it cannot be read ({error.strerror})",
+            "put the annotations there, or name their file in this environment's globals.yml",
+        ) from error  # fmt: skip
+    except AnnotationError as error:
+        raise AnnotationError(str(path), error.what, error.advice) from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise AnnotationError(str(path), "it is empty", "add the annotations")
+    if lines[0].lstrip()[0] in "{[":
+        return AnnotationFile(_parsed_json(text, path), choices)
+    if lines[0].lstrip()[0] == "<" or not any(mark in lines[0] for mark in _SEPARATORS):
+        return AnnotationFile(text, choices)
+    table, more = _parsed_table(text, path)
+    return AnnotationFile(table, (*choices, *more))
+
+
+def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
+    """The text of a file, and what had to be chosen to read it. Raises AnnotationError."""
+    for start, what in _NO_TEXT:
+        if content.startswith(start):
+            raise AnnotationError("the file", f"it is {what}", "save it as CSV (UTF-8)")
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    if encoding is None and 0 in content[:2]:  # UTF-16 of a Latin script, without its mark
+        encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
+    try:
+        return content.decode(encoding or "utf-8"), ()
+    except UnicodeDecodeError as error:
+        advice = "save it as UTF-8"
+        if encoding is not None or 0 in content:
+            raise AnnotationError("the file", f"it is damaged ({error})", advice) from error
+    try:
+        text = content.decode("cp1252")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(
+            "the file", "its letters are neither UTF-8, UTF-16 nor Windows-1252", advice
+        ) from error
+    word = next(word for word in text.replace(",", " ").split() if not word.isascii())
+    return text, (f"letters that are not UTF-8 as Windows-1252, for example {shown(word)}",)
+
+
+def _parsed_json(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text, object_pairs_hook=_without_repetition)
+    except AnnotationError as error:
+        raise AnnotationError(str(path), error.what, error.advice) from None
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(
+            str(path), f"it begins like JSON but is none ({error})", "save or download it again"
+        ) from error
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; JSON readers let the last of two equal keys win."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise AnnotationError(
+            "the file", f"the key {shown(twice)} is there twice", "join or rename the entries"
+        )
+    return found
+
+
+def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """The rows that hold anything, as texts, and what was chosen to read them."""
+    first, _, rest = text.partition("\n")
+    stated = first.strip()  # Excel's own line before the header
+    if stated.casefold().startswith("sep=") and len(stated) == 5:
+        separator, skipped, text = stated[4], 1, rest
+    else:
+        header = next((line for line in text.splitlines() if line.strip()), "")
+        separator, skipped = max(_SEPARATORS, key=header.count), 0
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
+    )
+    rows, lines = [], []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                lines.append(reader.line_num + skipped)
+    except csv.Error as error:
+        raise AnnotationError(
+            f"{path}, line {reader.line_num + skipped}", f"it cannot be read ({error})",
+            "is a quotation mark missing?",
+        ) from error  # fmt: skip
+    names, *cells = rows
+    width = len(names)
+    for line, row in zip(lines[1:], cells, strict=True):
+        if any(given(cell.strip()) for cell in row[width:]):
+            raise AnnotationError(
+                f"{path}, line {line}", f"it has {len(row)} cells, the header {width}",
+                "put texts that hold the separator into quotation marks",
+            )  # fmt: skip
+    table = pd.DataFrame(
+        [_padded(row, width) for row in cells],
+        columns=names,
+        index=pd.Index(lines[1:], name=LINE),
+        dtype=object,
+    )
+    table = table.loc[
+        :, [bool(name.strip()) or table.iloc[:, i].any() for i, name in enumerate(names)]
+    ]
+    name = {"\t": "tabs", ",": ""}.get(separator, f"'{separator}'")
+    return table, [f"{name} between the columns"] if name else []
+
+
+def _padded(row: Sequence[str], width: int) -> list[str]:
+    return [*row[:width], *[""] * (width - len(row))]
