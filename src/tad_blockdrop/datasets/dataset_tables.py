@@ -7,17 +7,25 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.checksums import DamagedError, Seal, verify
+from tad_blockdrop.storage.atomic import sealed_write
+from tad_blockdrop.storage.project_paths import project_of, stored_paths, usable_paths
 from tad_blockdrop.video.action_dataset import ActionDataset
+
+IDENTITY = "dataset"  # among the origins of the class list, which is written last
 
 
 class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
-    """``<filepath>/``: ``videos.parquet``, ``instances.parquet`` and ``classes.json``."""
+    """``<filepath>/``: ``videos.parquet``, ``instances.parquet`` and ``classes.json``.
+
+    ``identity``: that of the dataset that was loaded or saved last.
+    """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """``filepath``: the folder."""
         self._folder = Path(filepath)
         self.metadata = metadata
+        self.identity: str | None = None
 
     @property
     def _files(self) -> tuple[Path, Path, Path]:
@@ -26,22 +34,62 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         return videos, instances, classes
 
     def load(self) -> ActionDataset:
-        """Read the three files."""
+        """Read the three files, as they were written together."""
         videos, instances, classes = self._files
+        seals = [verify(file) for file in self._files]
         names = json.loads(classes.read_text(encoding="utf-8"))
-        return ActionDataset(pd.read_parquet(videos), pd.read_parquet(instances), tuple(names))
+        table = usable_paths(pd.read_parquet(videos), videos)
+        known = _identity(seals[-1])
+        if known is None:
+            table = self._moved(table)
+        found = ActionDataset(table, pd.read_parquet(instances), tuple(names))
+        if known not in (None, found.identity):
+            raise DamagedError(
+                f"the tables in {self._folder} were not written together: restore those of one run, "
+                "or run the data pipeline again"
+            )
+        self.identity = found.identity
+        return found
 
     def save(self, data: ActionDataset) -> None:
-        """Write the three files, each as a whole."""
+        """Write the three files, each as a whole; without the last one there is no dataset."""
         videos, instances, classes = self._files
-        for path, table in ((videos, data.videos), (instances, data.instances)):
-            with atomic_write(path) as temporary:
+        classes.unlink(missing_ok=True)
+        for path, table in ((videos, stored_paths(data.videos, videos)), (instances, data.instances)):
+            with sealed_write(path) as temporary:
                 table.to_parquet(temporary)
-        with atomic_write(classes) as temporary:
+        with sealed_write(classes, {IDENTITY: data.identity}) as temporary:
             temporary.write_text(json.dumps(list(data.classes), indent=1), encoding="utf-8")
+        self.identity = data.identity
+
+    def _moved(self, videos: pd.DataFrame) -> pd.DataFrame:
+        """Tables of older versions have absolute paths, maybe of where the project was before."""
+        project = project_of(self._folder / "any")
+        if project is None:
+            return videos
+        paths = [_moved(Path(path), project) for path in videos["path"]]
+        return videos.assign(path=[str(path) for path in paths])
 
     def _exists(self) -> bool:
         return all(path.is_file() for path in self._files)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _identity(seal: Seal | None) -> str | None:
+    return seal.origins.get(IDENTITY) if seal else None
+
+
+def _moved(path: Path, project: Path) -> Path:
+    """The file of this project in the place of one of a project that was moved or copied."""
+    other = project_of(path)
+    if other is None or other == project:
+        return path
+    mine = project / path.relative_to(other)
+    if not mine.is_file():
+        raise DamagedError(
+            f"{path} belongs to another project, and this one has no {mine}: copy it as well, or "
+            "run the data pipeline again"
+        )
+    return mine

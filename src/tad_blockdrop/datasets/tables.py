@@ -1,19 +1,25 @@
 """kedro-datasets' local file types, saved whole or not at all.
 
 The originals open the final path and write into it, so that a killed run leaves half a file which
-then counts as existing. Here the same classes write to a temporary sibling that is renamed.
+then counts as existing. Here the same classes write to a temporary sibling that is renamed, and what
+they load is what was written.
 """
 
 import inspect
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
+import pandas as pd
 from kedro_datasets.json import JSONDataset
 from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.checksums import Origins, verify
+from tad_blockdrop.storage.atomic import atomic_write, sealed_write
+from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
 
 
 class WholeFile:
@@ -31,7 +37,7 @@ class WholeFile:
     def save(self, data: Any) -> None:
         """Save through the original class, to a temporary sibling first."""
         path = Path(self._get_save_path())
-        with atomic_write(path) as temporary:
+        with self._writing(path) as temporary:
             self._writing_to = temporary
             try:
                 # Kedro wraps every save; the outer wrapper (ours) is the one that must act.
@@ -40,22 +46,58 @@ class WholeFile:
                 self._writing_to = None
         self.written = path
 
+    def _writing(self, path: Path) -> AbstractContextManager[Path]:
+        return atomic_write(path)
 
-class ParquetTable(WholeFile, ParquetDataset):
+
+class SealedFile(WholeFile):
+    """The same with a checksum beside the file, which a load verifies."""
+
+    origins: Origins = MappingProxyType({})  # what the data were made from: see hooks/origins.py
+
+    def load(self) -> Any:
+        """Load through the original class what is found to be as it was written."""
+        seal = verify(Path(self._get_load_path()))  # type: ignore[attr-defined]
+        self.origins = seal.origins if seal else {}
+        return inspect.unwrap(super().load.__func__)(self)  # type: ignore[misc]
+
+    def _writing(self, path: Path) -> AbstractContextManager[Path]:
+        return sealed_write(path, self.origins)
+
+
+class RawJSON(WholeFile, JSONDataset):
+    """JSON that people may edit: it has no checksum."""
+
+
+class ParquetTable(SealedFile, ParquetDataset):
     """A pandas table as Parquet."""
 
 
-class CSVTable(WholeFile, CSVDataset):
+class VideoTable(ParquetTable):
+    """A table with a ``path`` per video: inside the project they are relative, on disk."""
+
+    def load(self) -> pd.DataFrame:
+        """The table with the paths as they are here."""
+        table = inspect.unwrap(super().load.__func__)(self)
+        return usable_paths(table, Path(self._filepath))
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Save the table so that the project can be moved."""
+        stored = stored_paths(data, Path(self._filepath))
+        inspect.unwrap(super().save.__func__)(self, stored)
+
+
+class CSVTable(SealedFile, CSVDataset):
     """A pandas table as CSV."""
 
 
-class JSONFile(WholeFile, JSONDataset):
+class JSONFile(SealedFile, JSONDataset):
     """Plain JSON."""
 
 
-class PlotlyFigure(WholeFile, PlotlyJSONDataset):
+class PlotlyFigure(SealedFile, PlotlyJSONDataset):
     """A Plotly figure as JSON."""
 
 
-class TextFile(WholeFile, TextDataset):
+class TextFile(SealedFile, TextDataset):
     """Text, such as the HTML report."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.errors import BlockDropError
 
@@ -135,6 +136,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     from safetensors.torch import load_file
 
     try:
+        sealed = verify(folder)
         metadata = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         version = metadata["format_version"]
         if version != FORMAT_VERSION:
@@ -144,7 +146,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             )
         stated = _Metadata.model_validate(metadata)
         weights = load_file(folder / WEIGHTS_FILE)
-        if weights_hash(weights) != stated.weights_hash:
+        if sealed is None and weights_hash(weights) != stated.weights_hash:
             raise CheckpointError(
                 f"the weights in {folder} do not match the hash in their {CONFIG_FILE}: the file "
                 "was damaged or exchanged; restore it or make the checkpoint again"
@@ -163,6 +165,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is no checkpoint: {error.filename} is missing") from error
+    except DamagedError as error:
+        raise CheckpointError(str(error)) from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         if isinstance(error, CheckpointError):
             raise

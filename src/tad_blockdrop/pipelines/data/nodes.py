@@ -138,14 +138,18 @@ def index_frames(
     table of these.
     """
     from tad_blockdrop.video.dataset import source_frames, without_failed
+    from tad_blockdrop.video.files.proxies import source_fingerprint
 
     videos, problems = without_failed(accepted.videos, proxies.failed)
     for problem in problems:
         logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
     if data.proxy is None:
-        videos = videos.assign(source_frames=source_frames(videos))
+        content = [source_fingerprint(path) for path in videos["path"]]
+        videos = videos.assign(source_frames=source_frames(videos), content=content)
     else:
-        videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in videos["video_id"]])
+        ids = videos["video_id"]
+        content = [proxies.made_from[video] for video in ids]
+        videos = videos.assign(path=[str(proxies.path / f"{v}.mp4") for v in ids], content=content)
     videos = videos.drop(columns="variable_rate")
     return replace(accepted, videos=videos), problems_table(problems)
 

@@ -1,5 +1,6 @@
 """Probing all videos of a dataset: in parallel, with a time limit each, no file twice."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
@@ -105,18 +106,16 @@ def _unreadable(video: str, path: Path, error: Exception, fatal: bool) -> Proble
 
 
 class _Memory:
-    """Facts of files that have not changed (by size and time), a line each in a file."""
+    """Facts of files that have not changed (by size and time), a line each with its checksum."""
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / KNOWN if folder else None
         self._lines: dict[str, Mapping[str, Any]] = {}
         if self._file and self._file.is_file():
-            for line in self._file.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # a run was killed while it wrote this line
-                    continue
-                self._lines[entry["path"]] = entry
+            for line in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
+                digest, _, entry = line.partition(" ")
+                if digest == _digest(entry):  # else a run was killed while it wrote this line
+                    self._lines[json.loads(entry)["path"]] = json.loads(entry)
 
     def recall(self, path: Path) -> dict[str, Any] | None:
         entry = self._lines.get(str(path))
@@ -128,9 +127,13 @@ class _Memory:
         if self._file is None:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
-        entry = {"path": str(path), "stamp": _stamp(path), "facts": facts}
+        entry = json.dumps({"path": str(path), "stamp": _stamp(path), "facts": facts})
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(f"{_digest(entry)} {entry}\n")
+
+
+def _digest(entry: str) -> str:
+    return hashlib.sha256(entry.encode()).hexdigest()
 
 
 def _stamp(path: Path) -> list[int]:
