@@ -93,7 +93,7 @@ def entry(kind: type, name: str, data: Any, **options: Any) -> "Artefact":
     return Artefact(make, read)
 
 
-def plain(data: Any) -> object:
+def plain(data: Any) -> object:  # noqa: PLR0911
     """What was loaded, as values that can be compared."""
     if isinstance(data, pd.DataFrame):
         return data.to_dict("list"), list(map(str, data.dtypes))
@@ -246,7 +246,7 @@ def changes(folder: Path) -> Iterator[str]:
     whole = {file: (file.read_bytes(), file.stat()) for file in files(folder)}
     for number in range(TRIES):
         file = chance.choice(list(whole))
-        content, status = whole[file]
+        content, _ = whole[file]
         changed = (flipped, edited)[number % 2](content, chance)
         if changed == content:
             continue
@@ -270,8 +270,10 @@ def test_no_change_is_silent(tmp_path: Path, name: str) -> None:
         try:
             found = artefact.read(tmp_path)
         except Exception as error:
-            causes = [error, error.__cause__]
-            assert any(isinstance(cause, BlockDropError) for cause in causes), (what, error)
+            if not isinstance(error, BlockDropError) and not isinstance(
+                error.__cause__, BlockDropError
+            ):
+                raise
             refused += 1
             continue
         if found is None and name in STARTS_ANEW:

@@ -11,6 +11,7 @@ from tad_blockdrop.detector.checkpoint import (
     CONFIG_FILE,
     Checkpoint,
     read_checkpoint,
+    stated_identity,
     write_checkpoint,
 )
 from tad_blockdrop.storage.atomic import sealed_write
@@ -25,18 +26,22 @@ class CheckpointDataset(VersionedFolder[Checkpoint]):
 
     MARKER = CONFIG_FILE
 
+    identity: str | None = None  # of the model that was loaded or saved last: its weights
+
     def load(self) -> Checkpoint:
         """Read and verify the checkpoint."""
         folder = Path(self._get_load_path())
         checkpoint = read_checkpoint(folder)
         sums = seal_of(folder)
         self.origins = Seal.read(sums).origins if sums.is_file() else {}
+        self.identity = stated_identity(folder)
         return checkpoint
 
     def save(self, data: Checkpoint) -> None:
         """Write the checkpoint as a whole."""
         with sealed_write(Path(self._get_save_path()), self.origins) as temporary:
             write_checkpoint(data, temporary)
+            self.identity = stated_identity(temporary)
 
     def preview(self) -> JSONPreview:
         """The metadata, for kedro-viz."""

@@ -45,8 +45,8 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         found = ActionDataset(table, pd.read_parquet(instances), tuple(names))
         if known not in (None, found.identity):
             raise DamagedError(
-                f"the tables in {self._folder} were not written together: restore those of one run, "
-                "or run the data pipeline again"
+                f"the tables in {self._folder} were not written together: restore those of one "
+                "run, or run the data pipeline again"
             )
         self.identity = found.identity
         return found
@@ -55,7 +55,10 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         """Write the three files, each as a whole; without the last one there is no dataset."""
         videos, instances, classes = self._files
         classes.unlink(missing_ok=True)
-        for path, table in ((videos, stored_paths(data.videos, videos)), (instances, data.instances)):
+        for path, table in (
+            (videos, stored_paths(data.videos, videos)),
+            (instances, data.instances),
+        ):
             with sealed_write(path) as temporary:
                 table.to_parquet(temporary)
         with sealed_write(classes, {IDENTITY: data.identity}) as temporary:

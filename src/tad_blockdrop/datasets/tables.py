@@ -1,8 +1,8 @@
 """kedro-datasets' local file types, saved whole or not at all.
 
 The originals open the final path and write into it, so that a killed run leaves half a file which
-then counts as existing. Here the same classes write to a temporary sibling that is renamed, and what
-they load is what was written.
+then counts as existing. Here the same classes write to a temporary sibling that is renamed, and
+what they load is what was written.
 """
 
 import inspect
@@ -78,13 +78,13 @@ class VideoTable(ParquetTable):
 
     def load(self) -> pd.DataFrame:
         """The table with the paths as they are here."""
-        table = inspect.unwrap(super().load.__func__)(self)
+        table = inspect.unwrap(super().load.__func__)(self)  # type: ignore[attr-defined]
         return usable_paths(table, Path(self._filepath))
 
     def save(self, data: pd.DataFrame) -> None:
         """Save the table so that the project can be moved."""
         stored = stored_paths(data, Path(self._filepath))
-        inspect.unwrap(super().save.__func__)(self, stored)
+        inspect.unwrap(super().save.__func__)(self, stored)  # type: ignore[attr-defined]
 
 
 class CSVTable(SealedFile, CSVDataset):

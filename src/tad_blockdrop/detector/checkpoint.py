@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -124,6 +126,29 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     }
     text = json.dumps(metadata, indent=2, allow_nan=False)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def stated_identity(folder: Path) -> str:
+    """The hash of the weights, as the metadata of a checkpoint that can be read state it."""
+    return str(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["weights_hash"])
+
+
+def require_classes(checkpoint: Checkpoint, classes: Sequence[str], what: str) -> None:
+    """Raise CheckpointError unless ``what``, a checkpoint, detects these classes in this order."""
+    if list(checkpoint.classes) == list(classes):
+        return
+    lost, new = (sorted(set(a) - set(b)) for a, b in permutations((checkpoint.classes, classes)))
+    difference = "the same classes in another order"
+    if lost or new:
+        difference = f"{_some(lost)} that are not in this dataset, and not its {_some(new)}"
+    raise CheckpointError(
+        f"{what} detects {difference}: its scores would be taken for those of other classes. Train "
+        "on this dataset, or set data.classes_file to the checkpoint's classes in their order"
+    )
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} class(es) ({', '.join(names[:5])}{', ...' if names[5:] else ''})"
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

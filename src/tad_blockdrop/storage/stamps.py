@@ -61,8 +61,9 @@ def fault_of(video: Path, thorough: bool = False) -> str | None:
         return None
     if file_hash(video) != known.get("sha256"):
         return "its checksum differs"
-    with suppress(OSError, TypeError):  # so that the next look is a quick one
-        os.utime(video, ns=(time, time))
+    if isinstance(time, int):  # so that the next look is a quick one
+        with suppress(OSError):
+            os.utime(video, ns=(time, time))
     return None
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 
@@ -57,6 +57,7 @@ def score_blocks(
         return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"])
     if step == compress.n_drops:  # no further drop to look ahead to
         compress = compress.model_copy(update={"look_ahead": 1})
+    require_classes(student, evaluator.dataset.classes, model_name(student))
     videos = evaluator.dataset.records("train")[: compress.score_videos]
     model = from_checkpoint(student, evaluator.runtime.device)
     kept = evaluator.scratch(scratch, model, videos, compress=compress.model_dump(mode="json"))
@@ -118,6 +119,7 @@ def align(
     if dropped.lineage["skipped"]:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
         return AlignedModel(None, dropped), nothing
+    require_classes(dropped, evaluator.dataset.classes, name)
     model = from_checkpoint(dropped)
     videos = evaluator.dataset.records("train")
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
