@@ -22,7 +22,7 @@ ENDING = ".made.json"
 
 def stamp_of(video: Path) -> Path:
     """Where the stamp of a video is."""
-    return video.with_suffix(ENDING)
+    return video.parent / f"{video.stem}{ENDING}"
 
 
 def write_stamp(video: Path, made_from: str, facts: Mapping[str, Any]) -> None:
