@@ -9,7 +9,7 @@ from kedro.io import AbstractDataset
 
 from tad_blockdrop.checksums import DamagedError, Seal, verify
 from tad_blockdrop.storage.atomic import sealed_write
-from tad_blockdrop.storage.project_paths import project_of, stored_paths, usable_paths
+from tad_blockdrop.storage.project_paths import own_paths, stored_paths, usable_paths
 from tad_blockdrop.video.action_dataset import ActionDataset
 
 IDENTITY = "dataset"  # among the origins of the class list, which is written last
@@ -41,7 +41,7 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         table = usable_paths(pd.read_parquet(videos), videos)
         known = _identity(seals[-1])
         if known is None:
-            table = self._moved(table)
+            table = table.assign(path=own_paths(table["path"], videos))
         found = ActionDataset(table, pd.read_parquet(instances), tuple(names))
         if known not in (None, found.identity):
             raise DamagedError(
@@ -65,14 +65,6 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
             temporary.write_text(json.dumps(list(data.classes), indent=1), encoding="utf-8")
         self.identity = data.identity
 
-    def _moved(self, videos: pd.DataFrame) -> pd.DataFrame:
-        """Tables of older versions have absolute paths, maybe of where the project was before."""
-        project = project_of(self._folder / "any")
-        if project is None:
-            return videos
-        paths = [_moved(Path(path), project) for path in videos["path"]]
-        return videos.assign(path=[str(path) for path in paths])
-
     def _exists(self) -> bool:
         return all(path.is_file() for path in self._files)
 
@@ -82,17 +74,3 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
 
 def _identity(seal: Seal | None) -> str | None:
     return seal.origins.get(IDENTITY) if seal else None
-
-
-def _moved(path: Path, project: Path) -> Path:
-    """The file of this project in the place of one of a project that was moved or copied."""
-    other = project_of(path)
-    if other is None or other == project:
-        return path
-    mine = project / path.relative_to(other)
-    if not mine.is_file():
-        raise DamagedError(
-            f"{path} belongs to another project, and this one has no {mine}: copy it as well, or "
-            "run the data pipeline again"
-        )
-    return mine

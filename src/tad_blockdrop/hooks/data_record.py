@@ -21,6 +21,7 @@ from tad_blockdrop.storage.experiment_record import (
     Record,
     read_record,
 )
+from tad_blockdrop.storage.project_paths import own_paths
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +152,8 @@ class DataRecord(ExperimentHook):
         )
 
         settings = _settings(experiment)
-        paths = [p for p in self._catalog.load("video_facts")["path"] if Path(p).is_file()]
+        facts = self._catalog.load("video_facts")
+        paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).is_file()]
         sources = Sources(
             annotation_digests(self._catalog.load("raw_annotations"), settings.data),
             list_digests(settings.data, settings.evaluation),
