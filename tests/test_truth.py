@@ -11,6 +11,7 @@ import pytest
 from filelock import FileLock
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+
 from tests.conftest import run_kedro
 
 JOB = ["run", "--pipeline", "compress", "--env", "smoke"]
@@ -139,13 +140,12 @@ def test_versions_check_names_what_is_damaged_or_of_another_generation(
     metrics.write_bytes(bytes([*whole[:50], whole[50] ^ 1, *whole[51:]]))
     text = said(run_kedro(finished_copy, "versions", "--check"), 1)
     assert f"{metrics.relative_to(finished_copy)} is not what was written" in text
-    assert "smoke: 1 faults" in text.replace("checked, ", "").replace("smoke: 75", "smoke:")
+    assert "checked, 1 faults" in text
     metrics.write_bytes(whole)
 
     models = finished_copy / "data/06_models/smoke"
-    baseline, step = (
-        next(models.glob(f"{name}/*")) for name in ("baseline_checkpoint", "compress/step_01/checkpoint")
-    )  # fmt: skip
+    [baseline] = models.glob("baseline_checkpoint/*")
+    [step] = models.glob("compress/step_01/checkpoint/*")
     shutil.copytree(step / "checkpoint", baseline / "other")
     shutil.rmtree(baseline / "baseline_checkpoint")
     (baseline / "other").rename(baseline / "baseline_checkpoint")
@@ -174,9 +174,8 @@ def test_nothing_is_deleted_in_the_middle_of_a_run(finished_copy: Path, how: lis
 def test_a_version_of_the_future_is_told(finished_copy: Path) -> None:
     entry = finished_copy / "data/08_reporting/smoke/result_table.csv"
     shutil.copytree(next(entry.iterdir()), entry / "2999-01-01T00.00.00.000Z")
-    assert "2999-01-01T00.00.00.000Z is dated in the future" in said(
-        go_on(finished_copy), 0
-    ).replace("\n", "").replace(" ", "").replace("isdatedinthefuture", " is dated in the future")
+    told = "".join(said(go_on(finished_copy), 0).split())
+    assert "2999-01-01T00.00.00.000Zisdatedinthefuture" in told
     report = run_kedro(finished_copy, "run", "--pipeline", "report", "--env", "smoke")
     text = said(report, 1)
     assert "would never be used: set the clock right, or remove these folders" in text
