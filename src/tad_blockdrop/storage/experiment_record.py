@@ -138,11 +138,13 @@ def refuse_mixing(
     settled = set(settled)
     last = max((order.index(stage) for stage in running), default=-1)
     differing: list[str] = []
+    first = ""  # the stage that begins to differ
     added: Flat = {}
     for stage in order[: last + 1]:
         mine, theirs = of_stage(parameters, stage), of_stage(known.parameters, stage)
         if theirs:
             differing += _differences(theirs, mine, stage)
+            first = first or (stage if differing else "")
         elif stage in settled:
             added |= mine
     if differing:
@@ -150,8 +152,8 @@ def refuse_mixing(
             f"experiment '{experiment}' was begun with other parameters:\n"
             + "\n".join(differing)
             + "\nIts results would be mixed with new ones. Give the new run a name of its own "
-            "(--params experiment=<name>), or delete the old one with "
-            f"`kedro versions --experiment {experiment} --delete`."
+            "(--params experiment=<name>), or take the old ones away from there on with "
+            f"`kedro versions --experiment {experiment} --delete --from {first}`."
         )
     if added:
         replace(known, parameters=known.parameters | added).write(record)
