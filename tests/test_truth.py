@@ -129,6 +129,11 @@ def test_an_experiment_from_before_checksums_gets_them(
     edit(finished_copy, rename)
     assert "annotations: changed: val_0000" in said(go_on(finished_copy), 1)
 
+    as_before_checksums(finished_copy, finished_project)
+    (finished_copy / ANNOTATIONS).unlink()
+    report = run_kedro(finished_copy, "run", "--pipeline", "report", "--env", "smoke")
+    assert "what this experiment was made from cannot be recorded" in said(report, 0)
+
 
 def test_versions_check_names_what_is_damaged_or_of_another_generation(
     finished_copy: Path,

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.hooks.experiment import Experiment, ExperimentHook
 from tad_blockdrop.storage.experiment_files import made_from
 from tad_blockdrop.storage.experiment_record import (
@@ -26,7 +28,7 @@ from tad_blockdrop.storage.project_paths import own_paths
 logger = logging.getLogger(__name__)
 
 DATASET = "dataset"
-READS_SOURCES = "data.check_dataset"
+LISTS_VIDEOS, READS_SOURCES = "data.probe_videos", "data.check_dataset"
 NEEDS_DATASET = "data.make_evaluator"  # a node of every pipeline that does, also of other stages
 
 
@@ -52,10 +54,11 @@ class DataRecord(ExperimentHook):
         if experiment is None or not _works_on_data(pipeline):
             return
         record = read_record(experiment.record)
-        if record is None or not self._catalog.exists(DATASET):
+        if record is None:
             return
         if record.data is None:
-            self._adopt(experiment, record)
+            if self._catalog.exists(DATASET):
+                self._adopt(experiment, record)
             return
         changes = self._changes(experiment, record)
         makes = DATASET in pipeline.outputs() and not run_params["only_missing_outputs"]
@@ -69,13 +72,17 @@ class DataRecord(ExperimentHook):
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any, node: Node) -> None:
         """Remember what the dataset is being made from."""
-        if self._running is None or node.name != READS_SOURCES:
+        if self._running is None or node.name not in (LISTS_VIDEOS, READS_SOURCES):
             return
         from tad_blockdrop.video.sources import annotation_digests, file_facts, list_digests
 
         settings = _settings(self._running)
         if dataset_name == "raw_annotations":
-            self._read["annotations"] = annotation_digests(data, settings.data)
+            digests = annotation_digests(data, settings.data)
+            if self._read.setdefault("annotations", digests) != digests:
+                raise ExperimentError(
+                    "the annotations were changed while the videos were looked at: run again"
+                )
             self._read["lists"] = list_digests(settings.data, settings.evaluation)
         elif dataset_name == "video_facts":
             self._read["videos"] = file_facts(data["path"], self._running.record)
@@ -152,18 +159,21 @@ class DataRecord(ExperimentHook):
         )
 
         settings = _settings(experiment)
-        facts = self._catalog.load("video_facts")
-        paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).is_file()]
-        sources = Sources(
-            annotation_digests(self._catalog.load("raw_annotations"), settings.data),
-            list_digests(settings.data, settings.evaluation),
-            file_facts(paths, experiment.record),
-        )
-        dataset = self._catalog.load(DATASET)
-        if "content" not in dataset.videos:
-            made = self._catalog.load("proxies").made_from
-            content = [made.get(video, "") for video in dataset.videos["video_id"]]
-            dataset = replace(dataset, videos=dataset.videos.assign(content=content))
+        try:
+            facts = self._catalog.load("video_facts")
+            paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).is_file()]
+            sources = Sources(
+                annotation_digests(self._catalog.load("raw_annotations"), settings.data),
+                list_digests(settings.data, settings.evaluation),
+                file_facts(paths, experiment.record),
+            )
+            dataset = self._catalog.load(DATASET)
+            if "content" not in dataset.videos:
+                content = self._content(dataset.videos)
+                dataset = replace(dataset, videos=dataset.videos.assign(content=content))
+        except (BlockDropError, DatasetError, OSError) as error:
+            logger.warning("what this experiment was made from cannot be recorded: %s", error)
+            return
         self._catalog.save(DATASET, dataset)
         _write(experiment, record, sources, dataset)
         logger.info(
@@ -171,6 +181,15 @@ class DataRecord(ExperimentHook):
             "taken for those that it was made from",
             experiment.name,
         )
+
+    def _content(self, videos: pd.DataFrame) -> list[str]:
+        """What the frames of each video were made from, as ``data.index_frames`` says it."""
+        from tad_blockdrop.video.files.proxies import source_fingerprint
+
+        if "source_frames" in videos:
+            return [source_fingerprint(path) for path in videos["path"]]
+        made_from = self._catalog.load("proxies").made_from
+        return [made_from.get(video, "") for video in videos["video_id"]]
 
 
 def _works_on_data(pipeline: Pipeline) -> bool:
