@@ -254,7 +254,7 @@ def test_the_template_s_model_can_be_cut_off(tmp_path: Path) -> None:
     assert found.data.window == base.data.window
     assert found.data.fps == 10
     assert loader("my_dataset_template", conf)["catalog"]["raw_annotations"]["type"].endswith(
-        "JSONFile"
+        "RawJSON"
     )
 
 

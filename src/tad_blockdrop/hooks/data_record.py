@@ -137,7 +137,7 @@ class DataRecord(ExperimentHook):
         files = [
             name
             for name in changed_files(known.videos, experiment.record)
-            if settings.data.proxy is None or (experiment.project / name).is_file()
+            if settings.data.proxy is None or (experiment.project / name).exists()
         ]
         if not self._catalog.exists("raw_annotations"):
             logger.warning("the annotations are gone; the tables made from them are used")
@@ -161,7 +161,7 @@ class DataRecord(ExperimentHook):
         settings = _settings(experiment)
         try:
             facts = self._catalog.load("video_facts")
-            paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).is_file()]
+            paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).exists()]
             sources = Sources(
                 annotation_digests(self._catalog.load("raw_annotations"), settings.data),
                 list_digests(settings.data, settings.evaluation),

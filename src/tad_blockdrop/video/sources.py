@@ -117,7 +117,7 @@ def _quick(path: Path) -> list[int]:
 
 
 def _other(path: Path, known: list[Any]) -> bool:
-    if not path.is_file():
+    if not path.exists():
         return True
     *quick, fingerprint = known
     return _quick(path) != quick and source_fingerprint(path) != fingerprint
