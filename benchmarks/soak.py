@@ -40,7 +40,9 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TIMED = re.compile(
     r"model\.pt2|seconds|cost_table|latency|predicted_videos|\.html|_plot\.json|config\.json"
 )
-STATE = re.compile(r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json")
+STATE = re.compile(
+    r"scratch|\.running|\.lock|experiment\.json|manifest\.json|\.made\.json|\.sha256|SHA256SUMS"
+)
 TEMPORARY = re.compile(r"/\.[^/]+\.tmp")
 VERSION = re.compile(r"\d{4}-\d\d-\d\dT[\d.]+Z")
 # Sizes, KiB, that the disks under these folders have one after the other; the last one will do.

@@ -170,7 +170,9 @@ def test_everything_that_can_be_wrong_with_a_dataset(own: Path, kedro: Kedro) ->
 # What a refused run leaves: the problems, the facts of sound files, and the lock.
 KEPT_AFTER_REFUSAL = {
     "03_primary/my_dataset/problems.csv",
+    "03_primary/my_dataset/problems.csv.sha256",
     "02_intermediate/my_dataset/video_facts.parquet",
+    "02_intermediate/my_dataset/video_facts.parquet.sha256",
     "06_models/my_dataset/scratch/data.probe_videos/facts.jsonl",
     "06_models/my_dataset/.lock",
     "06_models/my_dataset/.running",

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import click
 
 from tad_blockdrop.errors import printable
+from tad_blockdrop.hooks.readable_errors import plain_on_command_line
+from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from
+from tad_blockdrop.storage.experiment_files import versions as stored_versions
+from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK, hold
+from tad_blockdrop.storage.experiment_record import STAGE_KEYS, forget
 
 DATA = Path("data")
+MODELS = DATA / "06_models"
+RECORD = "experiment.json"
 
 if spoilt := [argument for argument in sys.argv if printable(argument) != argument]:
     # Kedro reads its parameters as YAML, which takes UTF-8 only, before any hook is called.
     sys.exit(f"Error: {printable(spoilt[0])} is not UTF-8: rename the file or folder")
-
-
-@dataclass(frozen=True)
-class StoredVersion:
-    """One version of one catalog entry on disk: ``folder`` is ``.../<entry>/<version>``."""
-
-    folder: Path
-    size: int
-
-    @property
-    def version(self) -> str:
-        """The version's time stamp, as Kedro writes it."""
-        return self.folder.name
 
 
 @click.group(name="tad_blockdrop")
@@ -39,63 +32,125 @@ def cli() -> None:
 
 @cli.command()
 @click.option("--experiment", default=None, help="Only this experiment.")
-@click.option("--keep", type=click.IntRange(min=1), default=None,
-              help="Delete all but that many newest versions of each entry.")  # fmt: skip
+@click.option(
+    "--keep",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Delete all but that many newest versions of each entry.",
+)
 @click.option("--delete", is_flag=True, help="Delete everything of --experiment.")
-@click.option("--yes", is_flag=True, help="Do not ask before deleting.")
-def versions(experiment: str | None, keep: int | None, delete: bool, yes: bool) -> None:
-    """List saved versions with their sizes, or prune them.
+@click.option(
+    "--from",
+    "stage",
+    type=click.Choice(STAGES),
+    default=None,
+    help="With --delete: only what this stage and those after it have made.",
+)
+@click.option("--check", is_flag=True, help="Test whether everything is what was written.")
+@click.option("--yes", is_flag=True, help="Do not ask before deleting.")  # fmt: skip
+def versions(
+    experiment: str | None,
+    keep: int | None,
+    delete: bool,
+    stage: str | None,
+    check: bool,
+    yes: bool,
+) -> None:
+    """List saved versions with their sizes, prune them, or check them.
 
     Version folders are found by their layout, data/<layer>/<experiment>/.../<entry>/<version>/.
     """
-    if delete and (experiment is None or keep is not None):
-        raise click.UsageError("--delete needs --experiment and goes without --keep")
-    if experiment is not None and experiment not in _experiments():
-        found = ", ".join(_experiments()) or "none"
+    if delete + check + (keep is not None) > 1:
+        raise click.UsageError("--delete, --keep and --check go one at a time")
+    if delete and experiment is None:
+        raise click.UsageError("--delete needs --experiment")
+    if stage is not None and not delete:
+        raise click.UsageError("--from goes with --delete")
+    known = sorted(path.parent.name for path in MODELS.glob(f"*/{RECORD}"))
+    if experiment is not None and experiment not in known:
+        found = ", ".join(known) or "none"
         raise click.ClickException(f"there is no experiment '{experiment}'; found: {found}")
-    if delete:
-        folders = [folder for folder in DATA.glob(f"*/{experiment}") if folder.is_dir()]
-        folders = [folder for folder in folders if folder.parent.name != "01_raw"]
-        _remove([(folder, _size(folder)) for folder in folders], yes)
-        return
-    stored = sorted(_stored(experiment), key=lambda v: (str(v.folder.parent), v.version))
-    if keep is None:
-        for version in stored:
-            entry = version.folder.parent.relative_to(DATA)
-            click.echo(f"{version.size / 2**20:9.1f} MiB  {version.version}  {entry}")
-        click.echo(f"{sum(v.size for v in stored) / 2**20:9.1f} MiB in {len(stored)} versions")
-        return
-    by_entry: dict[Path, list[StoredVersion]] = {}
-    for version in stored:
-        by_entry.setdefault(version.folder.parent, []).append(version)
-    old = [version for entry in by_entry.values() for version in entry[:-keep]]
-    _remove([(version.folder, version.size) for version in old], yes)
+    with plain_on_command_line():
+        if check:
+            _check([experiment] if experiment else known)
+        elif experiment is not None and delete:
+            _delete(experiment, stage, yes)
+        elif keep is not None:
+            _prune(experiment, keep, yes)
+        else:
+            _list(experiment)
 
 
-def _experiments() -> list[str]:
-    return sorted(p.parent.name for p in (DATA / "06_models").glob("*/experiment.json"))
+def _list(experiment: str | None) -> None:
+    total = count = 0
+    for folder in sorted(stored_versions(DATA, experiment)):
+        size = _size(folder)
+        total, count = total + size, count + 1
+        entry = folder.parent.relative_to(DATA)
+        click.echo(f"{size / 2**20:9.1f} MiB  {folder.name}  {entry}")
+    click.echo(f"{total / 2**20:9.1f} MiB in {count} versions")
 
 
-def _stored(experiment: str | None) -> Iterator[StoredVersion]:
-    """Version folders: named like a time stamp, holding an entry named like their parent."""
-    for folder in DATA.glob(f"*/{experiment or '*'}/**/????-??-??T*Z"):
-        if folder.is_dir() and (folder / folder.parent.name).exists():
-            yield StoredVersion(folder, _size(folder))
+def _prune(experiment: str | None, keep: int, yes: bool) -> None:
+    by_entry: dict[Path, list[Path]] = {}
+    for folder in sorted(stored_versions(DATA, experiment)):
+        by_entry.setdefault(folder.parent, []).append(folder)
+    old = [folder for entry in by_entry.values() for folder in entry[:-keep]]
+    with ExitStack() as held:
+        for name in sorted({folder.relative_to(DATA).parts[1] for folder in old}):
+            held.enter_context(hold(MODELS / name))
+        _remove(old, yes)
 
 
-def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+def _delete(experiment: str, stage: str | None, yes: bool) -> None:
+    own = MODELS / experiment
+    with hold(own):
+        if stage is not None:
+            _remove(made_from(DATA, experiment, stage), yes)
+            order = list(STAGE_KEYS)
+            forget(own / RECORD, order[order.index(stage) :])
+            return
+        folders = [folder for folder in DATA.glob(f"*/{experiment}") if folder.parent.name != RAW]
+        folders.remove(own)
+        inside = [path for path in own.iterdir() if path.name not in (LOCK, HOLDER)]
+        _remove(folders + inside, yes)
+    for name in (HOLDER, LOCK):
+        (own / name).unlink(missing_ok=True)
+    with suppress(OSError):  # another run may have begun in there
+        own.rmdir()
 
 
-def _remove(folders: list[tuple[Path, int]], yes: bool) -> None:
-    if not folders:
+def _check(experiments: list[str]) -> None:
+    from tad_blockdrop.datasets.checks import check_experiment
+
+    faults = 0
+    for name in experiments:
+        found = check_experiment(DATA, name)
+        faults += len(found.faults)
+        for line in found.faults + found.notes:
+            click.echo(f"{name}: {line}")
+        click.echo(f"{name}: {found.checked} checked, {len(found.faults)} faults")
+    if faults:
+        raise click.ClickException(f"{faults} faults: see above")
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _remove(paths: list[Path], yes: bool) -> None:
+    if not paths:
         click.echo("nothing to delete")
         return
-    size = sum(size for _, size in folders) / 2**20
-    for folder, _ in folders:
-        click.echo(f"  {folder}")
+    size = sum(_size(path) for path in paths) / 2**20
+    for path in paths:
+        click.echo(f"  {path}")
     if not yes:
-        click.confirm(f"delete these {len(folders)} folders, {size:.1f} MiB?", abort=True)
-    for folder, _ in folders:
-        shutil.rmtree(folder)
+        click.confirm(f"delete these {len(paths)} files and folders, {size:.1f} MiB?", abort=True)
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
     click.echo(f"deleted {size:.1f} MiB")

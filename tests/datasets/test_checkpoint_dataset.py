@@ -1,6 +1,7 @@
 """Checkpoints on disk: whole, versioned, readable, verified."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from kedro.io import DatasetError, Version
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.datasets.checkpoint import CheckpointDataset
-from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from tad_blockdrop.detector.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 
 @pytest.fixture
@@ -73,11 +79,25 @@ def test_a_save_that_cannot_finish_stays_invisible(tmp_path: Path, checkpoint: C
     ],
 )  # fmt: skip
 def test_damage_is_named(tmp_path: Path, checkpoint, name, damage, says) -> None:
-    dataset(tmp_path, "v1").save(checkpoint)
-    folder = tmp_path / "ckpt" / "v1" / "ckpt"
+    """Also in a checkpoint from before there were checksums."""
+    folder = tmp_path / "old"
+    write_checkpoint(checkpoint, folder)
     file = folder / name
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(CheckpointError, match=says):
+        read_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "config.json"])
+def test_a_sealed_checkpoint_is_read_as_written_or_not_at_all(
+    tmp_path: Path, checkpoint: Checkpoint, name: str
+) -> None:
+    dataset(tmp_path, "v1").save(checkpoint)
+    folder = tmp_path / "ckpt" / "v1" / "ckpt"
+    other = dataset(tmp_path / "other", "v1")
+    other.save(replace(checkpoint, weights={"a": torch.randn(3, 2)}, kept_blocks=(1,)))
+    shutil.copy(tmp_path / "other" / "ckpt" / "v1" / "ckpt" / name, folder / name)
+    with pytest.raises(CheckpointError, match=f"{name} is not what was written"):
         read_checkpoint(folder)
 
 

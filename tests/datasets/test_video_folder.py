@@ -1,6 +1,7 @@
 """A folder of videos: made in parallel, resumed, and no worse for one that hangs."""
 
 import json
+import os
 import time
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from guard_clock import GuardClock, hang
 from kedro.io import DatasetError
 
+from tad_blockdrop.checksums import DamagedError
 from tad_blockdrop.datasets.videos import (
     MANIFEST,
     VideoFolderDataset,
@@ -17,6 +19,7 @@ from tad_blockdrop.datasets.videos import (
     VideoTask,
     VideoTasks,
 )
+from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.files.guarded_processes import HEARTBEAT_SECONDS, heartbeat
 
 
@@ -61,9 +64,9 @@ def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
         },
         "failed": {},
     }
-    (tmp_path / "a.mp4").write_text("kept")
+    kept = (tmp_path / "a.mp4").stat()
     folder.save(VideoTasks({"a": task("one"), "b.c": task("three")}, workers=1))
-    assert (tmp_path / "a.mp4").read_text() == "kept"
+    assert (tmp_path / "a.mp4").stat() == kept
     assert (tmp_path / "b.c.mp4").read_text() == "three"
     (tmp_path / "a.mp4").unlink()
     folder.save(VideoTasks({"a": task("one"), "b.c": task("three")}, workers=1))
@@ -103,3 +106,36 @@ def test_other_errors_are_not_skipped(tmp_path: Path) -> None:
         folder.save(VideoTasks(tasks, workers=1, skip_failed=True))
     assert not folder.exists()
     assert not {name for name in files(tmp_path) if "tmp" in name}
+
+
+def test_what_has_changed_since_is_made_again(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    tasks = VideoTasks({name: task(name) for name in "abc"}, workers=1)
+    folder.save(tasks)
+    kept = (tmp_path / "c.mp4").stat().st_ino
+    (tmp_path / "a.mp4").write_text("A")
+    (tmp_path / "b.made.json").write_text("")
+    with pytest.raises(DamagedError, match=r"2 video\(s\) are not what was made") as error:
+        check_videos(tmp_path.glob("*.mp4"))
+    assert "a.mp4: its checksum differs" in str(error.value)
+    assert "b.mp4: its stamp cannot be read" in str(error.value)
+    folder.save(tasks)
+    check_videos(tmp_path.glob("*.mp4"))
+    assert (tmp_path / "a.mp4").read_text() == "a"
+    assert (tmp_path / "c.mp4").stat().st_ino == kept
+
+
+def test_a_copy_is_read_once_and_then_known(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    folder.save(VideoTasks({"a": task("a")}, workers=1))
+    video, before = tmp_path / "a.mp4", (tmp_path / "a.mp4").stat().st_mtime_ns
+    os.utime(video, ns=(0, 0))
+    check_videos([video])
+    assert video.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"videos": [], "failed": {}}', '{"failed": 1}'])
+def test_a_list_that_is_not_ours_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with pytest.raises(DatasetError, match="is not the list of videos that were made here"):
+        VideoFolderDataset(filepath=str(tmp_path)).load()

@@ -166,11 +166,11 @@ def test_models_of_other_windows_are_not_compared(exported, checkpoint):
         time_exports(exported, exported, checkpoint, other, ExportConfig())
 
 
-def test_the_dataset_keeps_the_three_files_of_each_version(exported, tmp_path):
+def test_the_dataset_keeps_the_three_files_of_each_version_and_their_checksums(exported, tmp_path):
     folder = str(tmp_path / "export")
     ExportDataset(filepath=folder, version=Version(None, "one")).save(exported)
     assert sorted(p.name for p in (tmp_path / "export/one/export").iterdir()) == [
-        "model.json", "model.onnx", "model.pt2",
+        "SHA256SUMS", "model.json", "model.onnx", "model.pt2",
     ]  # fmt: skip
     again = ExportDataset(filepath=folder, version=Version("one", None)).load()
     assert again.onnx == exported.onnx

@@ -50,7 +50,7 @@ class NoiseWindows(EpochWindows):
     """Windows of noise, a function of (epoch, index); each is a video of its own."""
 
     def __init__(self, length: int = 5) -> None:
-        super().__init__(DataConfig(every=1, window=WINDOW))
+        super().__init__([], DataConfig(every=1, window=WINDOW))
         self.length = length
 
     def __len__(self) -> int:

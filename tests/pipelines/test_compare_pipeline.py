@@ -3,15 +3,17 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from pydantic import ValidationError
 from tests.conftest import run_kedro
 
+from tad_blockdrop.checksums import seal_of
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.pipelines.compare.nodes import choose_experiments
+from tad_blockdrop.pipelines.compare.nodes import choose_experiments, compare_parameters
 
 RECORDS = {"a": {"parameters": {}}, "b": {"parameters": {}}}
 
@@ -44,10 +46,12 @@ def test_two_experiments_side_by_side(finished_copy: Path) -> None:
     record = data / "06_models" / other / "experiment.json"
     text = record.read_text(encoding="utf-8")
     record.write_text(text.replace('"train_map"', '"train_loss"'), encoding="utf-8")
+    seal_of(record).unlink()
     (file,) = (data / "08_reporting" / other / "result_table.csv").glob("*/*.csv")
     table = pd.read_csv(file, dtype={"kept_blocks": str})
     table["average"] += 3.0
     table.to_csv(file, index=False)
+    seal_of(file).unlink()
 
     done = run_kedro(
         finished_copy, "run", "--pipeline", "compare", "--env", "smoke",
@@ -56,7 +60,10 @@ def test_two_experiments_side_by_side(finished_copy: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     folder = data / "08_reporting" / f"smoke+{other}"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "compare.html", "comparison_plot.json", "comparison_table.csv", "parameter_differences.csv",
+        f"{name}{ending}"
+        for name in ("compare.html", "comparison_plot.json", "comparison_table.csv",
+                     "parameter_differences.csv")
+        for ending in ("", ".sha256")
     ]  # fmt: skip
     found = pd.read_csv(folder / "comparison_table.csv").set_index("model")
     assert list(found.index) == list(table["model"])
@@ -69,3 +76,24 @@ def test_two_experiments_side_by_side(finished_copy: Path) -> None:
     # Nothing is mixed into either experiment.
     assert record.read_text(encoding="utf-8").count("train_loss") == 1
     assert not (data / "06_models/smoke/experiment.json").read_text().count("compare")
+
+
+def test_other_data_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    def record(**data: Any) -> dict[str, Any]:
+        known = {"annotations": {"a": "1"}, "videos": {"a.mp4": [9, 9, "f"]}, "classes": ["run"]}
+        return {"parameters": {"data.fps": 10}, "data": known | data}
+
+    experiments = {
+        "one": record(),
+        "moved": record(videos={"other/a.mp4": [9, 8, "f"]}),
+        "relabelled": record(annotations={"a": "2"}),
+        "renamed": record(classes=["jump"]),
+        "old": record() | {"data": None},
+    }
+    for same in ("one", "moved", "old"):
+        assert compare_parameters(experiments, ("one", same)).empty
+    assert not caplog.text
+    for other, row in (("relabelled", "annotations (digest)"), ("renamed", "classes (in order)")):
+        caplog.clear()
+        assert compare_parameters(experiments, ("one", other))["parameter"].tolist() == [row]
+        assert "do not compare their results" in caplog.text

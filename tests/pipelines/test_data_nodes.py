@@ -68,7 +68,7 @@ def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
     assert problems.empty
     assert checked.videos["split"].tolist() == ["train", "train", "test"]
     assert checked.videos["n_samples"].tolist() == [10, 10, 10]
-    assert checked.classes == ("run", "jump")
+    assert checked.classes == ("jump", "run")
     assert checked.listed == {"train": 2, "test": 1}
     assert len(checked.instances) == 3
     accepted = nodes.refuse_fatal_problems(problems, checked, "x")

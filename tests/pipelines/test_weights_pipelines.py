@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tad_blockdrop.checksums import DamagedError
 from tad_blockdrop.config import (
     AnchorFreeConfig,
     AttentionNeckConfig,
@@ -173,7 +174,14 @@ def test_export_writes_files_for_other_programs(checkpoint: Checkpoint, tmp_path
     backbone, _ = imported(str(folder))
     assert backbone.kept_blocks == (0, 1)
     assert len(load_file(folder / "model.safetensors")) == 2 + 2 * 15
-    assert sorted(p.name for p in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert {p.name.removesuffix(".sha256") for p in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+    }
+    with (tmp_path / "x/opentad.pth").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(DamagedError, match=r"opentad\.pth is not what was written"):
+        imported(str(tmp_path / "x/opentad.pth"))
 
 
 def test_export_warns_of_a_learning_aid(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tad_blockdrop.checksums import seal_of
 from tad_blockdrop.storage.experiment_record import ExperimentError, refuse_mixing
 
 BEGUN = {
@@ -77,6 +78,7 @@ def forget(record: Path, key: str) -> None:
     stored = json.loads(record.read_text())
     del stored["parameters"][key]
     record.write_text(json.dumps(stored))
+    seal_of(record).unlink()
 
 
 def test_a_parameter_newer_than_the_record_has_its_default(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from itertools import permutations
 from typing import Any
 
 import pandas as pd
@@ -68,9 +69,15 @@ def test_actionformer_numbers_its_classes() -> None:
     assert subset_key(found.stated["subset"][0]) == subset_key("validation")
 
 
-def test_without_numbers_classes_come_as_they_appear() -> None:
+def test_without_numbers_classes_are_in_the_order_of_their_names() -> None:
+    """Whatever the order of the rows."""
     raw = database(x=video("train", ("walk", 0, 1), ("run", 1, 2)), y=video("val", ("fly", 0, 1)))
-    assert read_annotations(raw).classes == ("walk", "run", "fly")
+    assert read_annotations(raw).classes == ("fly", "run", "walk")
+    lines = ["video,start,end,label", "x,0,1,walk", "x,1,2,run", "y,0,1,fly"]
+    for order in permutations(lines[1:]):
+        assert read_annotations(table("\n".join([lines[0], *order]))).classes == (
+            "fly", "run", "walk",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("clashing", [[0, 0], [0, None]])
@@ -78,7 +85,7 @@ def test_numbers_that_are_no_order_are_not_used(clashing: list[int | None]) -> N
     entry = video("train", ("z", 0, 1), ("a", 1, 2))
     for item, number in zip(entry["annotations"], clashing, strict=True):
         item["label_id"] = number
-    assert read_annotations(database(v=entry)).classes == ("z", "a")
+    assert read_annotations(database(v=entry)).classes == ("a", "z")
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_tables() -> None:
         ("a", "jump", "jump", 3.0, 4.0),
         ("b", "jump", "jump", 1.0, 2.0),
     ]
-    assert found.classes == ("run", "jump")
+    assert found.classes == ("jump", "run")
     assert found.listed == {"train": 1, "test": 1}
 
 
@@ -86,7 +86,7 @@ def test_the_tables_are_what_windows_are_cut_from() -> None:
     found = build(two(), "a", "b")
     (record,) = records(found.videos, found.instances, found.classes, "train")
     assert record.segments_seconds.tolist() == [[1, 2], [3, 4]]
-    assert record.labels.tolist() == [0, 1]
+    assert record.labels.tolist() == [1, 0]
 
 
 def test_a_class_list_sets_order_and_membership() -> None:

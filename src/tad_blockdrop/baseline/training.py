@@ -18,6 +18,7 @@ from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import TrainingData, train
+from tad_blockdrop.video.windows.cutting import records_hash
 from tad_blockdrop.video.windows.features import FeatureTraining, extract_features
 from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
 
@@ -128,6 +129,7 @@ def with_frozen_features(model: Detector, evaluator: Evaluator, scratch: Path) -
         "sampling": [data.every, data.fps],
         "proxy": None if data.proxy is None else data.proxy.model_dump(mode="json"),
         "precision": runtime.precision,
+        "videos": records_hash(videos),
     }
     folder = scratch / "features" / fingerprint({"backbone": model.backbone}, facts)[:16]
     model.to(runtime.device).eval()

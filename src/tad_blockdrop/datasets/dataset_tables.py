@@ -6,18 +6,26 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.checksums import DamagedError, Seal, verify
+from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.storage.parquet import read_parquet
+from tad_blockdrop.storage.project_paths import own_paths, stored_paths, usable_paths
 from tad_blockdrop.video.action_dataset import ActionDataset
+
+IDENTITY = "dataset"  # among the origins of the class list, which is written last
 
 
 class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
-    """``<filepath>/``: ``videos.parquet``, ``instances.parquet`` and ``classes.json``."""
+    """``<filepath>/``: ``videos.parquet``, ``instances.parquet`` and ``classes.json``.
+
+    ``identity``: that of the dataset that was loaded or saved last.
+    """
 
     def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
         """``filepath``: the folder."""
         self._folder = Path(filepath)
         self.metadata = metadata
+        self.identity: str | None = None
 
     @property
     def _files(self) -> tuple[Path, Path, Path]:
@@ -26,22 +34,43 @@ class DatasetTables(AbstractDataset[ActionDataset, ActionDataset]):
         return videos, instances, classes
 
     def load(self) -> ActionDataset:
-        """Read the three files."""
+        """Read the three files, as they were written together."""
         videos, instances, classes = self._files
+        seals = [verify(file) for file in self._files]
         names = json.loads(classes.read_text(encoding="utf-8"))
-        return ActionDataset(read_parquet(videos), read_parquet(instances), tuple(names))
+        table = usable_paths(read_parquet(videos), videos)
+        known = _identity(seals[-1])
+        if known is None:
+            table = table.assign(path=own_paths(table["path"], videos))
+        found = ActionDataset(table, read_parquet(instances), tuple(names))
+        if known not in (None, found.identity):
+            raise DamagedError(
+                f"the tables in {self._folder} were not written together: restore those of one "
+                "run, or run the data pipeline again"
+            )
+        self.identity = found.identity
+        return found
 
     def save(self, data: ActionDataset) -> None:
-        """Write the three files, each as a whole."""
+        """Write the three files, each as a whole; without the last one there is no dataset."""
         videos, instances, classes = self._files
-        for path, table in ((videos, data.videos), (instances, data.instances)):
-            with atomic_write(path) as temporary:
+        classes.unlink(missing_ok=True)
+        for path, table in (
+            (videos, stored_paths(data.videos, videos)),
+            (instances, data.instances),
+        ):
+            with sealed_write(path) as temporary:
                 table.to_parquet(temporary)
-        with atomic_write(classes) as temporary:
+        with sealed_write(classes, {IDENTITY: data.identity}) as temporary:
             temporary.write_text(json.dumps(list(data.classes), indent=1), encoding="utf-8")
+        self.identity = data.identity
 
     def _exists(self) -> bool:
         return all(path.is_file() for path in self._files)
 
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._folder)}
+
+
+def _identity(seal: Seal | None) -> str | None:
+    return seal.origins.get(IDENTITY) if seal else None

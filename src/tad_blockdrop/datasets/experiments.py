@@ -1,6 +1,6 @@
 """Which experiments there are, and the parameters that each was begun with."""
 
-import json
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import pandas as pd
@@ -8,18 +8,20 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 
 from tad_blockdrop.datasets.folder import PathDataset
+from tad_blockdrop.storage.experiment_record import read_record
 
 
 class ExperimentsDataset(PathDataset[NoReturn, dict[str, dict[str, Any]]]):
     """The records ``<filepath>/<experiment>/experiment.json`` that runs leave; read only.
 
-    Each is ``{"begun": time, "parameters": {dotted key: value}}``.
+    Each is ``{"begun": time, "parameters": {dotted key: value}, ...}``, the fields of ``Record``.
     """
 
     def load(self) -> dict[str, dict[str, Any]]:
         """The record of every experiment, by name."""
         files = sorted(self._path.glob("*/experiment.json"))
-        return {f.parent.name: json.loads(f.read_text(encoding="utf-8")) for f in files}
+        records = {file.parent.name: read_record(file) for file in files}
+        return {name: asdict(record) for name, record in records.items() if record}
 
     def save(self, data: NoReturn) -> None:
         """Refuse: a record is made by the run that begins its experiment."""

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+from tad_blockdrop.checksums import verify
 from tad_blockdrop.datasets.folder import VersionedFolder
 from tad_blockdrop.export.bundle import ExportedModel, read_export, write_export
 from tad_blockdrop.export.sidecar import SIDECAR_FILE
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.atomic import sealed_write
 
 
 class ExportDataset(VersionedFolder[ExportedModel]):
@@ -14,10 +15,11 @@ class ExportDataset(VersionedFolder[ExportedModel]):
     MARKER = SIDECAR_FILE
 
     def load(self) -> ExportedModel:
-        """Read the three files."""
+        """Read the three files, as they were written."""
+        verify(Path(self._get_load_path()))
         return read_export(Path(self._get_load_path()))
 
     def save(self, data: ExportedModel) -> None:
         """Write the folder as a whole."""
-        with atomic_write(Path(self._get_save_path())) as temporary:
+        with sealed_write(Path(self._get_save_path()), self.origins) as temporary:
             write_export(data, temporary)

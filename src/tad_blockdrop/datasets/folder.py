@@ -1,9 +1,12 @@
 """What catalog entries of our own have in common: a path, or a versioned folder."""
 
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from kedro.io import AbstractDataset, AbstractVersionedDataset, Version
+
+from tad_blockdrop.checksums import Origins
 
 T = TypeVar("T")
 Saved = TypeVar("Saved")
@@ -26,6 +29,8 @@ class VersionedFolder(AbstractVersionedDataset[T, T]):
     """``<filepath>/<version>/<name>/``, a folder that exists if its ``MARKER`` file is there."""
 
     MARKER: ClassVar[str]
+
+    origins: Origins = MappingProxyType({})  # what the data were made from: see hooks/origins.py
 
     def __init__(
         self,

@@ -1,11 +1,14 @@
 """kedro-datasets' local file types, saved whole or not at all.
 
 The originals open the final path and write into it, so that a killed run leaves half a file which
-then counts as existing. Here the same classes write to a temporary sibling that is renamed.
+then counts as existing. Here the same classes write to a temporary sibling that is renamed, and
+what they load is what was written.
 """
 
 import inspect
+from contextlib import AbstractContextManager
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -14,8 +17,10 @@ from kedro_datasets.pandas import CSVDataset, ParquetDataset
 from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.checksums import Origins, verify
+from tad_blockdrop.storage.atomic import atomic_write, sealed_write
 from tad_blockdrop.storage.parquet import read_parquet
+from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
 from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 
 
@@ -34,7 +39,7 @@ class WholeFile:
     def save(self, data: Any) -> None:
         """Save through the original class, to a temporary sibling first."""
         path = Path(self._get_save_path())
-        with atomic_write(path) as temporary:
+        with self._writing(path) as temporary:
             self._writing_to = temporary
             try:
                 # Kedro wraps every save; the outer wrapper (ours) is the one that must act.
@@ -42,6 +47,24 @@ class WholeFile:
             finally:
                 self._writing_to = None
         self.written = path
+
+    def _writing(self, path: Path) -> AbstractContextManager[Path]:
+        return atomic_write(path)
+
+
+class SealedFile(WholeFile):
+    """The same with a checksum beside the file, which a load verifies."""
+
+    origins: Origins = MappingProxyType({})  # what the data were made from: see hooks/origins.py
+
+    def load(self) -> Any:
+        """Load through the original class what is found to be as it was written."""
+        seal = verify(Path(self._get_load_path()))  # type: ignore[attr-defined]
+        self.origins = seal.origins if seal else {}
+        return inspect.unwrap(super().load.__func__)(self)  # type: ignore[misc]
+
+    def _writing(self, path: Path) -> AbstractContextManager[Path]:
+        return sealed_write(path, self.origins)
 
 
 class UnthreadedParquet(ParquetDataset):
@@ -52,31 +75,45 @@ class UnthreadedParquet(ParquetDataset):
         return read_parquet(str(self._get_load_path()))
 
 
-class ParquetTable(WholeFile, UnthreadedParquet):
+class ParquetTable(SealedFile, UnthreadedParquet):
     """A pandas table as Parquet."""
 
 
-class CSVTable(WholeFile, CSVDataset):
+class VideoTable(ParquetTable):
+    """A table with a ``path`` per video: inside the project they are relative, on disk."""
+
+    def load(self) -> pd.DataFrame:
+        """The table with the paths as they are here."""
+        table = inspect.unwrap(super().load.__func__)(self)  # type: ignore[attr-defined]
+        return usable_paths(table, Path(self._filepath))
+
+    def save(self, data: pd.DataFrame) -> None:
+        """Save the table so that the project can be moved."""
+        stored = stored_paths(data, Path(self._filepath))
+        inspect.unwrap(super().save.__func__)(self, stored)  # type: ignore[attr-defined]
+
+
+class CSVTable(SealedFile, CSVDataset):
     """A pandas table as CSV, safe to be opened in a spreadsheet (``storage.spreadsheet``)."""
 
     def load(self) -> pd.DataFrame:
         """The table that was saved."""
-        return restore_cells(inspect.unwrap(super().load.__func__)(self))
+        return restore_cells(inspect.unwrap(super().load.__func__)(self))  # type: ignore[attr-defined]
 
     def save(self, data: pd.DataFrame) -> None:
         """Save it without formulas."""
-        super().save(guard_cells(data))
+        inspect.unwrap(super().save.__func__)(self, guard_cells(data))  # type: ignore[attr-defined]
 
 
-class JSONFile(WholeFile, JSONDataset):
+class JSONFile(SealedFile, JSONDataset):
     """Plain JSON."""
 
 
-class PlotlyFigure(WholeFile, PlotlyJSONDataset):
+class PlotlyFigure(SealedFile, PlotlyJSONDataset):
     """A Plotly figure as JSON."""
 
 
-class TextFile(WholeFile, TextDataset):
+class TextFile(SealedFile, TextDataset):
     """Text, such as the HTML report."""
 
 

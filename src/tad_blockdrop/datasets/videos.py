@@ -11,10 +11,12 @@ from typing import Any
 
 from kedro.io import DatasetError
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.datasets.folder import PathDataset
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
-from tad_blockdrop.storage.atomic import atomic_write, sweep
+from tad_blockdrop.storage.atomic import atomic_write, sealed_write, sweep
+from tad_blockdrop.storage.stamps import fault_of, read_stamp, stamp_of, write_stamp
 from tad_blockdrop.video.files.guarded_processes import run_guarded
 from tad_blockdrop.video.files.listing import file_name
 
@@ -42,10 +44,14 @@ class VideoTask:
 
 @dataclass(frozen=True)
 class VideoFolder:
-    """A folder of videos on disk. ``failed``: why some of its videos could not be made, by id."""
+    """A folder of videos on disk.
+
+    Of videos that were made here: why some could not be, and what the others were made from, by id.
+    """
 
     path: Path
     failed: Mapping[str, str] = field(default_factory=dict)
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -87,10 +93,19 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
                 f"there is no folder of videos at {self._path}: put the videos there, or set "
                 "the folder in this environment's globals.yml"
             )
-        failed = {}
-        if self._exists():
-            failed = json.loads((self._path / MANIFEST).read_text(encoding="utf-8"))["failed"]
-        return VideoFolder(self._path.resolve(), failed)
+        if not self._exists():
+            return VideoFolder(self._path.resolve())
+        manifest = self._path / MANIFEST
+        verify(manifest)
+        try:
+            found = json.loads(manifest.read_text(encoding="utf-8"))
+            made_from = {video: facts["made_from"] for video, facts in found["videos"].items()}
+            return VideoFolder(self._path.resolve(), dict(found["failed"]), made_from)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(
+                f"{manifest} is not the list of videos that were made here ({error!r}): remove it, "
+                "or move a file of your own away"
+            ) from error
 
     def save(self, data: VideoTasks) -> None:
         """Make every video whose file or fingerprint is missing, each one whole."""
@@ -107,7 +122,7 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
         if failed:
             logger.warning("left out of %s: %s", self._path, _listed(failed))
         made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
-        with atomic_write(self._path / MANIFEST) as temporary:
+        with sealed_write(self._path / MANIFEST) as temporary:
             manifest = {"videos": dict(sorted(made.items())), "failed": failed}
             temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
@@ -138,25 +153,20 @@ def _listed(failed: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _stamp_path(video: Path) -> Path:
-    return video.with_suffix(".made.json")
-
-
 def _facts_of(job: _Job) -> dict[str, Any] | None:
     """The stamp of a video that has been made from what the task says; else None."""
-    stamp = _stamp_path(job.path)
-    if not stamp.is_file() or not job.path.is_file():
+    stamp = read_stamp(job.path)
+    if stamp is None or stamp["made_from"] != job.task.fingerprint or not job.path.is_file():
         return None
-    facts: dict[str, Any] = json.loads(stamp.read_text(encoding="utf-8"))
-    return facts if facts["made_from"] == job.task.fingerprint else None
+    if (fault := fault_of(job.path)) is not None:
+        logger.warning("%s is made again: %s", job.path, fault)
+        return None
+    return {name: value for name, value in stamp.items() if name != "file"}
 
 
 def _make(job: _Job) -> None:
     """Write the video, then its stamp: a stamp without its whole video cannot exist."""
-    stamp = _stamp_path(job.path)
-    stamp.unlink(missing_ok=True)
+    stamp_of(job.path).unlink(missing_ok=True)
     with atomic_write(job.path) as temporary:
         facts = job.task.write(temporary)
-    with atomic_write(stamp) as temporary:
-        text = json.dumps({"made_from": job.task.fingerprint, **(facts or {})})
-        temporary.write_text(text, encoding="utf-8")
+    write_stamp(job.path, job.task.fingerprint, facts or {})

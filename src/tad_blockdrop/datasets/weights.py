@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tad_blockdrop.checksums import verify
 from tad_blockdrop.datasets.folder import PathDataset
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.atomic import sealed_write
 
 
 class WeightsDataset(PathDataset[dict[str, Any], dict[str, Any]]):
@@ -18,6 +19,7 @@ class WeightsDataset(PathDataset[dict[str, Any], dict[str, Any]]):
         import torch
         from safetensors.torch import load_file
 
+        verify(self._path)
         if self._path.suffix == ".safetensors":
             return dict(load_file(self._path))
         return dict(torch.load(self._path, map_location="cpu", weights_only=True))
@@ -27,7 +29,7 @@ class WeightsDataset(PathDataset[dict[str, Any], dict[str, Any]]):
         import torch
         from safetensors.torch import save_file
 
-        with atomic_write(self._path) as temporary:
+        with sealed_write(self._path) as temporary:
             if temporary.suffix == ".safetensors":
                 save_file(data, temporary, metadata={"format": "pt"})
             else:

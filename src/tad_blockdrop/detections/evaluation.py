@@ -21,7 +21,7 @@ from tad_blockdrop.metrics.operating_point import operating_points
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.resumable_pass import Scratch, scratch_for
 from tad_blockdrop.video.action_dataset import ActionDataset
-from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.video.windows.cutting import VideoRecord, records_hash
 from tad_blockdrop.video.windows.features import FeatureWindows
 from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
@@ -60,7 +60,8 @@ class Evaluator:
     ) -> Scratch | None:
         """Where a pass over ``videos`` keeps its state; ``facts``: what else it depends on."""
         own = {
-            "videos": [(video.video_id, video.n_samples) for video in videos],
+            "videos": records_hash(videos),
+            "classes": self.dataset.classes,
             "data": self.data.model_dump(mode="json"),
             "evaluation": self.evaluation.model_dump(mode="json"),
             "precision": self.runtime.precision,

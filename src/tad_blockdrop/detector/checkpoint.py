@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.errors import BlockDropError
 
@@ -125,6 +128,29 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
 
+def stated_identity(folder: Path) -> str:
+    """The hash of the weights, as the metadata of a checkpoint that can be read state it."""
+    return str(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))["weights_hash"])
+
+
+def require_classes(checkpoint: Checkpoint, classes: Sequence[str], what: str) -> None:
+    """Raise CheckpointError unless ``what``, a checkpoint, detects these classes in this order."""
+    if list(checkpoint.classes) == list(classes):
+        return
+    lost, new = (sorted(set(a) - set(b)) for a, b in permutations((checkpoint.classes, classes)))
+    difference = "the same classes in another order"
+    if lost or new:
+        difference = f"{_some(lost)} that are not in this dataset, and not its {_some(new)}"
+    raise CheckpointError(
+        f"{what} detects {difference}: its scores would be taken for those of other classes. Train "
+        "on this dataset, or set data.classes_file to the checkpoint's classes in their order"
+    )
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} class(es) ({', '.join(names[:5])}{', ...' if names[5:] else ''})"
+
+
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read and verify a checkpoint folder; weights are CPU tensors.
 
@@ -135,6 +161,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     from safetensors.torch import load_file
 
     try:
+        sealed = verify(folder)
         metadata = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
         json.dumps(metadata, ensure_ascii=False).encode()  # half characters would end a run late
         version = metadata["format_version"]
@@ -145,7 +172,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             )
         stated = _Metadata.model_validate(metadata)
         weights = load_file(folder / WEIGHTS_FILE)
-        if weights_hash(weights) != stated.weights_hash:
+        if sealed is None and weights_hash(weights) != stated.weights_hash:
             raise CheckpointError(
                 f"the weights in {folder} do not match the hash in their {CONFIG_FILE}: the file "
                 "was damaged or exchanged; restore it or make the checkpoint again"
@@ -164,6 +191,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is no checkpoint: {error.filename} is missing") from error
+    except DamagedError as error:
+        raise CheckpointError(str(error)) from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         if isinstance(error, CheckpointError):
             raise

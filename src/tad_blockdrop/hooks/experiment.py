@@ -29,11 +29,21 @@ class Experiment:
     @property
     def folder(self) -> Path:
         """Where its models, its lock and its record are."""
-        return self.project / "data/06_models" / self.name
+        return self.data / "06_models" / self.name
+
+    @property
+    def record(self) -> Path:
+        """What it was begun with: storage/experiment_record.py."""
+        return self.folder / "experiment.json"
+
+    @property
+    def data(self) -> Path:
+        """The folder of all layers."""
+        return self.project / "data"
 
     def layers(self) -> Iterator[Path]:
         """Its folder in each layer of the data."""
-        return (self.project / "data").glob(f"*/{self.name}")
+        return self.data.glob(f"*/{self.name}")
 
 
 def namespaces(pipeline: Pipeline) -> set[str]:

@@ -8,8 +8,9 @@ from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.hooks.experiment import ExperimentHook, namespaces
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.storage.experiment_record import STAGE_OF
 
 MEASURED = STAGE_OF.keys() - {"data"}  # namespaces of the long work
@@ -41,10 +42,21 @@ class NodeSeconds(ExperimentHook):
     def after_node_run(self, node: Node) -> None:
         """Stop it."""
         if self._file:
-            known = json.loads(self._file.read_text(encoding="utf-8"))
+            known = _read(self._file)
             self._write(known | {node.name: round(time.perf_counter() - self._begin, 3)})
 
     def _write(self, seconds: dict[str, float]) -> None:
         assert self._file is not None
-        with atomic_write(self._file) as temporary:
+        with sealed_write(self._file) as temporary:
             temporary.write_text(json.dumps(seconds, indent=1), encoding="utf-8")
+
+
+def _read(file: Path) -> dict[str, float]:
+    verify(file)
+    try:
+        known = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        known = None
+    if not isinstance(known, dict):
+        raise DamagedError(f"{file} holds no seconds of nodes: remove it; they are counted anew")
+    return known

@@ -18,6 +18,10 @@ from tad_blockdrop.runtime.memory import memory_sentence, warn_if_limited
 from tad_blockdrop.runtime.stop_signals import ADVICE
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+MISPLACED = {
+    errno.EISDIR: "is a folder, but a file belongs there: move the folder away",
+    errno.ENOTDIR: "is not in a folder: a file has the name of one of its folders; move it away",
+}
 
 
 @contextmanager
@@ -70,7 +74,7 @@ def _readable(error: Exception, pipeline: Pipeline, catalog: Any) -> BlockDropEr
         if (told := memory_sentence(cause)) is not None:
             return BlockDropError(told)
     for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS:
+        if isinstance(cause, OSError) and cause.errno in DISK_ERRORS | MISPLACED.keys():
             return BlockDropError(_disk_sentence(cause))
     if isinstance(error, DatasetError):
         return BlockDropError(_missing(pipeline, catalog) or str(error))
@@ -79,7 +83,9 @@ def _readable(error: Exception, pipeline: Pipeline, catalog: Any) -> BlockDropEr
 
 def _disk_sentence(error: OSError) -> str:
     """What to tell people whose disk does not take, or give, a file."""
-    where = error.filename or "the disk"
+    where = error.filename2 or error.filename or "the disk"
+    if error.errno in MISPLACED:
+        return f"{where} {MISPLACED[error.errno]}"
     return f"{where}: {error.strerror or error}; free some space or check the permissions. {ADVICE}"
 
 

@@ -22,6 +22,6 @@ class ParameterRecord(ExperimentHook):
         running = {STAGE_OF[space] for space in namespaces(pipeline) & STAGE_OF.keys()}
         checking = SETTLES_DATA not in {node.name for node in pipeline.nodes}
         refuse_mixing(
-            experiment.folder / "experiment.json", experiment.name, experiment.parameters,
+            experiment.record, experiment.name, experiment.parameters,
             running, running - {"data"} if checking else running,
         )  # fmt: skip

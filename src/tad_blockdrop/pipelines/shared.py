@@ -11,7 +11,12 @@ import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from tad_blockdrop.detector.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    require_classes,
+)
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -68,9 +73,10 @@ def evaluate_model(
     """
     from tad_blockdrop.detector.model import from_checkpoint
 
-    dataset = evaluator.dataset
+    dataset, name = evaluator.dataset, model_name(checkpoint)
+    require_classes(checkpoint, dataset.classes, name)
     described = {
-        "model": model_name(checkpoint),
+        "model": name,
         "family": checkpoint.lineage["family"],
         "step": int(checkpoint.lineage["step"]),
         "dropped_block": checkpoint.lineage["dropped_block"],
@@ -83,7 +89,6 @@ def evaluate_model(
         unknown = pd.DataFrame({"label": "", "tiou": tious, "ap": float("nan")})
         return pd.DataFrame({"model": []}, dtype="str"), unknown.assign(**described)
     model = from_checkpoint(checkpoint, evaluator.runtime.device)
-    name = str(described["model"])
     detections, precision = evaluator.test(model, f"evaluating {name}", scratch)
     logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
     return detections.assign(model=name), precision.assign(**described)

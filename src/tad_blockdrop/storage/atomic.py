@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from tad_blockdrop.checksums import SUMS, Origins, Seal, seal_of
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp(\.\w+)?")
 
 
@@ -56,11 +58,37 @@ def publish(temporary: Path, final: Path) -> None:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary sibling to write to; it takes the place of ``path`` on success only."""
+    with _temporary(path) as temporary:
+        yield temporary
+        publish(temporary, path)
+
+
+@contextmanager
+def sealed_write(path: Path, origins: Origins | None = None) -> Iterator[Path]:
+    """``atomic_write`` with a checksum (``checksums``); ``origins``: what it was made from.
+
+    A file appears after its checksum, and what it replaces is gone before: whenever a process dies,
+    a file that is there is whole and has its own checksum.
+    """
+    with _temporary(path) as temporary:
+        yield temporary
+        text = Seal.of(temporary, path.name, origins or {}).text()
+        if temporary.is_dir():
+            (temporary / SUMS).write_text(text, encoding="utf-8")
+        else:
+            with atomic_write(seal_of(path)) as seal:
+                seal.write_text(text, encoding="utf-8")
+                sync(seal)  # the last that a full disk could refuse
+                path.unlink(missing_ok=True)
+        publish(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_sibling(path)
     try:
         yield temporary
-        publish(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary)

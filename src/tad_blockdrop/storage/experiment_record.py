@@ -2,7 +2,7 @@
 
 ``data/06_models/<experiment>/experiment.json`` holds, stage by stage, the parameters that the
 results depend on. A stage is written into the record when it is first run; from then on it, and
-every later stage, runs with the same parameters only.
+every later stage, runs with the same parameters only. It also holds what the dataset was made from.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.atomic import sealed_write
 
 # In order: the results of a stage depend on its own parameters and those of the stages before.
 STAGE_KEYS = {
@@ -46,6 +48,26 @@ FREE_KEYS = (
 )
 
 Flat = dict[str, Any]  # parameters by dotted key
+
+
+@dataclass(frozen=True)
+class Record:
+    """``parameters`` by dotted key; ``data``: what the tables were made from (video/sources.py).
+
+    ``sealed``: whether all that the experiment has made got a checksum when it was written, or, in
+    experiments from before there were checksums, when they were first used since.
+    """
+
+    begun: str
+    parameters: Flat
+    data: dict[str, Any] | None = None
+    sealed: bool = False
+
+    def write(self, file: Path) -> None:
+        """Replace the record."""
+        known = {key: value for key, value in asdict(self).items() if value is not None}
+        with sealed_write(file) as temporary:
+            temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
 
 
 class ExperimentError(BlockDropError):
@@ -112,19 +134,20 @@ def refuse_mixing(
     that differ.
     """
     parameters = json.loads(json.dumps(flatten(raw)))
-    known: Flat = {}
-    begun = datetime.now(UTC).isoformat(timespec="seconds")
-    if record.is_file():
-        known, begun = _read(record)
+    known = read_record(record) or Record(
+        begun=datetime.now(UTC).isoformat(timespec="seconds"), parameters={}, sealed=True
+    )
     order = list(STAGE_KEYS)
     settled = set(settled)
     last = max((order.index(stage) for stage in running), default=-1)
     differing: list[str] = []
+    first = ""  # the stage that begins to differ
     added: Flat = {}
     for stage in order[: last + 1]:
-        mine, theirs = of_stage(parameters, stage), of_stage(known, stage)
+        mine, theirs = of_stage(parameters, stage), of_stage(known.parameters, stage)
         if theirs:
             differing += _differences(theirs, mine, stage)
+            first = first or (stage if differing else "")
         elif stage in settled:
             added |= mine
     if differing:
@@ -132,24 +155,49 @@ def refuse_mixing(
             f"experiment '{experiment}' was begun with other parameters:\n"
             + "\n".join(differing)
             + "\nIts results would be mixed with new ones. Give the new run a name of its own "
-            "(--params experiment=<name>), or delete the old one with "
-            f"`kedro versions --experiment {experiment} --delete`."
+            "(--params experiment=<name>), or take the old ones away from there on with "
+            f"`kedro versions --experiment {experiment} --delete --from {first}`."
         )
     if added:
-        with atomic_write(record) as temporary:
-            text = json.dumps({"begun": begun, "parameters": known | added}, indent=1)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        replace(known, parameters=known.parameters | added).write(record)
 
 
-def _read(record: Path) -> tuple[Flat, str]:
+def read_record(file: Path) -> Record | None:
+    """The record of an experiment; None if there is none. Raises ExperimentError."""
+    if not file.exists():
+        return None
     try:
-        stored = json.loads(record.read_text(encoding="utf-8"))
-        return dict(stored["parameters"]), str(stored["begun"])
-    except (ValueError, KeyError, TypeError) as error:
+        verify(file)
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        return Record(
+            begun=str(stored["begun"]),
+            parameters=dict(stored["parameters"]),
+            data=stored.get("data"),
+            sealed=stored.get("sealed", False),
+        )
+    except (
+        DamagedError,
+        IsADirectoryError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         raise ExperimentError(
-            f"{record} is damaged ({error}): restore it, or remove it if you are sure that the "
+            f"{file} is damaged ({error}): restore it, or remove it if you are sure that the "
             "parameters are still those that the experiment was begun with"
         ) from error
+
+
+def forget(file: Path, stages: Iterable[str]) -> None:
+    """Take out of a record what it says of these stages, as if they had not been run."""
+    known = read_record(file)
+    if known is None:
+        return
+    stages = set(stages)
+    gone = {key for stage in stages for key in of_stage(known.parameters, stage)}
+    left = {key: value for key, value in known.parameters.items() if key not in gone}
+    replace(known, parameters=left, data=None if "data" in stages else known.data).write(file)
 
 
 def _differences(theirs: Flat, mine: Flat, stage: str) -> list[str]:

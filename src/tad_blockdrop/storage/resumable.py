@@ -40,7 +40,8 @@ def write_state(
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
-    header = {"fingerprint": mark, "hash": weights_hash(copies), **facts}
+    header = {"fingerprint": mark, **facts}
+    header["hash"] = _hash(copies, header)
     with atomic_write(path) as temporary:
         temporary.write_bytes(save(copies, {"facts": json.dumps(header)}))
 
@@ -54,7 +55,9 @@ def read_state(path: Path, mark: str, what: str) -> State | None:
     try:
         tensors, facts = _read(path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("%s starts anew: %s is damaged (%s)", what, path, error)
+        logger.warning(
+            "%s starts anew: %s is damaged or of an older version (%s)", what, path, error
+        )
         return None
     if facts["fingerprint"] != mark:
         logger.info("%s starts anew: %s is of other settings or inputs", what, path)
@@ -62,11 +65,16 @@ def read_state(path: Path, mark: str, what: str) -> State | None:
     return tensors, facts
 
 
+def _hash(tensors: dict[str, Tensor], facts: Mapping[str, Any]) -> str:
+    text = json.dumps(facts, sort_keys=True) + weights_hash(tensors)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _read(path: Path) -> State:
     """Tensors and facts of a state file. Raises ValueError if its contents were altered."""
     with safe_open(path, framework="pt") as file:
         facts = json.loads(file.metadata()["facts"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if weights_hash(tensors) != facts["hash"]:
+    if facts.pop("hash") != _hash(tensors, facts):
         raise ValueError("its hash is wrong")
     return tensors, facts

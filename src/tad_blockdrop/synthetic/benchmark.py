@@ -67,7 +67,12 @@ def _labels(config: SyntheticConfig, subset_number: int, index: int) -> list[str
 
 
 def annotations(plans: Sequence[VideoPlan]) -> dict[str, Any]:
-    """Ground truth in the ActivityNet layout; times are exactly frame / fps, in seconds."""
+    """Ground truth in the ActivityNet layout; times are exactly frame / fps, in seconds.
+
+    Classes are numbered as they first appear, which is the order of the published results.
+    """
+    labels = [i.label for plan in plans for i in plan.instances]
+    number = {label: place for place, label in enumerate(dict.fromkeys(labels))}
     database = {
         plan.id: {
             "subset": plan.subset,
@@ -75,7 +80,11 @@ def annotations(plans: Sequence[VideoPlan]) -> dict[str, Any]:
             "frame": plan.n_frames,
             "fps": float(plan.fps),
             "annotations": [
-                {"segment": [i.start / plan.fps, i.end / plan.fps], "label": i.label}
+                {
+                    "segment": [i.start / plan.fps, i.end / plan.fps],
+                    "label": i.label,
+                    "label_id": number[i.label],
+                }
                 for i in plan.instances
             ],
         }

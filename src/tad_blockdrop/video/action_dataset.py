@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 
 import pandas as pd
 
 from tad_blockdrop.video.windows.cutting import VideoRecord, records
+
+INSTANCE_COLUMNS = ("video_id", "start", "end", "label", "category")
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +22,19 @@ class ActionDataset:
     videos: pd.DataFrame
     instances: pd.DataFrame
     classes: tuple[str, ...]
+
+    @cached_property
+    def identity(self) -> str:
+        """SHA-256 of all that it says; where the files are does not count."""
+        tables = (
+            self.videos.drop(columns="path").sort_values("video_id"),
+            self.instances.sort_values([*INSTANCE_COLUMNS]),
+        )
+        digest = hashlib.sha256(json.dumps(self.classes).encode())
+        for table in tables:
+            text = table.to_json(orient="split", index=False, double_precision=15)
+            digest.update(text.encode())
+        return digest.hexdigest()
 
     def records(self, split: str) -> list[VideoRecord]:
         """The videos of ``train``, ``holdout`` or ``test`` with their instances, sorted by id."""

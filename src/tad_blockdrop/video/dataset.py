@@ -2,8 +2,9 @@
 
 ``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
 duration (s), n_frames, fps, start (s, of the picture), width, height, variable_rate, listed (how
-many videos of its subset the annotations list, usable or not). ``instances``: video_id, label (what
-the detector says), category (the annotated class), start, end (s).
+many videos of its subset the annotations list, usable or not); once frames are extracted also
+content (what they were made from). ``instances``: video_id, label (what the detector says),
+category (the annotated class), start, end (s).
 """
 
 import hashlib
@@ -117,7 +118,9 @@ def build_dataset(
     problems += timing_problems(facts) + found
     videos = facts.merge(listed[["video_id", "split"]], on="video_id")
     videos = _sampled(videos, data)
-    after = after[after["video_id"].isin(videos["video_id"])].reset_index(drop=True)
+    after = after[after["video_id"].isin(videos["video_id"])]
+    # Nothing depends on the order of the annotations' rows.
+    after = after.sort_values(["video_id", "start", "end", "label"], ignore_index=True)
     held = held_out(videos[videos["split"] == "train"], after, data.holdout)
     counts = {name: int((listed["split"] == name).sum()) for name in ("train", "test")}
     videos = videos.assign(

@@ -19,7 +19,7 @@ from tad_blockdrop.video.files.listing import (
 from tad_blockdrop.video.files.pictures import (
     PictureSeries,
     PicturesError,
-    picture_files,
+    files_of,
     picture_series,
 )
 
@@ -109,7 +109,7 @@ def test_pictures_are_numbered_in_every_way(
         (tmp_path / name).touch()
     assert picture_series(tmp_path) == PictureSeries(*series)
     pictures = sorted(name for name in names if name != "notes.txt")
-    assert [path.name for path in picture_files(tmp_path)] == pictures
+    assert [path.name for path in files_of(tmp_path)] == pictures
 
 
 @pytest.mark.parametrize(

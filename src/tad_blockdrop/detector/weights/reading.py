@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from tad_blockdrop.checksums import verify
 from tad_blockdrop.detector.checkpoint import WEIGHTS_FILE, read_checkpoint
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.errors import printable
@@ -63,6 +64,7 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
 
 def _read_file(path: Path) -> Any:
     """Whatever the file holds; its first bytes, not its name, say how it is written."""
+    verify(path)  # what this program wrote has a checksum
     with path.open("rb") as file:
         start = file.read(9)
     if start[8:] == b"{":  # safetensors: eight bytes of length, then JSON

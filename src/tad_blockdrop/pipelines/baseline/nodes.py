@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, require_classes
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import first_lineage
 
@@ -125,10 +125,5 @@ def make_baseline(
 def _given(baseline: BaselineConfig, classes: tuple[str, ...]) -> Checkpoint:
     assert baseline.checkpoint is not None  # guaranteed by config validation
     checkpoint = read_checkpoint(Path(baseline.checkpoint))
-    if list(checkpoint.classes) != list(classes):
-        raise BaselineError(
-            f"{baseline.checkpoint} detects {list(checkpoint.classes)}, but this dataset has "
-            f"{list(classes)}: fine-tune on this dataset, or set data.classes_file to the "
-            "checkpoint's classes in their order"
-        )
+    require_classes(checkpoint, classes, baseline.checkpoint)
     return checkpoint

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,6 +16,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 else:  # Kedro resolves these hints at start-up, when plotly must not be loaded yet
     Figure = Any
+
+logger = logging.getLogger(__name__)
 
 
 class CompareError(BlockDropError):
@@ -42,11 +47,28 @@ def choose_experiments(
 def compare_parameters(
     experiments: dict[str, dict[str, Any]], compared: tuple[str, str]
 ) -> pd.DataFrame:
-    """The parameters that differ, of those that results depend on."""
+    """The parameters that differ, of those that results depend on, and the data that do."""
     from tad_blockdrop.reporting.compare import parameter_differences
 
-    first, second = (experiments[name]["parameters"] for name in compared)
+    records = [experiments[name] for name in compared]
+    first, second = (record["parameters"] for record in records)
+    if all(record["data"] for record in records):  # not in experiments from before it was recorded
+        facts = [_data_facts(record["data"]) for record in records]
+        if facts[0] != facts[1]:
+            logger.warning("the two experiments have different data: do not compare their results")
+        first, second = first | facts[0], second | facts[1]
     return parameter_differences(first, second)
+
+
+def _data_facts(recorded: dict[str, Any]) -> dict[str, Any]:
+    """What is the same in experiments whose results can be compared, as rows of the table."""
+    files = sorted(fingerprint for *_, fingerprint in recorded["videos"].values())
+    content = {"annotations (digest)": recorded["annotations"], "videos (digest)": files}
+    digests = {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
+        for name, value in content.items()
+    }
+    return digests | {"classes (in order)": recorded["classes"]}
 
 
 def compare_results(

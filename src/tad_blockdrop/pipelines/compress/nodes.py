@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, weights_hash
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 
@@ -57,6 +57,7 @@ def score_blocks(
         return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"])
     if step == compress.n_drops:  # no further drop to look ahead to
         compress = compress.model_copy(update={"look_ahead": 1})
+    require_classes(student, evaluator.dataset.classes, model_name(student))
     videos = evaluator.dataset.records("train")[: compress.score_videos]
     device = evaluator.runtime.device
     model, teacher = from_checkpoint(student, device), from_checkpoint(uncompressed, device)
@@ -154,6 +155,8 @@ def align(
     name, step = model_name(shortened), int(shortened.lineage["step"])
     recipe = compress.recipe(step)
     skipped = bool(shortened.lineage["skipped"])
+    if not skipped:
+        require_classes(shortened, evaluator.dataset.classes, name)
     model = None if skipped else from_checkpoint(shortened)
     if model is None or recipe is None:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})

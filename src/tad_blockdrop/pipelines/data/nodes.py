@@ -147,15 +147,19 @@ def index_frames(
     """
     from tad_blockdrop.video.dataset import source_frames, without_failed
     from tad_blockdrop.video.files.listing import file_name
+    from tad_blockdrop.video.files.proxies import source_fingerprint
 
     videos, problems = without_failed(accepted.videos, proxies.failed)
     for problem in problems:
         logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
     if data.proxy is None:
-        videos = videos.assign(source_frames=source_frames(videos, data.clock))
+        content = [source_fingerprint(path) for path in videos["path"]]
+        frames = source_frames(videos, data.clock)
+        videos = videos.assign(source_frames=frames, content=content)
     else:
-        paths = [str(proxies.path / file_name(v, ".mp4")) for v in videos["video_id"]]
-        videos = videos.assign(path=paths)
+        ids = videos["video_id"]
+        paths = [str(proxies.path / file_name(v, ".mp4")) for v in ids]
+        videos = videos.assign(path=paths, content=[proxies.made_from[v] for v in ids])
     videos = videos.drop(columns=["start", "variable_rate"])
     return replace(accepted, videos=videos), problems_table(problems)
 

@@ -141,9 +141,9 @@ def _no_list(videos: Sequence[str]) -> Problem:
 
 
 def _in_order(ids: Mapping[str, set[int | None]]) -> tuple[str, ...]:
-    """Labels by their number if each has one of its own, otherwise as they first appear."""
+    """Labels by their number if each has one of its own, otherwise by name."""
     numbers = {label: next(iter(found)) for label, found in ids.items() if len(found) == 1}
     known = [number for number in numbers.values() if number is not None]
     if len(known) == len(ids) == len(set(known)):
         return tuple(sorted(ids, key=lambda label: numbers[label] or 0))
-    return tuple(ids)
+    return tuple(sorted(ids))

@@ -47,7 +47,7 @@ class Annotations:
 
     ``stated``: video_id, subset, duration (s), fps, n_frames; one row per listed video, NaN where
     the file does not say. ``instances``: video_id, label, start, end (s). ``classes``: the labels
-    in the order that the file gives them, otherwise in the order in which they first appear.
+    in the order that the file gives them, otherwise by name: never in that of its rows.
     ``problems``: what people should know of how the file was read.
     """
 
@@ -69,7 +69,7 @@ class Annotations:
             {"video_id": "str", "label": "str", "start": float, "end": float}
         )
         if classes is None:
-            classes = tuple(dict.fromkeys(table["label"]))
+            classes = tuple(sorted(set(table["label"])))
         return cls(pd.DataFrame(list(stated), columns=STATED), table, classes, tuple(problems))
 
 

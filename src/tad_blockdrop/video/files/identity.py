@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from tad_blockdrop.video.files.pictures import picture_files
+from tad_blockdrop.video.files.pictures import files_of
 
 
 def ids_of_one_video(paths: Mapping[str, Path]) -> list[list[str]]:
@@ -13,7 +13,7 @@ def ids_of_one_video(paths: Mapping[str, Path]) -> list[list[str]]:
 
     Only files of one size are read, and only until they differ.
     """
-    files = {video: _files(path) for video, path in paths.items()}
+    files = {video: files_of(path) for video, path in paths.items()}
     sizes: dict[tuple[int, ...], list[list[str]]] = defaultdict(list)
     for video in paths:
         same_size = sizes[tuple(file.stat().st_size for file in files[video])]
@@ -24,12 +24,6 @@ def ids_of_one_video(paths: Mapping[str, Path]) -> list[list[str]]:
         else:
             same_size.append([video])
     return [group for groups in sizes.values() for group in groups if len(group) > 1]
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return picture_files(path)
-    return [path]
 
 
 def _equal(first: list[Path], second: list[Path]) -> bool:

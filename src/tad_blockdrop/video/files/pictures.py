@@ -45,10 +45,19 @@ def _pattern(start: str, end: str, members: list[str]) -> str:
     return f"{start.replace('%', '%%')}{number}{end.replace('%', '%%')}"
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in the order of their names."""
-    names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
-    return sorted(folder / name for own in numbered_names(names).values() for name in own)
+def files_of(video: Path) -> list[Path]:
+    """The pictures of a folder in the order of their names, or the one file."""
+    if not video.is_dir():
+        return [video]
+    names = (path.name for path in video.iterdir() if not path.name.startswith("."))
+    return sorted(video / name for own in numbered_names(names).values() for name in own)
+
+
+def size_and_time(video: Path) -> list[int]:
+    """Bytes and the latest time of change (ns) of a file, or of a folder and its pictures."""
+    files = files_of(video)
+    changed = [path.stat().st_mtime_ns for path in {video, *files}]
+    return [sum(file.stat().st_size for file in files), max(changed)]
 
 
 def picture_series(folder: Path) -> PictureSeries:

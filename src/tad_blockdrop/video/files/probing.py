@@ -1,5 +1,6 @@
 """Probing all videos of a dataset: in parallel, with a time limit each, no file twice."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
@@ -18,7 +19,7 @@ from tad_blockdrop.video.files.listing import (
     VideoListing,
     list_videos,
 )
-from tad_blockdrop.video.files.pictures import picture_files
+from tad_blockdrop.video.files.pictures import size_and_time
 from tad_blockdrop.video.files.probe import VideoFacts, probe
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
@@ -156,24 +157,22 @@ def _unreadable(video: str, path: Path, error: Exception, fatal: bool) -> Proble
 
 
 class _Memory:
-    """Facts of files that have not changed (by size and time), a line each in a file."""
+    """Facts of files that have not changed (by size and time), a line each with its checksum."""
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / KNOWN if folder else None
         self._lines: dict[str, Mapping[str, Any]] = {}
         if self._file and self._file.is_file():
-            for line in self._file.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # a run was killed while it wrote this line
-                    continue
-                self._lines[entry["path"]] = entry
+            for line in self._file.read_text(encoding="utf-8", errors="replace").splitlines():
+                digest, _, entry = line.partition(" ")
+                if digest == _digest(entry):  # else a run was killed while it wrote this line
+                    self._lines[json.loads(entry)["path"]] = json.loads(entry)
 
     def recall(self, job: _Job) -> dict[str, Any] | None:
         entry = self._lines.get(str(job[0]))
         if entry is None or set(entry["facts"]) != set(FACTS):
             return None
-        unchanged = entry["stamp"] == _stamp(job[0]) and entry["timing"] == asdict(job[1])
+        unchanged = entry["stamp"] == size_and_time(job[0]) and entry["timing"] == asdict(job[1])
         return dict(entry["facts"]) if unchanged else None
 
     def keep(self, job: _Job, facts: Mapping[str, Any]) -> None:
@@ -181,14 +180,13 @@ class _Memory:
             return
         self._file.parent.mkdir(parents=True, exist_ok=True)
         path, timing = job
-        entry = {
-            "path": str(path), "stamp": _stamp(path), "timing": asdict(timing), "facts": facts,
-        }  # fmt: skip
+        stamp = size_and_time(path)
+        entry = json.dumps(
+            {"path": str(path), "stamp": stamp, "timing": asdict(timing), "facts": facts}
+        )
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(f"{_digest(entry)} {entry}\n")
 
 
-def _stamp(path: Path) -> list[int]:
-    """The sizes and times of a file, or of the pictures in a folder."""
-    files = picture_files(path) if path.is_dir() else [path]
-    return [number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns)]
+def _digest(entry: str) -> str:
+    return hashlib.sha256(entry.encode()).hexdigest()

@@ -18,7 +18,7 @@ from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.video.files.clock import PLAYER, Timeline, Timing
 from tad_blockdrop.video.files.container import display_size, upright
 from tad_blockdrop.video.files.decode import PROXY_MARK, frames_at
-from tad_blockdrop.video.files.pictures import picture_files
+from tad_blockdrop.video.files.pictures import files_of
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.sampling import (
     Indices,
@@ -54,7 +54,7 @@ def source_fingerprint(path: str | Path) -> str:
     any other download, trim or re-encoding of the video. Of a folder, over all its pictures."""
     video = Path(path)
     digest = hashlib.sha256()
-    for file in picture_files(video) if video.is_dir() else [video]:
+    for file in files_of(video):
         size = file.stat().st_size
         digest.update(str(size).encode())
         with file.open("rb") as stream:

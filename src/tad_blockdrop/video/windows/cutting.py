@@ -6,6 +6,7 @@ reads a frame. Units: a *sample* is a frame taken at the video's uniform ``rate`
 ``i / rate``; a *grid step* is ``window.frames_per_step`` samples.
 """
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,8 @@ class VideoRecord:
     ``path`` names a proxy, whose frame i is sample i, unless ``source_indices`` (n_samples,)
     is given: then it names the source, and sample i is its frame ``source_indices[i]``.
     ``segments_seconds`` (G, 2) lie inside [0, duration] and are longer than zero; ``labels``
-    (G,) index the classes. ``rate`` is in samples per second, ``duration`` in seconds.
+    (G,) index the classes. ``rate`` is in samples per second, ``duration`` in seconds. ``content``
+    identifies what the frames were made from, where that is known.
     """
 
     video_id: str
@@ -38,6 +40,7 @@ class VideoRecord:
     segments_seconds: Floats
     labels: Integers
     source_indices: Integers | None = None
+    content: str = ""
 
     def frames_of(self, samples: Integers) -> Integers:
         """The frames of the file at ``path`` that show these samples."""
@@ -125,7 +128,21 @@ def _record(
         segments_seconds=segments[real],
         labels=labels[real],
         source_indices=source,
+        content=str(row.get("content", "")),
     )
+
+
+def records_hash(videos: Sequence[VideoRecord]) -> str:
+    """SHA-256 of all that can be learned from videos: frames, segments and labels, in order.
+
+    Their paths do not count, so that a project can be moved.
+    """
+    digest = hashlib.sha256()
+    for video in videos:
+        facts = (video.video_id, video.n_samples, video.rate, video.duration, video.content)
+        digest.update(repr(facts).encode())
+        digest.update(video.segments_seconds.tobytes() + video.labels.tobytes())
+    return digest.hexdigest()
 
 
 def test_windows(record: VideoRecord, window: WindowConfig, overlap: float) -> list[Window]:

@@ -6,6 +6,7 @@ grid) of its test-time windows in order. The folder belongs to one set of weight
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.runtime.progress import progress
-from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.loading import (
@@ -28,6 +30,8 @@ from tad_blockdrop.video.windows.loading import (
     make_loader,
 )
 
+logger = logging.getLogger(__name__)
+
 
 def extract_features(
     features_of: Callable[[Batch], Tensor],
@@ -37,12 +41,12 @@ def extract_features(
     batch: int,
     workers: int,
 ) -> None:
-    """Write the files of ``videos`` that ``folder`` lacks.
+    """Write the files of ``videos`` that ``folder`` lacks, or that are not what was written.
 
     ``features_of`` gives the features (B, width, grid) of a batch. An interrupted run leaves whole
     files only and goes on from them.
     """
-    missing = [video for video in videos if not _file(folder, video.video_id).is_file()]
+    missing = [video for video in videos if not _intact(_file(folder, video.video_id))]
     windows = TestWindows(missing, data, data.window.overlap)
     loader: Any = make_loader(windows, batch, workers)
     gathered: dict[str, list[Tensor]] = {}
@@ -54,10 +58,18 @@ def extract_features(
     _write(folder, gathered)
 
 
+def _intact(file: Path) -> bool:
+    try:
+        return file.is_file() and verify(file) is not None
+    except DamagedError as error:
+        logger.warning("the features are computed again: %s", error)
+        return False
+
+
 def _write(folder: Path, gathered: dict[str, list[Tensor]]) -> None:
     """Write, and forget, the video that is complete."""
     for name, features in gathered.items():
-        with atomic_write(_file(folder, name)) as temporary:
+        with sealed_write(_file(folder, name)) as temporary:
             temporary.write_bytes(save({"features": torch.stack(features)}))
     gathered.clear()
 
@@ -93,7 +105,7 @@ class FeatureTraining(EpochWindows):
     """
 
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig, folder: Path) -> None:
-        super().__init__(data)
+        super().__init__(records, data)
         self.windows = FeatureWindows(records, data, folder)
         self.chosen = [i for i, (_, w) in enumerate(self.windows.items) if len(w.labels)]
         if not self.chosen:

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
+from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.guarded_processes import clean_processes
@@ -29,6 +30,7 @@ from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
     Window,
     grid_mask,
+    records_hash,
     test_windows,
     training_instances,
     training_window,
@@ -95,8 +97,9 @@ class EpochWindows(Dataset[LoadedWindow]):
     ``set_epoch`` tells the loader which epoch comes next.
     """
 
-    def __init__(self, data: DataConfig) -> None:
-        self.data, self.epoch = data, 0
+    def __init__(self, records: Sequence[VideoRecord], data: DataConfig) -> None:
+        check_videos(record.path for record in records)
+        self.records, self.data, self.epoch = records, data, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next pass over a loader of this dataset."""
@@ -104,8 +107,8 @@ class EpochWindows(Dataset[LoadedWindow]):
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The settings that windows depend on, as JSON values."""
-        return self.data.model_dump(mode="json")
+        """What windows depend on, as JSON values."""
+        return {"data": self.data.model_dump(mode="json"), "videos": records_hash(self.records)}
 
     def loader(self, batch: int, workers: int, seed: int) -> DataLoader[LoadedWindow]:
         """Shuffled batches of the epoch that was set."""
@@ -123,15 +126,15 @@ class TrainingWindows(EpochWindows):
     """
 
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig, seed: int) -> None:
-        self.records = [r for r in records if len(training_instances(r, data.window)[1])]
-        if not self.records:
+        shown = [r for r in records if len(training_instances(r, data.window)[1])]
+        if not shown:
             raise ValueError(
                 f"none of the {len(records)} training videos has an action to learn; check the "
                 "annotations of data.training_subset and window.min_instance_share"
             )
-        if without := len(records) - len(self.records):
+        if without := len(records) - len(shown):
             log.info("%d of %d training videos have no action: left out", without, len(records))
-        super().__init__(data)
+        super().__init__(shown, data)
         self.seed = seed
 
     def __len__(self) -> int:
@@ -167,6 +170,7 @@ class TestWindows(Dataset[LoadedWindow]):
         at_most: int | None = None,
     ) -> None:
         self.data = data
+        check_videos(record.path for record in records)
         self.items = [
             (record, window)
             for record in records

@@ -1,0 +1,70 @@
+"""The files of an experiment, by the layout of the catalog: ``data/<layer>/<experiment>/...``.
+
+Versioned entries are ``<entry>/<version>/<entry>``; a version is a time.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from tad_blockdrop.storage.stamps import ENDING
+
+VERSION = "????-??-??T*Z"
+RAW = "01_raw"
+SEALED = {".parquet", ".csv", ".json", ".pth", ".safetensors"}
+
+# What each stage makes, as patterns below ``data/``. Frames stay: they are made anew where their
+# videos have changed. What a final model was used for goes with it.
+MADE_BY = {
+    "data": ("02_intermediate/{}/video_facts*", "03_primary/{}/*"),
+    "baseline": ("06_models/{}/baseline_*",),
+    "compress": (
+        "06_models/{}/compress", "06_models/{}/control", "06_models/{}/final_checkpoint",
+        "06_models/{}/export", "07_model_output/{}/compress", "07_model_output/{}/control",
+        "07_model_output/{}/predict*", "07_model_output/{}/drawn_videos",
+        "08_reporting/{}/score_table.parquet", "08_reporting/{}/predictions.html",
+        "08_reporting/{}/export_*",
+    ),
+    "report": (
+        "07_model_output/{}/baseline_*", "07_model_output/{}/one_shot_*",
+        "08_reporting/{}/*_plot.json", "08_reporting/{}/report.html",
+        "08_reporting/{}/result_table.csv", "08_reporting/{}/cost_table.csv",
+        "08_reporting/{}/class_table.parquet", "08_reporting/{}/history_table.parquet",
+    ),
+}  # fmt: skip
+STAGES = tuple(MADE_BY)
+
+
+def made_from(data: Path, experiment: str, stage: str) -> list[Path]:
+    """What a stage and those after it have made."""
+    later = STAGES[STAGES.index(stage) :]
+    patterns = [pattern.format(experiment) for name in later for pattern in MADE_BY[name]]
+    return sorted({path for pattern in patterns for path in data.glob(pattern)})
+
+
+def versions(data: Path, experiment: str | None = None) -> Iterator[Path]:
+    """``<entry>/<version>`` of every version of one experiment, or of all."""
+    for folder in data.glob(f"*/{experiment or '*'}/**/{VERSION}"):
+        if folder.is_dir() and (folder / folder.parent.name).exists():
+            yield folder
+
+
+def artefacts(data: Path, experiment: str) -> list[Path]:
+    """Everything that has a checksum: the files and folders that steps read again."""
+    found = {folder / folder.parent.name for folder in versions(data, experiment)}
+    for pattern in ("*", "*/manifest.json", "export/*", "export/transformers/*"):
+        found |= {file for file in data.glob(f"*/{experiment}/{pattern}") if file.suffix in SEALED}
+    own = (path for path in found if path.relative_to(data).parts[0] != RAW)
+    # An entry with versions is a folder with the name of a file.
+    return sorted(path for path in own if path.is_file() or path.parent.match(VERSION))
+
+
+def future_versions(data: Path, experiment: str, now: str) -> list[Path]:
+    """The versions that are dated later than ``now`` (a version): they count as the latest."""
+    return sorted(folder for folder in versions(data, experiment) if folder.name > now)
+
+
+def stamped_videos(data: Path, experiment: str) -> list[Path]:
+    """The videos that were made for an experiment: its frames, and others with a stamp."""
+    stamps = data.glob(f"*/{experiment}/*/*{ENDING}")
+    videos = (path.with_name(path.name.removesuffix(ENDING) + ".mp4") for path in stamps)
+    return sorted(video for video in videos if video.is_file())
