@@ -18,8 +18,8 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
-from tad_blockdrop.pipelines.export import create_pipeline
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
+from tad_blockdrop.pipelines.export.pipeline import create_pipeline
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.video.action_dataset import ActionDataset
 
@@ -49,13 +50,8 @@ def make_evaluator(
 
 def evaluator_pipeline() -> Pipeline:
     """``dataset`` and parameters -> ``evaluator``, in memory: whatever rates models needs it."""
-    node = Node(
-        make_evaluator,
-        inputs=["dataset", "params:data", "params:evaluation", "params:runtime"],
-        outputs="evaluator",
-        name="make_evaluator",
-    )
-    return Pipeline([node], namespace="data", prefix_datasets_with_namespace=False)
+    inputs = ["dataset", "params:data", "params:evaluation", "params:runtime"]
+    return stage("data", node(make_evaluator, inputs, "evaluator"))
 
 
 def evaluate_model(
