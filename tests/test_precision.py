@@ -75,8 +75,6 @@ def test_costs_are_measured_at_the_precision(
     measure_costs(checkpoint, [], {}, half)
     assert seen == {torch.bfloat16}
     seen.clear()
-    job = measure.Job(
-        checkpoint.detector, checkpoint.window, 3, (0,), batch=1, runtime=half.runtime.config
-    )
-    measure.growth(job)  # what the fresh process does
+    # what the fresh process does
+    measure.growth(checkpoint.detector, checkpoint.window, 3, (0,), half.runtime.config)
     assert seen == {torch.bfloat16}

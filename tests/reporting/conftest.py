@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tad_blockdrop.reporting.pages.report import RunFacts
-from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
+from tad_blockdrop.reporting.result_table import build_result_table, model_name
 
 HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
 
@@ -16,38 +16,45 @@ def hostile():
     return HOSTILE
 
 
-def model(family, step, kept, average, **more):
-    """A result whose mAP at 0.3 and 0.7 lies ten points around its average."""
-    given = {"parameters": 50_000 * len(kept), "gmacs": 0.2 * len(kept), "paper_gmacs": 0.1}
-    aps = {0.3: average + 10, 0.7: average - 10}
-    return ModelResult(family, step, kept, aps, videos="5 of 5 videos", **(given | more))
-
-
 @pytest.fixture
 def models():
-    """In an order that is not the table's."""
-    blocks = [0, 1, 2, 3]
-    return [
-        model("one_shot", 1, [0, 1, 3], 60.0, dropped_block=2),
-        model("one_shot", 2, [0, 3], 45.0, dropped_block=1),
-        model("progressive", 2, [0, 1], 66.0, dropped_block=3, delta_interval=(-6.0, -2.5)),
-        model("uncompressed", 0, blocks, 70.0),
-        model("control", 1, blocks, 71.0),
-        model(
-            "progressive",
-            1,
-            [0, 1, 3],
-            69.0,
-            dropped_block=2,
-            delta_interval=(-2.0, 0.5),
-            delta_control_interval=(-3.5, -0.5),
-        ),
+    """In an order that is not the table's; mAP at 0.3 and 0.7 is ten points off the average."""
+    rows = [
+        ("one_shot", 1, "0 1 3", 60.0, 2),
+        ("one_shot", 2, "0 3", 45.0, 1),
+        ("progressive", 2, "0 1", 66.0, 3),
+        ("uncompressed", 0, "0 1 2 3", 70.0, None),
+        ("control", 1, "0 1 2 3", 71.0, None),
+        ("progressive", 1, "0 1 3", 69.0, 2),
     ]
+    table = pd.DataFrame(
+        rows, columns=["family", "step", "kept_blocks", "average", "dropped_block"]
+    )
+    average, blocks = table.pop("average"), table["kept_blocks"].str.split().str.len()
+    names = [model_name(*row) for row in table[["family", "step"]].itertuples(index=False)]
+    return table.assign(
+        **{"model": names, "map@0.30": average + 10, "map@0.70": average - 10},
+        parameters=50_000 * blocks,
+        gmacs=0.2 * blocks,
+        paper_gmacs=0.1,
+        skipped=False,
+        videos="5 of 5 videos",
+    )
 
 
 @pytest.fixture
-def results(models):
-    return build_result_table(models)
+def intervals():
+    found = {
+        ("step_02", "uncompressed"): (-6.0, -2.5),
+        ("step_01", "uncompressed"): (-2.0, 0.5),
+        ("step_01", "control_01"): (-3.5, -0.5),
+    }
+    return lambda model, reference: found.get((model, reference), (np.nan, np.nan))
+
+
+@pytest.fixture
+def results(models, intervals):
+    return build_result_table(models, intervals)
 
 
 @pytest.fixture

@@ -146,25 +146,20 @@ def test_tables_hold_all_models_and_races(page):
     assert {"63.00", "62.25", "0.75"} <= set(page.texts)
 
 
-def test_a_run_without_control_one_shot_or_figures(facts, models, costs, scores):
-    few = [m for m in models if m.family in ("uncompressed", "progressive")]
-    page = Page(render_report(build_result_table(few), costs, scores, WORDS, facts, Figures()))
+def test_a_run_without_control_one_shot_or_figures(facts, models, intervals, costs, scores):
+    few = models[models["family"].isin(["uncompressed", "progressive"])]
+    results = build_result_table(few, intervals)
+    page = Page(render_report(results, costs, scores, WORDS, facts, Figures()))
     assert page.figures == []
     assert "control" not in page.text
     assert "Training" not in page.texts
     assert "step 1" in page.texts
 
 
-def test_a_single_skipped_step(facts, models, costs, scores):
-    blocks = [0, 1, 2, 3]
-    skipped = replace(
-        next(m for m in models if m.model == "step_01"),
-        skipped=True,
-        kept_blocks=blocks,
-        dropped_block=None,
-    )
-    base = next(m for m in models if m.family == "uncompressed")
-    results = build_result_table([base, skipped])
+def test_a_single_skipped_step(facts, models, intervals, costs, scores):
+    few = models[models["model"].isin(["uncompressed", "step_01"])].copy()
+    few.loc[few["model"] == "step_01", ["skipped", "kept_blocks"]] = [True, "0 1 2 3"]
+    results = build_result_table(few.assign(dropped_block=None), intervals)
     final = replace(facts, final_model="step_01")
     page = Page(render_report(results, costs, scores.head(0), WORDS, final, Figures()))
     assert "step 1 (final) (skipped)" in page.texts

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from kedro.pipeline import Pipeline
@@ -14,13 +13,9 @@ from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.video.action_dataset import ActionDataset
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -18,13 +18,9 @@ from tad_blockdrop.config import (
     SyntheticConfig,
 )
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
+from tad_blockdrop.pipelines.hints import Dataset
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
-
-if TYPE_CHECKING:
-    from tad_blockdrop.video.dataset import Dataset
-else:  # Kedro resolves these hints at start-up, when decoders must not be loaded yet
-    Dataset = Any
 
 logger = logging.getLogger(__name__)
 

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, evaluate_model, join_tables
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
-
-logger = logging.getLogger(__name__)
 
 # What a step spends its time on, and the node that does it.
 STAGES = {"score": "score_blocks", "align": "align", "evaluate": "evaluate_step"}

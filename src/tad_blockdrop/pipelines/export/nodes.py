@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.export.bundle import ExportedModel
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.shared import read_given
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
