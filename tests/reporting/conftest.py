@@ -1,12 +1,17 @@
 """A small finished run: eight blocks, two drops, a control, one-shot models."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from tad_blockdrop.config import Parameters
 from tad_blockdrop.reporting.pages.report import RunFacts
 from tad_blockdrop.reporting.result_table import build_result_table, model_name
 
+CONF = Path(__file__).parents[2] / "conf/base"
 HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
 
 
@@ -133,17 +138,14 @@ def classes():
 
 @pytest.fixture
 def facts():
-    return RunFacts(
-        experiment="try <one>",
-        machine="Linux x86_64",
-        date="2025-11-23 04:10",
-        dataset="toy",
-        provenance=HOSTILE,
-        final_model="step_02",
-        seed=7,
-        device="cpu",
-        threads=1,
-        holdout=0.15,
-        versions={"torch": "2.14.0"},
-        parameters={"compress.n_drops": 2, "compress.stop.max_loss": None, "tious": [0.3, 0.7]},
+    raw = yaml.safe_load((CONF / "parameters.yml").read_text(encoding="utf-8"))
+    base = Parameters.model_validate(raw | {"experiment": "try"})
+    parameters = base.model_copy(
+        update={
+            "experiment": "try <one>",
+            "data": base.data.model_copy(update={"name": "toy", "provenance": HOSTILE}),
+            "runtime": base.runtime.model_copy(update={"threads": 1}),
+            "evaluation": base.evaluation.model_copy(update={"tious": (0.3, 0.7)}),
+        }
     )
+    return RunFacts(parameters, "step_02", "2025-11-23", "Linux x86_64, cpu", {"torch": "2.14.0"})

@@ -15,7 +15,6 @@ from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 from tad_blockdrop.reporting import result_table as tables
-from tad_blockdrop.storage.experiment_record import flatten
 
 
 def join_results(*results: Tables) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -156,22 +155,9 @@ def write_report(
     from tad_blockdrop.runtime.devices import pick_device
 
     typed = Parameters.model_validate(parameters)
-    facts = RunFacts(
-        experiment=typed.experiment,
-        date=date.today().isoformat(),
-        dataset=typed.data.name,
-        provenance=typed.data.provenance,
-        final_model=model_name(final),
-        seed=typed.runtime.seed,
-        machine=f"{platform.system()} {platform.machine()}",
-        device=str(pick_device(typed.runtime)),
-        threads=typed.runtime.threads,
-        holdout=typed.data.holdout,
-        versions=versions(),
-        parameters=flatten(typed.model_dump(mode="json")),
-    )
-    criterion = find_criterion(typed.compress.criterion)
-    return render_report(result_table, cost_table, score_table, criterion, facts, figures)
+    machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
+    facts = RunFacts(typed, model_name(final), date.today().isoformat(), machine, versions())
+    return render_report(result_table, cost_table, score_table, facts, figures)
 
 
 def show_results(

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.compression.criteria.contract import Criterion
+from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.config import Parameters
 from tad_blockdrop.reporting.pages.rendering import records, render
 from tad_blockdrop.reporting.result_table import (
     difference,
@@ -17,30 +18,20 @@ from tad_blockdrop.reporting.result_table import (
     with_costs,
 )
 from tad_blockdrop.reporting.style import as_yaml
+from tad_blockdrop.storage.experiment_record import flatten
 
 MEASURED = ["latency_ms", "peak_memory_mb", "seconds_score", "seconds_align", "seconds_evaluate"]
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a report comes from.
+    """Where a report comes from; ``machine`` such as "Linux x86_64, cpu"."""
 
-    ``holdout`` is the share of training videos held out, ``machine`` such as "Linux x86_64" and
-    ``parameters`` the configuration by dotted keys.
-    """
-
-    experiment: str
-    date: str
-    dataset: str
-    provenance: str
+    parameters: Parameters
     final_model: str
-    seed: int
+    date: str
     machine: str
-    device: str
-    threads: int | None
-    holdout: float
     versions: Mapping[str, str]
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,6 @@ def render_report(
     results: pd.DataFrame,
     costs: pd.DataFrame,
     scores: pd.DataFrame,
-    criterion: Criterion,
     facts: RunFacts,
     figures: Figures,
 ) -> str:
@@ -84,6 +74,7 @@ def render_report(
         families.setdefault(row["family"], []).append(row)
     on_the_way = table["family"].isin(["uncompressed", "progressive"])
     measured = table[on_the_way | table[MEASURED].notna().any(axis=1)]
+    settings = flatten(facts.parameters.model_dump(mode="json"))
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
@@ -94,10 +85,10 @@ def render_report(
         "measured": [models[name] for name in measured["model"]],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
-        "criterion": criterion,
+        "criterion": find_criterion(facts.parameters.compress.criterion),
         "races": records(race_table(scores)),
         "figures": figures,
-        "settings": [(key, as_yaml(value)) for key, value in facts.parameters.items()],
+        "settings": [(key, as_yaml(value)) for key, value in settings.items()],
     }
     return render("report.html.j2", values)
 
