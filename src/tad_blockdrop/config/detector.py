@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, SerializeAsAny, model_validator
 
 from tad_blockdrop.config.backbones import BackboneConfig, VideoMAEConfig
-from tad_blockdrop.config.base import Config, Variant
+from tad_blockdrop.config.base import Config, Odd, Variant
 
 
 class NeckConfig(Variant):
@@ -13,14 +13,8 @@ class NeckConfig(Variant):
 
     width: int = Field(512, ge=4, le=16384)
     embed_layers: int = Field(2, ge=1, le=64)
-    embed_kernel: int = Field(3, ge=1, le=999)
+    embed_kernel: Odd = Field(3, ge=1, le=999)
     levels: int = Field(6, ge=1, le=16)
-
-    @model_validator(mode="after")
-    def _odd_kernel(self) -> Self:
-        if self.embed_kernel % 2 == 0:
-            raise ValueError(f"embed_kernel must be odd, not {self.embed_kernel}")
-        return self
 
 
 class AttentionNeckConfig(NeckConfig):
@@ -29,16 +23,13 @@ class AttentionNeckConfig(NeckConfig):
     kind: Literal["attention"] = "attention"
     heads: int = Field(4, ge=1)
     stem_blocks: int = Field(2, ge=0, le=64)
-    attention_window: int = Field(-1, ge=-1, description="-1: global, else an odd local window")
+    attention_window: Odd = Field(-1, ge=-1, description="-1: global, else an odd local window")
     positions: bool = False
     drop_path: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
-    def _window(self) -> Self:
-        if self.attention_window != -1 and self.attention_window % 2 == 0:
-            raise ValueError(f"attention_window must be odd or -1, not {self.attention_window}")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+    def _whole_heads(self) -> Self:
+        self.refuse_remainder("width", "heads")
         return self
 
 
@@ -73,14 +64,8 @@ class AnchorFreeConfig(HeadConfig):
 
     kind: Literal["anchor_free"] = "anchor_free"
     tower_layers: int = Field(2, ge=0, le=64)
-    kernel: int = Field(3, ge=1, le=999)
+    kernel: Odd = Field(3, ge=1, le=999)
     prior: float = Field(0.01, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"head.kernel must be odd, not {self.kernel}")
-        return self
 
 
 class DetectorConfig(Config):
