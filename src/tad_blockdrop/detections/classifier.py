@@ -1,7 +1,5 @@
 """The external video-level classifier that names what a class-agnostic detector finds."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

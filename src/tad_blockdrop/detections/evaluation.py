@@ -1,7 +1,5 @@
 """A model rated on the videos of a dataset: detections, average precision, held-out mAP."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path

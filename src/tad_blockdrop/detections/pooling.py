@@ -3,15 +3,13 @@
 The one place where grid coordinates and class indices become seconds and labels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import PostprocessConfig, WindowConfig
 from tad_blockdrop.detections import postprocess
@@ -22,12 +20,7 @@ from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
 from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, to_seconds
-
-if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
-
-    from tad_blockdrop.video.windows.loading import LoadedWindow
-
+from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _PROPOSALS_AT_ONCE = 50_000
 """Soft-NMS takes about this many at a time: many videos together are faster than one by one."""

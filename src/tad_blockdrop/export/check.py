@@ -1,17 +1,15 @@
 """Whether an export does what the model does, and how fast it is."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
@@ -22,11 +20,7 @@ from tad_blockdrop.export.torch_export import Run as RunTorch
 from tad_blockdrop.metrics.measure import interleaved
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.windows.cutting import VideoRecord
-
-if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
-
-    from tad_blockdrop.video.windows.loading import LoadedWindow
+from tad_blockdrop.video.windows.loading import LoadedWindow
 
 DECIMALS = 2  # to which detections must be the same
 

@@ -82,8 +82,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
             "stride": [int(value) for value in points.stride],
         },
         "postprocess": checkpoint.postprocess.model_dump(
-            mode="json",
-            include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"},
+            mode="json", include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"}
         ),
         "operating_point": checkpoint.metrics.get("operating_point"),
         "model": {

@@ -4,8 +4,6 @@ Interpolated average precision as in the ActivityNet evaluation toolkit (Caba He
 CVPR 2015): the area under the precision envelope over recall, per class and tIoU threshold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

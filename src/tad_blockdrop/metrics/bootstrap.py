@@ -4,8 +4,6 @@ The videos are drawn with replacement many times, the same draw for both models 
 Tibshirani, "An Introduction to the Bootstrap", 1993); a video drawn twice counts as two videos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ The tables are DataFrames: detections with ``video_id, start, end, label, score`
 with ``video_id, start, end, label``; start and end in seconds.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """What a detector costs as measured: parameters, latency, peak memory."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A score threshold per class, for those who need decisions instead of a ranking."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

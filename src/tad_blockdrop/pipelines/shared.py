@@ -1,7 +1,5 @@
 """Nodes that several pipelines use. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Frame by frame, at the times of the source, without sound; memory does not grow with the length.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction

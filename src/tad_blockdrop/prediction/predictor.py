@@ -4,17 +4,14 @@
 >>> table = predictor.detect("holiday.mp4")
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
@@ -28,21 +25,12 @@ from tad_blockdrop.detector.checkpoint import (
     read_checkpoint,
 )
 from tad_blockdrop.detector.model import Detector, from_checkpoint
-from tad_blockdrop.prediction.stream import (
-    Reader,
-    ReadingJob,
-    ReadWindow,
-    VideoStream,
-    read_video,
-)
+from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GivenUpError
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +101,7 @@ class Predictor:
             raise DecodeError(path, str(error)) from error
 
     def _detect(
-        self,
-        arriving: Iterator[VideoStream | ReadWindow],
-        min_score: float | None,
-        batch: int,
+        self, arriving: Iterator[VideoStream | ReadWindow], min_score: float | None, batch: int
     ) -> Prediction:
         begin = time.perf_counter()
         stream = next(arriving)

@@ -78,9 +78,7 @@ def orbit(share: Floats, cycles: int) -> Pose:
     """Around a circle, without turning."""
     angle = _angle(share, cycles)
     return _pose(
-        share,
-        dx=look.ORBIT_RADIUS * np.sin(angle),
-        dy=look.ORBIT_RADIUS * (np.cos(angle) - 1),
+        share, dx=look.ORBIT_RADIUS * np.sin(angle), dy=look.ORBIT_RADIUS * (np.cos(angle) - 1)
     )
 
 

@@ -1,7 +1,5 @@
 """The node that makes the uncompressed model. Heavy imports stand inside."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
 

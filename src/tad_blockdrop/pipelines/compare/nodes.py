@@ -1,7 +1,5 @@
 """Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd

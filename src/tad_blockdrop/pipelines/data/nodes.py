@@ -1,7 +1,5 @@
 """Thin nodes over ``synthetic`` and ``video``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from functools import partial
@@ -25,9 +23,7 @@ from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
 logger = logging.getLogger(__name__)
 
 
-def generate_benchmark(
-    synthetic: SyntheticConfig,
-) -> tuple[VideoTasks, dict[str, Any]]:
+def generate_benchmark(synthetic: SyntheticConfig) -> tuple[VideoTasks, dict[str, Any]]:
     """Plan the embedded benchmark: videos to write, and their annotations."""
     from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video
 

@@ -1,7 +1,5 @@
 """Thin nodes: the one-shot reference and the measured costs. Heavy imports stand inside."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Thin nodes over ``export``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import asdict, replace
 from typing import Any

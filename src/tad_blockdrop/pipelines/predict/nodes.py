@@ -63,10 +63,7 @@ def detect_actions(
     work = Runtime(runtime)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
-    with (
-        closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
-        work.autocast(),
-    ):
+    with closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader, work.autocast():
         predictor = make_predictor(checkpoint, work.device)
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own

@@ -1,7 +1,5 @@
 """Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import platform
 from datetime import date
 from typing import Any
@@ -103,10 +101,7 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
 
 
 def plot_timelines(
-    all_detections: pd.DataFrame,
-    evaluator: Evaluator,
-    final: Checkpoint,
-    report: ReportConfig,
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint, report: ReportConfig
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
     from tad_blockdrop.reporting.plots.timelines import timelines

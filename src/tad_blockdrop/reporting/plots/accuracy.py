@@ -52,8 +52,7 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
         if len(rows):
             _add_line(figure, rows, cost, family, name, {"color": colour, "symbol": symbol})
     figure.update_traces(
-        error_y=_intervals(table[table["family"] == "progressive"]),
-        selector={"name": PROGRESSIVE},
+        error_y=_intervals(table[table["family"] == "progressive"]), selector={"name": PROGRESSIVE}
     )
     return _titled(figure, cost, height=400)
 
