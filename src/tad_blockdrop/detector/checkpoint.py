@@ -88,18 +88,14 @@ class _Metadata(_Part):
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes, independent of order and file format."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.flatten().view(_byte_type()).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _byte_type() -> Any:
-    import torch
-
-    return torch.uint8
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -75,15 +76,9 @@ def compare(
             pools[0].add(batch.windows, expected)
             pools[1].add(batch.windows, replace(expected, logits=found[0], offsets=found[1]))
     reference, exported = (pool.detections() for pool in pools)
-    return Parity(
-        windows=windows,
-        onnx_logits=float(largest[0]),
-        onnx_offsets=float(largest[1]),
-        archive_logits=float(largest[2]),
-        archive_offsets=float(largest[3]),
-        detections=len(reference),
-        same=same_share(reference, exported),
-    )
+    most: list[float] = largest.tolist()
+    same = same_share(reference, exported)
+    return Parity(windows, most[0], most[1], most[2], most[3], len(reference), same)
 
 
 def same_share(reference: pd.DataFrame, other: pd.DataFrame) -> float:
@@ -116,10 +111,9 @@ def time_exports(files: Mapping[str, bytes], model: Detector, repeats: int) -> p
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     mask = np.ones((1, window.grid), dtype=bool)
 
-    def call(run: RunOnnx) -> Callable[[], object]:
-        return lambda: run(frames, mask)
-
-    calls = {name: call(open_session(onnx, threads=1)) for name, onnx in files.items()}
+    calls = {
+        name: partial(open_session(onnx, threads=1), frames, mask) for name, onnx in files.items()
+    }
     return interleaved(calls, repeats, clock=time.thread_time)
 
 

@@ -44,20 +44,17 @@ def escaped(text: object, longest: int | None = None) -> str:
     return html.escape(plain, quote=False)
 
 
-def number(value: float | None, digits: int = 1) -> str:
+def number(value: float | None, digits: int = 1, sign: str = "") -> str:
     """``71.3``, with a true minus sign, or a dash where there is no value."""
     if value is None or not math.isfinite(value):
         return BLANK
-    return f"{value:.{digits}f}".replace("-", "−")
+    return f"{value:{sign}.{digits}f}".replace("-", "−")
 
 
 def signed(value: float | None, digits: int = 1) -> str:
     """``+0.3``, ``−0.2``, and ``0.0`` for what rounds to nothing."""
-    if value is None or not math.isfinite(value):
-        return BLANK
-    if round(value, digits) == 0:
-        return f"{0:.{digits}f}"
-    return f"{value:+.{digits}f}".replace("-", "−")
+    nothing = value is not None and math.isfinite(value) and round(value, digits) == 0
+    return number(0 if nothing else value, digits, sign="" if nothing else "+")
 
 
 def short(value: float | None) -> str:
