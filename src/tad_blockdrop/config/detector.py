@@ -7,6 +7,8 @@ from pydantic import Field, SerializeAsAny, model_validator
 from tad_blockdrop.config.backbones import BackboneConfig, VideoMAEConfig
 from tad_blockdrop.config.base import Config, Odd, Variant
 
+Range = tuple[float, float]
+
 
 class NeckConfig(Variant):
     """From features on the grid to a pyramid of maps: a projection, then one map a level."""
@@ -42,14 +44,7 @@ class MaxNeckConfig(NeckConfig):
 class HeadConfig(Variant):
     """The points of all levels, their targets and losses; kinds differ in the network."""
 
-    ranges: tuple[tuple[float, float], ...] = (
-        (0, 4),
-        (4, 8),
-        (8, 16),
-        (16, 32),
-        (32, 64),
-        (64, 10000),
-    )
+    ranges: tuple[Range, ...] = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
     centre_radius: float = Field(1.5, gt=0, description="in strides")
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0

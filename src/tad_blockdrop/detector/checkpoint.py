@@ -165,6 +165,22 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder} is no readable checkpoint: {_first(error)}") from error
 
 
+def newest_checkpoint(folder: Path) -> Path:
+    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
+
+    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
+    """
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
+    if not versions:
+        raise CheckpointError(
+            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
+            "a folder such as data/06_models/<experiment>/final_checkpoint"
+        )
+    return versions[-1].parent
+
+
 def _first(error: Exception) -> str:
     """What is wrong, in a line."""
     if isinstance(error, ValidationError):

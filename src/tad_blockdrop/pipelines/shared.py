@@ -8,7 +8,12 @@ import pandas as pd
 from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from tad_blockdrop.detector.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    newest_checkpoint,
+    read_checkpoint,
+)
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.hints import Evaluator
@@ -85,8 +90,6 @@ def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:
 
 def read_given(folder: str | None, key: str) -> Checkpoint:
     """The checkpoint in a folder that a person named under ``key``, or the newest version there."""
-    from tad_blockdrop.prediction.predictor import newest_checkpoint
-
     if folder is None:
         raise GivenCheckpointError(f"set {key} to the folder of a checkpoint")
     try:

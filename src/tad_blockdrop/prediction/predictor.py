@@ -18,12 +18,7 @@ import torch
 
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.checkpoint import (
-    CONFIG_FILE,
-    Checkpoint,
-    CheckpointError,
-    read_checkpoint,
-)
+from tad_blockdrop.detector.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
@@ -174,22 +169,6 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
         postprocess=checkpoint.postprocess,
         thresholds=thresholds,
     )
-
-
-def newest_checkpoint(folder: Path) -> Path:
-    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
-
-    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
-    """
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
-    if not versions:
-        raise CheckpointError(
-            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
-            "a folder such as data/06_models/<experiment>/final_checkpoint"
-        )
-    return versions[-1].parent
 
 
 def _batches(arriving: Iterator[VideoStream | ReadWindow], size: int) -> Iterable[Batch]:

@@ -8,13 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import (
-    DataConfig,
-    DetectorConfig,
-    EvaluationConfig,
-    RuntimeConfig,
-    SyntheticConfig,
-)
+from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.pipelines.hints import Dataset
 from tad_blockdrop.video.action_dataset import ActionDataset

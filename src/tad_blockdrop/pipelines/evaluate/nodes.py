@@ -96,16 +96,9 @@ def measure_costs(
     return pd.DataFrame(rows)
 
 
-def collect_references(
-    baseline_history: pd.DataFrame,
-    baseline_detections: pd.DataFrame,
-    baseline_metrics: pd.DataFrame,
-    one_shot_detections: pd.DataFrame,
-    one_shot_metrics: pd.DataFrame,
-) -> Tables:
-    """What the steps are compared with: the uncompressed and the one-shot models."""
-    return Tables(
-        baseline_history,
-        join_tables(baseline_detections, one_shot_detections),
-        join_tables(baseline_metrics, one_shot_metrics),
-    )
+def collect_references(baseline_history: pd.DataFrame, *tables: pd.DataFrame) -> Tables:
+    """What the steps are compared with: the uncompressed and the one-shot models.
+
+    ``tables`` come model by model: detections, metrics.
+    """
+    return Tables(baseline_history, join_tables(*tables[::2]), join_tables(*tables[1::2]))

@@ -8,14 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tad_blockdrop.config import (
-    BackboneConfig,
-    DataConfig,
-    DetectorConfig,
-    EvaluationConfig,
-    NeckConfig,
-    RuntimeConfig,
-)
+from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config.base import Variant
 from tad_blockdrop.config.weights import ImportWeightsConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
@@ -84,7 +78,7 @@ def import_weights(
     )
 
 
-def _tell_assumptions(part: str, config: BackboneConfig | NeckConfig, *keys: str) -> None:
+def _tell_assumptions(part: str, config: Variant, *keys: str) -> None:
     """Log what leaves no trace in weights: a wrong one would go unnoticed."""
     values = ", ".join(f"{key} {getattr(config, key)}" for key in keys)
     logger.info("not in the file but assumed (see detector.%s): %s", part, values)

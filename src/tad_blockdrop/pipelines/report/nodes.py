@@ -117,24 +117,11 @@ def plot_timelines(
     return timelines(rows, test, shown)
 
 
-def collect_figures(
-    accuracy_plot: Figure,
-    latency_plot: Figure,
-    importance_plot: Figure,
-    training_plot: Figure,
-    class_plot: Figure,
-    timeline_plot: Figure,
-) -> Figures:
-    """The figures that the page shows."""
+def collect_figures(against_macs: Figure, against_latency: Figure, *others: Figure) -> Figures:
+    """The figures that the page shows; ``others`` in the order of the fields of ``Figures``."""
     from tad_blockdrop.reporting.pages.report import Figures
 
-    return Figures(
-        accuracy={"GMACs": accuracy_plot, "latency": latency_plot},
-        importance=importance_plot,
-        training=training_plot,
-        classes=class_plot,
-        timelines=timeline_plot,
-    )
+    return Figures({"GMACs": against_macs, "latency": against_latency}, *others)
 
 
 def write_report(

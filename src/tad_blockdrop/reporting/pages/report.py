@@ -9,14 +9,8 @@ import plotly.graph_objects as go
 
 from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.reporting import result_table as tables
 from tad_blockdrop.reporting.pages.rendering import records, render
-from tad_blockdrop.reporting.result_table import (
-    difference,
-    model_title,
-    race_table,
-    tiou_columns,
-    with_costs,
-)
 from tad_blockdrop.reporting.style import as_yaml
 from tad_blockdrop.storage.experiment_record import flatten
 
@@ -63,7 +57,7 @@ def render_report(
     Raises:
         ValueError: ``facts.final_model`` is not in the result table.
     """
-    table = with_costs(results, costs)
+    table = tables.with_costs(results, costs)
     models = {row["model"]: _model_row(row) for row in records(table)}
     if facts.final_model not in models:
         raise ValueError(
@@ -80,13 +74,13 @@ def render_report(
         "uncompressed": models["uncompressed"],
         "final": models[facts.final_model],
         "original": sorted(models["uncompressed"]["kept"]),
-        "tious": tiou_columns(results),
+        "tious": tables.tiou_columns(results),
         "families": list(families.values()),
         "measured": [models[name] for name in measured["model"]],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
         "criterion": find_criterion(facts.parameters.compress.criterion),
-        "races": records(race_table(scores)),
+        "races": records(tables.race_table(scores)),
         "figures": figures,
         "settings": [(key, as_yaml(value)) for key, value in settings.items()],
     }
@@ -96,10 +90,10 @@ def render_report(
 def _model_row(row: dict[str, Any]) -> dict[str, Any]:
     """What the report shows of one model of the result table."""
     return row | {
-        "title": model_title(row["family"], row["step"]),
+        "title": tables.model_title(row["family"], row["step"]),
         "kept": {int(block) for block in str(row["kept_blocks"]).split()},
-        "difference": difference(row["delta"], row["delta_low"], row["delta_high"]),
-        "difference_control": difference(
+        "difference": tables.difference(row["delta"], row["delta_low"], row["delta_high"]),
+        "difference_control": tables.difference(
             row["delta_control"], row["delta_control_low"], row["delta_control_high"]
         ),
     }
