@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.export.onnx import ExportError, open_session
 from tad_blockdrop.export.onnx import Run as RunOnnx
 from tad_blockdrop.export.torch_export import Run as RunTorch
@@ -51,19 +51,18 @@ class Parity:
 
 
 def compare(
-    model: Detector,
+    checkpoint: Checkpoint,
     onnx: RunOnnx,
     archive: RunTorch,
     loader: DataLoader[LoadedWindow],
     records: Sequence[VideoRecord],
-    classes: Sequence[str],
-    config: PostprocessConfig,
 ) -> Parity:
     """Run the model (on the CPU) and both exports over the test windows of ``records``."""
+    model = from_checkpoint(checkpoint)
+    classes, config = checkpoint.classes, checkpoint.postprocess
     pools = [VideoPool(records, classes, model.window, config) for _ in range(2)]
     largest = np.zeros(4)  # logits and offsets of ONNX, then of the archive
     windows = 0
-    model.eval()
     with torch.inference_mode():
         for batch in progress(loader, "checking the export", total=len(loader)):
             expected = model(batch.frames, batch.mask)

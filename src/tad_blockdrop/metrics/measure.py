@@ -87,18 +87,18 @@ def peak_memory(
     CUDA, the allocator's peak. NaN where there is no such count.
     """
     device = runtime.device
+    build = partial(Detector, config, n_classes, window, tuple(kept_blocks))
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        _run_once(Detector(config, n_classes, window, kept_blocks).to(device), runtime)
+        _run_once(build().to(device), runtime)
         return float(torch.cuda.max_memory_allocated(device) - before)
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
     own = runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()})
     with ProcessPoolExecutor(1, mp_context=clean_processes()) as fresh:
         try:
-            job = fresh.submit(growth, config, window, n_classes, tuple(kept_blocks), own)
-            return float(job.result())
+            return float(fresh.submit(growth, build, own).result())
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "measuring peak memory failed: its process died, perhaps for lack of memory"
@@ -126,19 +126,13 @@ def _run_once(model: Detector, runtime: Runtime) -> None:
         model.eval()(*_inputs(model, batch=1))
 
 
-def growth(
-    config: DetectorConfig,
-    window: WindowConfig,
-    n_classes: int,
-    kept_blocks: tuple[int, ...],
-    where: RuntimeConfig,
-) -> int:
+def growth(build: Callable[[], Detector], where: RuntimeConfig) -> int:
     """Bytes by which this process grows at the peak of building and running a model."""
     runtime = Runtime(where)
     # what a first run loads, code and thread pools, is no cost of the model
     _run_once(Detector(_TINY, 1, _TINY_WINDOW), runtime)
     before = resident("VmRSS")
-    _run_once(Detector(config, n_classes, window, kept_blocks), runtime)
+    _run_once(build(), runtime)
     return max(0, resident("VmHWM") - before)
 
 

@@ -107,13 +107,12 @@ class Predictor:
         }
         suppression = self._suppression(min(limits.values()))
         pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
-        device = next(self.model.parameters()).device
         steps = -(-len(stream.windows()) // batch)
         strongest = 0.0
         with torch.inference_mode():
             what = f"detecting in {stream.record.video_id}"
             for part in progress(_batches(arriving, batch), what, total=steps):
-                on_device = part.to(device)
+                on_device = part.to(self.model.device)
                 output = self.model(on_device.frames, on_device.mask)
                 strongest = max(
                     strongest, float(output.logits[output.mask].max().float().sigmoid())
@@ -172,11 +171,11 @@ def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -
 
 
 def _batches(arriving: Iterator[VideoStream | ReadWindow], size: int) -> Iterable[Batch]:
-    while part := list(islice(arriving, size)):
-        yield collate([_loaded(read) for read in part])
-
-
-def _loaded(read: VideoStream | ReadWindow) -> LoadedWindow:
-    assert not isinstance(read, VideoStream)  # which comes first, before all windows
-    window, frames, mask = read
-    return LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))
+    """What comes after the stream: its windows."""
+    windows = (read for read in arriving if not isinstance(read, VideoStream))
+    tensors = (
+        LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))
+        for window, frames, mask in windows
+    )
+    while part := list(islice(tensors, size)):
+        yield collate(part)

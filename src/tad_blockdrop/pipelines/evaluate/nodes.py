@@ -68,13 +68,8 @@ def measure_costs(
     measured = table.set_index("model")["median"]
 
     def peak(checkpoint: Checkpoint) -> float:
-        return peak_memory(
-            checkpoint.detector,
-            checkpoint.window,
-            len(checkpoint.classes),
-            checkpoint.kept_blocks,
-            runtime,
-        )
+        size = checkpoint.detector, checkpoint.window, len(checkpoint.classes)
+        return peak_memory(*size, checkpoint.kept_blocks, runtime)
 
     # Beside each other where each has a process of its own; not more, for the sake of memory.
     with ThreadPoolExecutor(max_workers=2 if runtime.device.type == "cpu" else 1) as pool:

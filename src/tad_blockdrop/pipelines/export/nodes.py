@@ -35,7 +35,6 @@ def check_export(
     Returns the export, now checked, and the differences. Raises ExportError if they exceed
     ``export.max_difference``.
     """
-    from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
@@ -43,13 +42,11 @@ def check_export(
     own_windows = evaluator.data.model_copy(update={"window": checkpoint.window})
     test = evaluator.dataset.records("test")[: export.check_videos]
     parity = compare(
-        from_checkpoint(checkpoint),
+        checkpoint,
         open_session(exported.onnx, evaluator.runtime.config.threads),
         from_archive(exported.archive),
         replace(evaluator, data=own_windows).loader(test),
         test,
-        checkpoint.classes,
-        checkpoint.postprocess,
     )
     refuse_difference(parity, export.max_difference)
     logger.info(
