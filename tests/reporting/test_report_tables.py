@@ -5,6 +5,7 @@ import math
 import pandas as pd
 import pytest
 
+from tad_blockdrop.reporting.numbers import number, short, signed
 from tad_blockdrop.reporting.result_table import (
     build_result_table,
     changed_videos,
@@ -13,7 +14,6 @@ from tad_blockdrop.reporting.result_table import (
     race_table,
     strongest_detections,
 )
-from tad_blockdrop.reporting.style import number, short, signed
 
 
 def detections(*rows):

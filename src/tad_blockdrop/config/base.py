@@ -1,16 +1,9 @@
 """The base classes of all configuration: frozen, and they refuse keys they do not know."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    ModelWrapValidatorHandler,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
 
 
 class Config(BaseModel):
@@ -23,15 +16,6 @@ class Config(BaseModel):
         value, divisor = getattr(self, key), getattr(self, of)
         if value % divisor:
             raise ValueError(f"{key} {value} is not a multiple of {of} {divisor}")
-
-
-def _odd(value: int, info: ValidationInfo) -> int:
-    if value % 2 == 0:
-        raise ValueError(f"{info.field_name} must be odd, not {value}")
-    return value
-
-
-Odd = Annotated[int, AfterValidator(_odd)]
 
 
 class Variant(Config):

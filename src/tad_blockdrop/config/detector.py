@@ -1,13 +1,22 @@
 """The architecture of the detector: backbone, neck, head (docs/method.md §2.1-2.3)."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
 from tad_blockdrop.config.backbones import BackboneConfig, VideoMAEConfig
-from tad_blockdrop.config.base import Config, Odd, Variant
+from tad_blockdrop.config.base import Config, Variant
 
 Range = tuple[float, float]
+
+
+def _odd(value: int, info: ValidationInfo) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{info.field_name} must be odd, not {value}")
+    return value
+
+
+Odd = Annotated[int, AfterValidator(_odd)]
 
 
 class NeckConfig(Variant):

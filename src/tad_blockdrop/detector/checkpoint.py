@@ -165,6 +165,11 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder} is no readable checkpoint: {_first(error)}") from error
 
 
+def read_newest(folder: str | Path) -> Checkpoint:
+    """Read the checkpoint in ``folder``, or the newest version below it."""
+    return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+
+
 def newest_checkpoint(folder: Path) -> Path:
     """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
 

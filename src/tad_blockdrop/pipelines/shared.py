@@ -8,12 +8,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
-from tad_blockdrop.detector.checkpoint import (
-    Checkpoint,
-    CheckpointError,
-    newest_checkpoint,
-    read_checkpoint,
-)
+from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, read_newest
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.hints import Evaluator
@@ -93,6 +88,6 @@ def read_given(folder: str | None, key: str) -> Checkpoint:
     if folder is None:
         raise GivenCheckpointError(f"set {key} to the folder of a checkpoint")
     try:
-        return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+        return read_newest(folder)
     except CheckpointError as error:
         raise GivenCheckpointError(f"{key}: {error}") from error

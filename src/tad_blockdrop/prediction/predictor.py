@@ -18,7 +18,7 @@ import torch
 
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.checkpoint import Checkpoint, newest_checkpoint, read_checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
@@ -148,7 +148,7 @@ def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Pr
 
     Raises CheckpointError if there is no readable checkpoint.
     """
-    return make_predictor(read_checkpoint(newest_checkpoint(Path(folder).expanduser())), device)
+    return make_predictor(read_newest(folder), device)
 
 
 def make_predictor(checkpoint: Checkpoint, device: str | torch.device = "cpu") -> Predictor:

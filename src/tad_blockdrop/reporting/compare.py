@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from tad_blockdrop.reporting.numbers import as_yaml, number, signed
 from tad_blockdrop.reporting.result_table import in_order, with_costs
-from tad_blockdrop.reporting.style import as_yaml, number, signed
 
 SIDES = ("first", "second")
 # Numbers of either side, missing where not measured.

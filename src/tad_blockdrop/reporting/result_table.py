@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from tad_blockdrop.reporting.style import BLANK, number, signed
+from tad_blockdrop.reporting.numbers import BLANK, number, signed
 
 Family = Literal["uncompressed", "progressive", "control", "one_shot"]
 Interval = tuple[float, float]

@@ -21,10 +21,19 @@ def read_folder(export: ExportConfig) -> Checkpoint:
 
 
 def export_model(checkpoint: Checkpoint) -> ExportedModel:
-    """The model as ONNX and torch.export files with their sidecar, unchecked."""
-    from tad_blockdrop.export.model import export_checkpoint
+    """The model as ONNX and torch.export files with their sidecar, unchecked.
 
-    return export_checkpoint(checkpoint)
+    Blocks that were dropped are not in the files. Raises ExportError.
+    """
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.export.onnx import to_onnx
+    from tad_blockdrop.export.sidecar import sidecar
+    from tad_blockdrop.export.torch_export import to_archive, trace
+
+    model = from_checkpoint(checkpoint)
+    program = trace(model)
+    archive = to_archive(program)
+    return ExportedModel(to_onnx(program), archive, sidecar(checkpoint, model.backbone))
 
 
 def check_export(

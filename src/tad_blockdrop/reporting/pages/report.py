@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.reporting import result_table as tables
+from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
-from tad_blockdrop.reporting.style import as_yaml
 from tad_blockdrop.storage.experiment_record import flatten
 
 MEASURED = ["latency_ms", "peak_memory_mb", "seconds_score", "seconds_align", "seconds_evaluate"]

@@ -6,18 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tad_blockdrop.reporting.compare import SIDES, one_side
+from tad_blockdrop.reporting.numbers import number, signed
 from tad_blockdrop.reporting.result_table import with_costs
-from tad_blockdrop.reporting.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILLION,
-    dressed,
-    escaped,
-    number,
-    plain,
-    signed,
-)
+from tad_blockdrop.reporting.style import BLUE, GREY, ORANGE, VERMILLION, dressed, escaped, plain
 
 Cost = Literal["gmacs", "latency_ms"]
 
