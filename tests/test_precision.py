@@ -1,5 +1,6 @@
 """``runtime.precision`` reaches the nodes that score, evaluate and measure, not training alone."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from kedro.framework.startup import bootstrap_project
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.heads.anchor_free import AnchorFreeHead
+from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.metrics import measure
 from tad_blockdrop.pipelines.compress.nodes import score_blocks
 from tad_blockdrop.pipelines.evaluate.nodes import measure_costs
@@ -75,8 +77,7 @@ def test_costs_are_measured_at_the_precision(
     measure_costs(checkpoint, [], {}, half)
     assert seen == {torch.bfloat16}
     seen.clear()
-    job = measure.Job(
-        checkpoint.detector, checkpoint.window, 3, (0,), batch=1, runtime=half.runtime.config
-    )
-    measure.growth(job)  # what the fresh process does
+    # what the fresh process does
+    build = partial(Detector, checkpoint.detector, 3, checkpoint.window, (0,))
+    measure.growth(build, half.runtime.config)
     assert seen == {torch.bfloat16}

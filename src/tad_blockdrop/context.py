@@ -5,8 +5,6 @@ context is the first object that every entry point (run, viz, notebooks, catalog
 with the resolved configuration, so it hands the shape over here.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import attrs

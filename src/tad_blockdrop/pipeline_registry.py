@@ -61,19 +61,17 @@ def _shape_from_base() -> PipelineShape:
 
 def register_pipelines() -> dict[str, Pipeline]:
     """All pipelines; ``compress`` does the whole job and is the default."""
-    from tad_blockdrop.pipelines import (
-        baseline,
-        compare,
-        compress,
-        data,
-        evaluate,
-        preflight,
-        report,
-    )
+    from tad_blockdrop.pipelines import compress
+    from tad_blockdrop.pipelines.baseline import pipeline as baseline
+    from tad_blockdrop.pipelines.compare import pipeline as compare
+    from tad_blockdrop.pipelines.data import pipeline as data
+    from tad_blockdrop.pipelines.evaluate import pipeline as evaluate
     from tad_blockdrop.pipelines.export import pipeline as export
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
     from tad_blockdrop.pipelines.predict import pipeline as predict
+    from tad_blockdrop.pipelines.preflight import pipeline as preflight
+    from tad_blockdrop.pipelines.report import pipeline as report
     from tad_blockdrop.pipelines.shared import evaluator_pipeline
 
     shape = _shape or _shape_from_base()

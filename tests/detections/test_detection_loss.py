@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torchvision.ops import sigmoid_focal_loss
 
 from tad_blockdrop.config import AnchorFreeConfig
 from tad_blockdrop.detections.losses import DetectionLoss, diou_loss, focal_loss
-from tad_blockdrop.detections.targets import assign_batch
+from tad_blockdrop.detections.targets import assign
 from tad_blockdrop.detector.heads.contract import decode, make_points
 from tad_blockdrop.detector.model import DetectorOutput
 
@@ -83,7 +84,8 @@ def test_diou_of_empty_segments_is_finite_with_finite_gradients() -> None:
 
 def expected_sums(output: DetectorOutput) -> tuple[Tensor, Tensor, int]:
     """Both loss sums, undivided, point by point, and the number of positives."""
-    targets = assign_batch(output.points, *TARGET, 3, CONFIG)
+    padded = (pad_sequence(list(own), batch_first=True) for own in TARGET)
+    targets = assign(output.points, *padded, 3, CONFIG)
     focal, diou, positives = torch.zeros(()), torch.zeros(()), 0
     for b, p in output.mask.nonzero().tolist():
         smooth = targets.cls[b, p] * 0.9 + 0.1 / 4

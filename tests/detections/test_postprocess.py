@@ -163,11 +163,6 @@ def test_voting_uses_scores_from_before_the_suppression():
     np.testing.assert_allclose(kept.scores, [0.6, 0.3 * math.exp(-0.81 / 0.7)], rtol=1e-6)
 
 
-def test_voting_with_several_classes_is_refused():
-    with pytest.raises(ValueError, match=r"voting_tiou.*class-agnostic"):
-        suppress(proposals((0, 1, 0.5, 1, 0)), CONFIG.model_copy(update={"voting_tiou": 0.9}))
-
-
 def test_window_proposals_pair_points_and_classes_above_the_threshold():
     segments = np.array([[0.0, 1], [2, 3]])
     found = window_proposals(segments, np.array([[0.001, 0.5], [0.7, 0.0011]]), CONFIG, video=4)

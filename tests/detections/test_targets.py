@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tad_blockdrop.config import AnchorFreeConfig
-from tad_blockdrop.detections.targets import assign, assign_batch
+from tad_blockdrop.detections.targets import assign
 from tad_blockdrop.detector.heads.contract import make_points
 
 CONFIG = AnchorFreeConfig(ranges=((0, 4), (4, 8), (8, 10000)))
@@ -71,8 +71,8 @@ def test_segments_of_nearly_the_same_length_share_a_point() -> None:
 
 def test_a_batch_stacks_windows_and_accepts_empty_ones() -> None:
     segments, labels = torch.tensor([[4.0, 9.0]]), torch.tensor([3])
-    none = (torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64))
-    batch = assign_batch(POINTS, [segments, none[0]], [labels, none[1]], N_CLASSES, CONFIG)
+    padded = torch.stack([segments, torch.zeros(1, 2)]), torch.tensor([[3], [0]])
+    batch = assign(POINTS, *padded, N_CLASSES, CONFIG)
     alone = assign(POINTS, segments, labels, N_CLASSES, CONFIG)
     assert torch.equal(batch.cls[0], alone.cls)
     assert torch.equal(batch.offsets[0], alone.offsets)

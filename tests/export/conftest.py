@@ -7,7 +7,7 @@ from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.export.bundle import ExportedModel
-from tad_blockdrop.export.model import export_checkpoint
+from tad_blockdrop.pipelines.export.nodes import export_model
 
 # Positions are interpolated (pretrain_size), pooling shrinks the grid, attention is local, a
 # clip's mean is removed: all that could be traced wrongly.
@@ -57,7 +57,7 @@ def checkpoint() -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: Checkpoint) -> ExportedModel:
-    return export_checkpoint(checkpoint)
+    return export_model(checkpoint)
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.datasets.export import ExportDataset
 from tad_blockdrop.detections.evaluation import Evaluator
-from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
-from tad_blockdrop.pipelines.export import create_pipeline
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
+from tad_blockdrop.pipelines.export.pipeline import create_pipeline
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
@@ -59,10 +58,8 @@ def compared(checkpoint, exported, batches, change=0.0):
         logits, offsets = run(frames, mask)
         return logits + np.float32(change), offsets
 
-    return compare(
-        from_checkpoint(checkpoint), changed, from_archive(exported.archive), batches,
-        [record(20), record(90)], checkpoint.classes, checkpoint.postprocess,
-    )  # fmt: skip
+    archive, records = from_archive(exported.archive), [record(20), record(90)]
+    return compare(checkpoint, changed, archive, batches, records)
 
 
 def test_a_good_export_is_the_same(checkpoint, exported, batches):

@@ -7,12 +7,8 @@ from evaluation_tables import detections, instances, precision_by_definition, ra
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tad_blockdrop.metrics.average_precision import (
-    average_map,
-    average_precision,
-    mean_ap,
-    metrics,
-)
+from tad_blockdrop.metrics.average_precision import average_map, average_precision
+from tad_blockdrop.metrics.matching import match
 
 
 def ap(found, truth, videos=("a", "b"), tious=(0.5,)):
@@ -63,9 +59,6 @@ def test_a_false_positive_above_halves_the_precision():
 def test_a_class_without_detections_has_zero_and_counts():
     table = average_precision(detections(("b", 0, 10, "jump", 0.1)), TRUTH, ["a", "b"], [0.5, 0.7])
     assert average_map(table) == 0.5
-    pd.testing.assert_frame_equal(
-        mean_ap(table), pd.DataFrame({"tiou": [0.5, 0.7], "map": [0.5, 0.5]})
-    )
 
 
 def test_no_detections_at_all_is_zero_not_an_error():
@@ -111,8 +104,8 @@ def test_duplicate_ground_truth_counts_once():
     truth = instances(
         ("a", 0, 10, "run"), ("a", 0.0009, 10, "run"), ("a", 0, 10.002, "run"), ("a", 0, 10, "jump")
     )
-    counted = metrics(detections(("a", 0, 10, "run", 0.5)), truth, ["a"], [0.5])
-    assert counted["n_instances"] == 3  # within 1e-3, 2e-3 away, and another class
+    counted = match(detections(("a", 0, 10, "run", 0.5)), truth, ["a"], [0.5])
+    assert counted.truth.sum() == 3  # within 1e-3, 2e-3 away, and another class
 
 
 def test_ground_truth_without_length_is_dropped():
@@ -168,16 +161,3 @@ def test_bad_detections_are_named(column, value, message):
 def test_a_missing_column_is_named():
     with pytest.raises(ValueError, match=r"detections table has no column score"):
         average_precision(TRUTH, TRUTH, ["a"], [0.5])
-
-
-def test_metrics_say_what_they_rest_on():
-    found = detections(("b", 0, 10, "jump", 0.9), ("z", 0, 1, "run", 0.1), ("b", 0, 1, "swim", 0.1))
-    assert metrics(found, TRUTH, ["a", "b"], [0.5, 0.3], n_listed=5) == {
-        "average_map": 0.5,
-        "map@0.3": 0.5,
-        "map@0.5": 0.5,
-        "n_videos": 2,
-        "n_listed": 5,
-        "n_instances": 3,
-        "n_detections": 2,
-    }

@@ -17,8 +17,8 @@ from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.pipelines.predict import create_pipeline
 from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
+from tad_blockdrop.pipelines.predict.pipeline import create_pipeline
 from tad_blockdrop.prediction import stream
 
 RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=1)

@@ -1,12 +1,17 @@
 """A small finished run: eight blocks, two drops, a control, one-shot models."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from tad_blockdrop.config import Parameters
 from tad_blockdrop.reporting.pages.report import RunFacts
-from tad_blockdrop.reporting.result_table import ModelResult, build_result_table
+from tad_blockdrop.reporting.result_table import build_result_table, model_name
 
+CONF = Path(__file__).parents[2] / "conf/base"
 HOSTILE = "<img src=x onerror=alert(1)>&%{y}</script><b>"
 
 
@@ -16,38 +21,45 @@ def hostile():
     return HOSTILE
 
 
-def model(family, step, kept, average, **more):
-    """A result whose mAP at 0.3 and 0.7 lies ten points around its average."""
-    given = {"parameters": 50_000 * len(kept), "gmacs": 0.2 * len(kept), "paper_gmacs": 0.1}
-    aps = {0.3: average + 10, 0.7: average - 10}
-    return ModelResult(family, step, kept, aps, videos="5 of 5 videos", **(given | more))
-
-
 @pytest.fixture
 def models():
-    """In an order that is not the table's."""
-    blocks = [0, 1, 2, 3]
-    return [
-        model("one_shot", 1, [0, 1, 3], 60.0, dropped_block=2),
-        model("one_shot", 2, [0, 3], 45.0, dropped_block=1),
-        model("progressive", 2, [0, 1], 66.0, dropped_block=3, delta_interval=(-6.0, -2.5)),
-        model("uncompressed", 0, blocks, 70.0),
-        model("control", 1, blocks, 71.0),
-        model(
-            "progressive",
-            1,
-            [0, 1, 3],
-            69.0,
-            dropped_block=2,
-            delta_interval=(-2.0, 0.5),
-            delta_control_interval=(-3.5, -0.5),
-        ),
+    """In an order that is not the table's; mAP at 0.3 and 0.7 is ten points off the average."""
+    rows = [
+        ("one_shot", 1, "0 1 3", 60.0, 2),
+        ("one_shot", 2, "0 3", 45.0, 1),
+        ("progressive", 2, "0 1", 66.0, 3),
+        ("uncompressed", 0, "0 1 2 3", 70.0, None),
+        ("control", 1, "0 1 2 3", 71.0, None),
+        ("progressive", 1, "0 1 3", 69.0, 2),
     ]
+    table = pd.DataFrame(
+        rows, columns=["family", "step", "kept_blocks", "average", "dropped_block"]
+    )
+    average, blocks = table.pop("average"), table["kept_blocks"].str.split().str.len()
+    names = [model_name(*row) for row in table[["family", "step"]].itertuples(index=False)]
+    return table.assign(
+        **{"model": names, "map@0.30": average + 10, "map@0.70": average - 10},
+        parameters=50_000 * blocks,
+        gmacs=0.2 * blocks,
+        paper_gmacs=0.1,
+        skipped=False,
+        videos="5 of 5 videos",
+    )
 
 
 @pytest.fixture
-def results(models):
-    return build_result_table(models)
+def intervals():
+    found = {
+        ("step_02", "uncompressed"): (-6.0, -2.5),
+        ("step_01", "uncompressed"): (-2.0, 0.5),
+        ("step_01", "control_01"): (-3.5, -0.5),
+    }
+    return lambda model, reference: found.get((model, reference), (np.nan, np.nan))
+
+
+@pytest.fixture
+def results(models, intervals):
+    return build_result_table(models, intervals)
 
 
 @pytest.fixture
@@ -126,17 +138,14 @@ def classes():
 
 @pytest.fixture
 def facts():
-    return RunFacts(
-        experiment="try <one>",
-        machine="Linux x86_64",
-        date="2025-11-23 04:10",
-        dataset="toy",
-        provenance=HOSTILE,
-        final_model="step_02",
-        seed=7,
-        device="cpu",
-        threads=1,
-        holdout=0.15,
-        versions={"torch": "2.14.0"},
-        parameters={"compress.n_drops": 2, "compress.stop.max_loss": None, "tious": [0.3, 0.7]},
+    raw = yaml.safe_load((CONF / "parameters.yml").read_text(encoding="utf-8"))
+    base = Parameters.model_validate(raw | {"experiment": "try"})
+    parameters = base.model_copy(
+        update={
+            "experiment": "try <one>",
+            "data": base.data.model_copy(update={"name": "toy", "provenance": HOSTILE}),
+            "runtime": base.runtime.model_copy(update={"threads": 1}),
+            "evaluation": base.evaluation.model_copy(update={"tious": (0.3, 0.7)}),
+        }
     )
+    return RunFacts(parameters, "step_02", "2025-11-23", "Linux x86_64, cpu", {"torch": "2.14.0"})

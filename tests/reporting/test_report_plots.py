@@ -1,7 +1,6 @@
 """Tests of tad_blockdrop.reporting.plots."""
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -11,7 +10,7 @@ from tad_blockdrop.reporting.plots.accuracy import accuracy_against_cost
 from tad_blockdrop.reporting.plots.classes import class_change
 from tad_blockdrop.reporting.plots.importance import block_importance
 from tad_blockdrop.reporting.plots.training import training_curves
-from tad_blockdrop.reporting.result_table import build_result_table, class_changes
+from tad_blockdrop.reporting.result_table import class_changes
 
 WORDS = find_criterion("train_map")
 
@@ -57,21 +56,21 @@ def test_models_without_any_latency_are_left_out(results, costs):
     assert lines["progressive block drop"]["x"] == [16.0]
 
 
-def test_a_skipped_step_is_no_point(models, costs):
-    skipped = [replace(m, skipped=True) if m.model == "step_02" else m for m in models]
-    lines = traces(accuracy_against_cost(build_result_table(skipped), costs, "gmacs"))
+def test_a_skipped_step_is_no_point(results, costs):
+    skipped = results.assign(skipped=results["model"] == "step_02")
+    lines = traces(accuracy_against_cost(skipped, costs, "gmacs"))
     assert lines["progressive block drop"]["y"] == [69.0]
 
 
-def test_the_uncompressed_model_alone(models, costs):
-    alone = build_result_table([m for m in models if m.family == "uncompressed"])
+def test_the_uncompressed_model_alone(results, costs):
+    alone = results[results["family"] == "uncompressed"]
     lines = traces(accuracy_against_cost(alone, costs, "gmacs"))
     assert set(lines) == {"uncompressed"}
 
 
-def test_no_interval_no_bar(models, costs):
-    bare = [replace(m, delta_interval=None) for m in models]
-    lines = traces(accuracy_against_cost(build_result_table(bare), costs, "gmacs"))
+def test_no_interval_no_bar(results, costs):
+    bare = results.assign(delta_low=float("nan"), delta_high=float("nan"))
+    lines = traces(accuracy_against_cost(bare, costs, "gmacs"))
     assert lines["progressive block drop"]["error_y"]["array"] == [None, None]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.synthetic import look
 from tad_blockdrop.synthetic.motions import CLASSES
 from tad_blockdrop.synthetic.planning import VideoPlan, plan_video
@@ -16,15 +17,13 @@ SIDE = 64
 
 
 def plan(labels: Sequence[str], seed: int = 3) -> VideoPlan:
-    return plan_video(
-        "v",
-        "training",
-        labels,
-        seed=(seed,),
+    config = SyntheticConfig(
         mean_frames=80 * len(labels),
-        side=SIDE,
-        action_frames=(30, 40),
+        frame_size=SIDE,
+        min_instance_frames=30,
+        max_instance_frames=40,
     )
+    return plan_video("v", "training", labels, (seed,), config)
 
 
 class Seen:

@@ -24,16 +24,11 @@ from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
 
 
 def new_detector(
-    config: DetectorConfig,
-    n_classes: int,
-    data: DataConfig,
-    baseline: BaselineConfig,
-    seed: int,
-    kept_blocks: tuple[int, ...] | None = None,
+    config: DetectorConfig, n_classes: int, data: DataConfig, baseline: BaselineConfig, seed: int
 ) -> Detector:
     """A detector with random weights, initialised as ``baseline.aids`` says."""
     seed_all(seed)
-    model = Detector(config, n_classes, data.window, kept_blocks)
+    model = Detector(config, n_classes, data.window)
     if baseline.aids.xavier_init:
         xavier_init(model)
     if baseline.aids.dct_patch_init:

@@ -11,15 +11,8 @@ from tad_blockdrop.config.backbones import (
     VideoMAEConfig,
     VJEPA2Config,
 )
-from tad_blockdrop.config.compare import CompareConfig
-from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig, StopConfig
-from tad_blockdrop.config.data import (
-    AugmentConfig,
-    DataConfig,
-    ProxyConfig,
-    SyntheticConfig,
-    WindowConfig,
-)
+from tad_blockdrop.config.compress import AlignLossConfig, CompressConfig
+from tad_blockdrop.config.data import AugmentConfig, DataConfig, SyntheticConfig, WindowConfig
 from tad_blockdrop.config.detector import (
     AnchorFreeConfig,
     AttentionNeckConfig,
@@ -31,14 +24,7 @@ from tad_blockdrop.config.detector import (
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
 from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.root import Parameters
-from tad_blockdrop.config.training import (
-    BaselineConfig,
-    LearningAids,
-    LoraSettings,
-    RuntimeConfig,
-    TrainConfig,
-)
-from tad_blockdrop.config.weights import ImportWeightsConfig
+from tad_blockdrop.config.training import BaselineConfig, LoraSettings, RuntimeConfig, TrainConfig
 
 __all__ = [
     "AlignLossConfig",
@@ -47,25 +33,20 @@ __all__ = [
     "AugmentConfig",
     "BackboneConfig",
     "BaselineConfig",
-    "CompareConfig",
     "CompressConfig",
     "DataConfig",
     "DetectorConfig",
     "EvaluationConfig",
     "Geometry",
     "HeadConfig",
-    "ImportWeightsConfig",
-    "LearningAids",
     "LoraSettings",
     "MaxNeckConfig",
     "NeckConfig",
     "Parameters",
     "PostprocessConfig",
-    "ProxyConfig",
     "RepairConfig",
     "ReportConfig",
     "RuntimeConfig",
-    "StopConfig",
     "SyntheticConfig",
     "TimmConfig",
     "TrainConfig",

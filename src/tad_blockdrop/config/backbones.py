@@ -65,12 +65,8 @@ class ClipConfig(BackboneConfig):
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if self.clip_frames % self.tubelet:
-            raise ValueError(
-                f"clip_frames {self.clip_frames} is not a multiple of tubelet {self.tubelet}"
-            )
+        self.refuse_remainder("width", "heads")
+        self.refuse_remainder("clip_frames", "tubelet")
         return self
 
     @property
@@ -99,10 +95,7 @@ class VideoMAEConfig(ClipConfig):
 
     @model_validator(mode="after")
     def _whole_patches(self) -> Self:
-        if self.pretrain_size % self.patch:
-            raise ValueError(
-                f"pretrain_size {self.pretrain_size} is not a multiple of patch {self.patch}"
-            )
+        self.refuse_remainder("pretrain_size", "patch")
         return self
 
 

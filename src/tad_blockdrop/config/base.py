@@ -11,6 +11,12 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    def refuse_remainder(self, key: str, of: str) -> None:
+        """Raise ValueError unless the setting ``key`` is a multiple of the setting ``of``."""
+        value, divisor = getattr(self, key), getattr(self, of)
+        if value % divisor:
+            raise ValueError(f"{key} {value} is not a multiple of {of} {divisor}")
+
 
 class Variant(Config):
     """A part that comes in several kinds. Its direct subclass is the part; those below are kinds.

@@ -1,11 +1,22 @@
 """The architecture of the detector: backbone, neck, head (docs/method.md §2.1-2.3)."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
 from tad_blockdrop.config.backbones import BackboneConfig, VideoMAEConfig
 from tad_blockdrop.config.base import Config, Variant
+
+Range = tuple[float, float]
+
+
+def _odd(value: int, info: ValidationInfo) -> int:
+    if value % 2 == 0:
+        raise ValueError(f"{info.field_name} must be odd, not {value}")
+    return value
+
+
+Odd = Annotated[int, AfterValidator(_odd)]
 
 
 class NeckConfig(Variant):
@@ -13,14 +24,8 @@ class NeckConfig(Variant):
 
     width: int = Field(512, ge=4, le=16384)
     embed_layers: int = Field(2, ge=1, le=64)
-    embed_kernel: int = Field(3, ge=1, le=999)
+    embed_kernel: Odd = Field(3, ge=1, le=999)
     levels: int = Field(6, ge=1, le=16)
-
-    @model_validator(mode="after")
-    def _odd_kernel(self) -> Self:
-        if self.embed_kernel % 2 == 0:
-            raise ValueError(f"embed_kernel must be odd, not {self.embed_kernel}")
-        return self
 
 
 class AttentionNeckConfig(NeckConfig):
@@ -29,16 +34,13 @@ class AttentionNeckConfig(NeckConfig):
     kind: Literal["attention"] = "attention"
     heads: int = Field(4, ge=1)
     stem_blocks: int = Field(2, ge=0, le=64)
-    attention_window: int = Field(-1, ge=-1, description="-1: global, else an odd local window")
+    attention_window: Odd = Field(-1, ge=-1, description="-1: global, else an odd local window")
     positions: bool = False
     drop_path: float = Field(0.1, ge=0, lt=1)
 
     @model_validator(mode="after")
-    def _window(self) -> Self:
-        if self.attention_window != -1 and self.attention_window % 2 == 0:
-            raise ValueError(f"attention_window must be odd or -1, not {self.attention_window}")
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+    def _whole_heads(self) -> Self:
+        self.refuse_remainder("width", "heads")
         return self
 
 
@@ -51,14 +53,7 @@ class MaxNeckConfig(NeckConfig):
 class HeadConfig(Variant):
     """The points of all levels, their targets and losses; kinds differ in the network."""
 
-    ranges: tuple[tuple[float, float], ...] = (
-        (0, 4),
-        (4, 8),
-        (8, 16),
-        (16, 32),
-        (32, 64),
-        (64, 10000),
-    )
+    ranges: tuple[Range, ...] = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
     centre_radius: float = Field(1.5, gt=0, description="in strides")
     focal_alpha: float = 0.25
     focal_gamma: float = 2.0
@@ -73,14 +68,8 @@ class AnchorFreeConfig(HeadConfig):
 
     kind: Literal["anchor_free"] = "anchor_free"
     tower_layers: int = Field(2, ge=0, le=64)
-    kernel: int = Field(3, ge=1, le=999)
+    kernel: Odd = Field(3, ge=1, le=999)
     prior: float = Field(0.01, gt=0, lt=1)
-
-    @model_validator(mode="after")
-    def _kernel(self) -> Self:
-        if self.kernel % 2 == 0:
-            raise ValueError(f"head.kernel must be odd, not {self.kernel}")
-        return self
 
 
 class DetectorConfig(Config):

@@ -1,10 +1,12 @@
 """From scores to detections to metrics to a report (docs/method.md §2.4 and §5)."""
 
-from typing import Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tad_blockdrop.config.base import Config
+
+Thresholds = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
 
 
 class PostprocessConfig(Config):
@@ -24,20 +26,12 @@ class PostprocessConfig(Config):
 class EvaluationConfig(Config):
     """Metrics and measurements."""
 
-    tious: tuple[float, ...] = (0.3, 0.4, 0.5, 0.6, 0.7)
-    score_tious: tuple[float, ...] = Field((0.5,), description="of the train_map criterion")
+    tious: Thresholds = (0.3, 0.4, 0.5, 0.6, 0.7)
+    score_tious: Thresholds = Field((0.5,), description="of the train_map criterion")
     batch: int = Field(4, ge=1, description="windows per forward pass")
     bootstrap: int = Field(1000, ge=0, description="resamples of the interval; 0: none")
     latency_repeats: int = Field(5, ge=1)
     postprocess: PostprocessConfig = PostprocessConfig()
-
-    @model_validator(mode="after")
-    def _tious(self) -> Self:
-        for name in ("tious", "score_tious"):
-            values = getattr(self, name)
-            if not values or any(not 0 < t <= 1 for t in values):
-                raise ValueError(f"evaluation.{name} must be thresholds in (0, 1], not {values}")
-        return self
 
 
 class ReportConfig(Config):

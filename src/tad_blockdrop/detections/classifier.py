@@ -1,7 +1,5 @@
 """The external video-level classifier that names what a class-agnostic detector finds."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -100,15 +98,11 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     for row, video in zip(rows, video_ids, strict=True):
         try:
             row[:] = np.asarray(results[keys[video]], np.float64).reshape(len(names))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ClassifierError(_bad_scores(video, len(names))) from error
+        except (TypeError, ValueError, OverflowError):
+            row[:] = np.nan
         if not (np.isfinite(row) & (row >= 0)).all():
-            raise ClassifierError(_bad_scores(video, len(names)))
+            raise ClassifierError(
+                f"the video classifier's scores of '{video}' ({KEY}) are unusable; they must be a "
+                f"list of {len(names)} non-negative numbers, one per class"
+            )
     return VideoClasses(named, rows)
-
-
-def _bad_scores(video: str, classes: int) -> str:
-    return (
-        f"the video classifier's scores of '{video}' ({KEY}) are unusable; they must be a list of "
-        f"{classes} non-negative numbers, one per class"
-    )

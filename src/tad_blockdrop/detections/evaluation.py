@@ -1,7 +1,5 @@
 """A model rated on the videos of a dataset: detections, average precision, held-out mAP."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,16 +156,11 @@ class Evaluator:
         points = operating_points(
             detections, instances_of(rated, classes), [video.video_id for video in rated]
         )
+        known = points.dropna(subset=["threshold"])  # without classes of which nothing was found
         metrics: dict[str, Any] = {
             "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks).total / 1e9,
-            "operating_point": _thresholds(points),
+            "operating_point": dict(zip(known["label"], known["threshold"], strict=True)),
         }
         if held_out:
             metrics["holdout_average"] = 100 * average_map(precision)
         return metrics
-
-
-def _thresholds(points: pd.DataFrame) -> dict[str, float]:
-    """Without the classes of which nothing was found."""
-    known = points.dropna(subset=["threshold"])
-    return dict(zip(known["label"], known["threshold"], strict=True))

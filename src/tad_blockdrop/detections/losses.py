@@ -7,9 +7,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from tad_blockdrop.config import HeadConfig
-from tad_blockdrop.detections.targets import assign_batch
+from tad_blockdrop.detections.targets import assign
 from tad_blockdrop.detector.heads.contract import decode
 from tad_blockdrop.detector.model import DetectorOutput
 from tad_blockdrop.tasks.contract import Supervised
@@ -83,7 +84,9 @@ class DetectionLoss(nn.Module):
         """Loss of B windows; ``training`` selects, and advances, the normaliser's average."""
         config = self.config
         logits, n_classes = output.logits.float(), output.logits.shape[-1]
-        targets = assign_batch(output.points, batch.segments, batch.labels, n_classes, config)
+        segments = pad_sequence(list(batch.segments), batch_first=True)
+        labels = pad_sequence(list(batch.labels), batch_first=True)
+        targets = assign(output.points, segments, labels, n_classes, config)
         positive = targets.positive & output.mask
         count = self._count(positive, training)
         smooth = config.label_smoothing

@@ -3,15 +3,13 @@
 The one place where grid coordinates and class indices become seconds and labels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import PostprocessConfig, WindowConfig
 from tad_blockdrop.detections import postprocess
@@ -22,12 +20,7 @@ from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
 from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, to_seconds
-
-if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
-
-    from tad_blockdrop.video.windows.loading import LoadedWindow
-
+from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _PROPOSALS_AT_ONCE = 50_000
 """Soft-NMS takes about this many at a time: many videos together are faster than one by one."""
@@ -97,7 +90,6 @@ class VideoPool:
         self._classes = np.array(named.classes if named else classes, dtype=object)
         self._window, self._config, self._named = window, config, named
         self._waiting: list[Proposals] = []
-        self._n_waiting = 0
         self._done: list[Proposals] = []
         self._current = -1
         self._seen: set[int] = set()
@@ -124,7 +116,6 @@ class VideoPool:
             if self._window.kind == "sliding":
                 found = self._in_seconds(found, place, window.start)
             self._waiting.append(found)
-            self._n_waiting += len(found)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that the windows so far have left behind, by name."""
@@ -144,7 +135,7 @@ class VideoPool:
             Proposals(*(state[f"{name}.{field.name}"].numpy() for field in fields(Proposals)))
             for name in ("done", "waiting")
         )
-        self._done, self._waiting, self._n_waiting = [done], [waiting], len(waiting)
+        self._done, self._waiting = [done], [waiting]
         self._seen = set(state["seen"].tolist())
         self._current = int(state["current"])
 
@@ -177,7 +168,7 @@ class VideoPool:
                 raise ValueError(
                     f"the windows of video '{video_id}' are not in a row; read them in order"
                 )
-            if self._n_waiting >= _PROPOSALS_AT_ONCE:
+            if sum(map(len, self._waiting)) >= _PROPOSALS_AT_ONCE:
                 self._flush()
             self._seen.add(place)
             self._current = place
@@ -186,7 +177,7 @@ class VideoPool:
     def _flush(self) -> None:
         """Suppress what is waiting; all of it belongs to complete videos."""
         kept = postprocess.suppress(postprocess.concatenate(self._waiting), self._config)
-        self._waiting, self._n_waiting = [], 0
+        self._waiting = []
         if self._window.kind == "resize":
             # one window per video: suppressed where it was found, and clamped to the video after
             kept = postprocess.concatenate(

@@ -7,7 +7,7 @@ Soft-NMS is Bodla et al., arXiv 1704.04503; segment voting follows ActionFormer,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,8 @@ def concatenate(parts: Sequence[Proposals]) -> Proposals:
     """All ``parts`` in one, in their order."""
     empty = Proposals(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
     parts = [part for part in parts if len(part)] or [empty]
-    return Proposals(
-        np.concatenate([part.segments for part in parts]),
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.videos for part in parts]),
-    )
+    columns = [[getattr(part, field.name) for part in parts] for field in fields(Proposals)]
+    return Proposals(*map(np.concatenate, columns))
 
 
 def window_proposals(
@@ -73,13 +69,8 @@ def suppress(proposals: Proposals, config: PostprocessConfig) -> Proposals:
     """Class-wise soft-NMS within every video, then voting if configured.
 
     At most ``max_detections`` per video remain, sorted by video and descending score.
-    Raises ValueError if voting is asked for with more than one class.
+    Voting is for proposals of one class.
     """
-    if config.voting_tiou is not None and proposals.labels.any():
-        raise ValueError(
-            "segment voting (evaluation.postprocess.voting_tiou) is for class-agnostic detectors "
-            "only; set it to null for a detector of several classes"
-        )
     scores = soft_nms(proposals, config.sigma, config.min_score, config.max_detections)
     order = np.lexsort((-scores, proposals.videos))
     order = order[scores[order] > 0]

@@ -3,13 +3,11 @@
 ActionFormer, arXiv 2202.07925, §3.5: centre sampling and a regression range per level.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.utils.rnn import pad_sequence
 
 from tad_blockdrop.config import HeadConfig
 from tad_blockdrop.detector.heads.contract import Points
@@ -64,15 +62,3 @@ def assign(
     nearest = distance.take_along_dim(winner[..., None], dim=-2).squeeze(-2)
     offsets = nearest / stride * positive[..., None]
     return Targets((owners.to(segments.dtype) @ classes).clamp(max=1), offsets, positive)
-
-
-def assign_batch(
-    points: Points,
-    segments: Sequence[Tensor],
-    labels: Sequence[Tensor],
-    n_classes: int,
-    config: HeadConfig,
-) -> Targets:
-    """Targets of B windows, stacked: cls (B, P, K), offsets (B, P, 2), positive (B, P)."""
-    padded = pad_sequence(list(segments), batch_first=True)
-    return assign(points, padded, pad_sequence(list(labels), batch_first=True), n_classes, config)

@@ -91,18 +91,14 @@ class _Metadata(_Part):
 
 def weights_hash(weights: dict[str, Tensor]) -> str:
     """SHA-256 over names, types, shapes and bytes, independent of order and file format."""
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(weights):
         tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
-        digest.update(tensor.flatten().view(_byte_type()).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
-
-
-def _byte_type() -> Any:
-    import torch
-
-    return torch.uint8
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
@@ -197,6 +193,27 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{folder} is no readable checkpoint: {_first(error)}") from error
+
+
+def read_newest(folder: str | Path) -> Checkpoint:
+    """Read the checkpoint in ``folder``, or the newest version below it."""
+    return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+
+
+def newest_checkpoint(folder: Path) -> Path:
+    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
+
+    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
+    """
+    if (folder / CONFIG_FILE).is_file():
+        return folder
+    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
+    if not versions:
+        raise CheckpointError(
+            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
+            "a folder such as data/06_models/<experiment>/final_checkpoint"
+        )
+    return versions[-1].parent
 
 
 def _first(error: Exception) -> str:

@@ -1,7 +1,5 @@
 """An export as three files in one folder."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

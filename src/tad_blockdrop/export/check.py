@@ -1,32 +1,27 @@
 """Whether an export does what the model does, and how fast it is."""
 
-from __future__ import annotations
-
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
-from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.export.onnx import ExportError, open_session
 from tad_blockdrop.export.onnx import Run as RunOnnx
 from tad_blockdrop.export.torch_export import Run as RunTorch
 from tad_blockdrop.metrics.measure import interleaved
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.windows.cutting import VideoRecord
-
-if TYPE_CHECKING:
-    from torch.utils.data import DataLoader
-
-    from tad_blockdrop.video.windows.loading import LoadedWindow
+from tad_blockdrop.video.windows.loading import LoadedWindow
 
 DECIMALS = 2  # to which detections must be the same
 
@@ -56,19 +51,18 @@ class Parity:
 
 
 def compare(
-    model: Detector,
+    checkpoint: Checkpoint,
     onnx: RunOnnx,
     archive: RunTorch,
     loader: DataLoader[LoadedWindow],
     records: Sequence[VideoRecord],
-    classes: Sequence[str],
-    config: PostprocessConfig,
 ) -> Parity:
     """Run the model (on the CPU) and both exports over the test windows of ``records``."""
+    model = from_checkpoint(checkpoint)
+    classes, config = checkpoint.classes, checkpoint.postprocess
     pools = [VideoPool(records, classes, model.window, config) for _ in range(2)]
     largest = np.zeros(4)  # logits and offsets of ONNX, then of the archive
     windows = 0
-    model.eval()
     with torch.inference_mode():
         for batch in progress(loader, "checking the export", total=len(loader)):
             expected = model(batch.frames, batch.mask)
@@ -81,15 +75,9 @@ def compare(
             pools[0].add(batch.windows, expected)
             pools[1].add(batch.windows, replace(expected, logits=found[0], offsets=found[1]))
     reference, exported = (pool.detections() for pool in pools)
-    return Parity(
-        windows=windows,
-        onnx_logits=float(largest[0]),
-        onnx_offsets=float(largest[1]),
-        archive_logits=float(largest[2]),
-        archive_offsets=float(largest[3]),
-        detections=len(reference),
-        same=same_share(reference, exported),
-    )
+    most: list[float] = largest.tolist()
+    same = same_share(reference, exported)
+    return Parity(windows, most[0], most[1], most[2], most[3], len(reference), same)
 
 
 def same_share(reference: pd.DataFrame, other: pd.DataFrame) -> float:
@@ -122,10 +110,9 @@ def time_exports(files: Mapping[str, bytes], model: Detector, repeats: int) -> p
     frames = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     mask = np.ones((1, window.grid), dtype=bool)
 
-    def call(run: RunOnnx) -> Callable[[], object]:
-        return lambda: run(frames, mask)
-
-    calls = {name: call(open_session(onnx, threads=1)) for name, onnx in files.items()}
+    calls = {
+        name: partial(open_session(onnx, threads=1), frames, mask) for name, onnx in files.items()
+    }
     return interleaved(calls, repeats, clock=time.thread_time)
 
 

@@ -1,24 +1,18 @@
 """The detector as one ONNX file, and ONNX Runtime to run it."""
 
-from __future__ import annotations
-
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.export import ExportedProgram
 
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.sidecar import INPUTS, OUTPUTS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch.export import ExportedProgram
 
 Floats = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.bool_]], tuple[Floats, Floats]]
@@ -99,14 +93,11 @@ def _missing(error: ImportError) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks on its own insides."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(disabled)

@@ -17,6 +17,7 @@ ARCHIVE_FILE = "model.pt2"
 SIDECAR_FILE = "model.json"
 INPUTS = ("frames", "mask")
 OUTPUTS = ("logits", "offsets")
+WINDOW = ("kind", "frames", "grid", "frames_per_step", "short_side", "crop", "overlap")
 
 
 def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
@@ -67,13 +68,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
             "meaning": "each every-th frame of the file, or fps frames a second; one is null",
         },
         "window": {
-            "kind": window.kind,
-            "frames": window.frames,
-            "grid": window.grid,
-            "frames_per_step": window.frames_per_step,
-            "short_side": window.short_side,
-            "crop": window.crop,
-            "overlap": window.overlap,
+            **{key: getattr(window, key) for key in WINDOW},
             "meaning": "sliding: second = (first sample + grid step * frames_per_step) / samples a "
             "second; resize: second = grid step / grid * duration",
         },
@@ -82,8 +77,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
             "stride": [int(value) for value in points.stride],
         },
         "postprocess": checkpoint.postprocess.model_dump(
-            mode="json",
-            include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"},
+            mode="json", include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"}
         ),
         "operating_point": checkpoint.metrics.get("operating_point"),
         "model": {

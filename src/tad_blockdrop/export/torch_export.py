@@ -3,8 +3,6 @@
 What comes out of here runs with PyTorch alone, without this package.
 """
 
-from __future__ import annotations
-
 import io
 from collections.abc import Callable
 

@@ -4,30 +4,16 @@ The videos are drawn with replacement many times, the same draw for both models 
 Tibshirani, "An Introduction to the Bootstrap", 1993); a video drawn twice counts as two videos.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.metrics.average_precision import average_map, precision_table
 from tad_blockdrop.metrics.matching import Matches, match
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.float32]  # whole numbers, exact up to 2^24
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A difference in average mAP: as measured, and its 95 % interval over resamples."""
-
-    difference: float
-    low: float
-    high: float
 
 
 def bootstrap_difference(
@@ -38,12 +24,12 @@ def bootstrap_difference(
     tious: Sequence[float],
     resamples: int,
     seed: int = 0,
-) -> Difference:
-    """Average mAP of ``detections`` minus that of ``reference``, with a percentile interval.
+) -> tuple[float, float]:
+    """The 95 % interval of the average mAP of ``detections`` minus that of ``reference``.
 
-    Tables and errors as in ``matching.match``. A resample in which a class has no ground truth
-    averages over the others. Detections outside ``videos`` belong to no drawn video: they are
-    not counted, as if each model was run on the drawn videos only.
+    Percentiles of resamples; tables and errors as in ``matching.match``. A resample in which a
+    class has no ground truth averages over the others. Detections outside ``videos`` belong to no
+    drawn video: they are not counted, as if each model was run on the drawn videos only.
     """
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, not {resamples}")
@@ -54,10 +40,9 @@ def bootstrap_difference(
     n = len(tables[0].videos)
     draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     weights = np.ascontiguousarray(draws.T, np.float32)
-    measured = [average_map(precision_table(matches)) for matches in tables]
     drawn = [average_map_of_draws(matches, weights) for matches in tables]
     low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])
-    return Difference(measured[0] - measured[1], float(low), float(high))
+    return float(low), float(high)
 
 
 def average_map_of_draws(matches: Matches, weights: Counts) -> Floats:
@@ -67,19 +52,18 @@ def average_map_of_draws(matches: Matches, weights: Counts) -> Floats:
     """
     truth = matches.truth @ weights.astype(np.float64)
     total = np.zeros(weights.shape[1])
-    bounds = np.searchsorted(matches.label, np.arange(len(matches.labels) + 1))
-    for label, (begin, end) in enumerate(pairwise(bounds)):
-        hit = matches.hit[:, begin:end]
+    for instances, (_, own, _) in zip(truth, matches.by_class(), strict=True):
+        hit = matches.hit[:, own]
         anywhere = np.flatnonzero(hit.any(axis=0))
         if not len(anywhere):
             continue
-        seen, video = np.unique(matches.video[begin:end], return_inverse=True)
+        seen, video = np.unique(matches.video[own], return_inverse=True)
         drawn = weights[seen]
         position = _counts_until(video, anywhere, len(seen)) @ drawn
         for hits in hit:
             rows = hits[anywhere]
             area = _area(drawn[video[anywhere[rows]]], position[rows])
-            total += np.divide(area, truth[label], where=truth[label] > 0, out=np.zeros_like(total))
+            total += np.divide(area, instances, where=instances > 0, out=np.zeros_like(total))
     classes = (truth > 0).sum(axis=0)
     means: Floats = total / len(matches.tious) / np.where(classes > 0, classes, np.nan)
     return means

@@ -6,8 +6,6 @@ counter counts them while the model runs on tensors without memory, so that any 
 neck and head can be counted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar

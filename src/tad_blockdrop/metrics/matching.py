@@ -4,10 +4,9 @@ The tables are DataFrames: detections with ``video_id, start, end, label, score`
 with ``video_id, start, end, label``; start and end in seconds.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -23,30 +22,13 @@ _PAIRS_AT_ONCE = 2_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class Candidates:
-    """Detections of the evaluated classes and the instances that each might hit.
+class Matches:
+    """Detections of the evaluated classes, by class and descending score, with what they hit.
 
     ``labels``: the K classes of the ground truth, sorted. ``videos``: the V videos evaluated.
-    ``label``, ``video``, ``score`` (n,): the detections by class and descending score, as indices
-    into those; ``video`` is −1 outside. ``truth`` (K, V): instances, ``true_label`` (m,) theirs.
-    ``pairs``: (detection, instance, tIoU), sorted by detection and descending tIoU.
-    """
-
-    labels: tuple[str, ...]
-    videos: tuple[str, ...]
-    label: Indices
-    video: Indices
-    score: Floats
-    truth: Indices
-    true_label: Indices
-    pairs: tuple[Indices, Indices, Floats]
-
-
-@dataclass(frozen=True, eq=False)
-class Matches:
-    """Detections by class and descending score, with what they hit; see ``Candidates``.
-
-    ``hit`` (tiou, n): the detection takes an instance at that threshold.
+    ``label``, ``video``, ``score`` (n,): the detections, as indices into those; ``video`` is −1
+    outside. ``truth`` (K, V): how many instances. ``hit`` (tiou, n): the detection takes an
+    instance at that threshold.
     """
 
     labels: tuple[str, ...]
@@ -58,40 +40,21 @@ class Matches:
     truth: Indices
     hit: NDArray[np.bool_]
 
+    def by_class(self) -> Iterator[tuple[str, slice, int]]:
+        """Each class, where its detections are, and how many instances it has."""
+        bounds = np.searchsorted(self.label, np.arange(len(self.labels) + 1))
+        for label, ends, truth in zip(self.labels, pairwise(bounds), self.truth, strict=True):
+            yield label, slice(*ends), int(truth.sum())
+
 
 def match(
-    detections: pd.DataFrame,
-    instances: pd.DataFrame,
-    videos: Sequence[str],
-    tious: Sequence[float],
+    detections: pd.DataFrame, instances: pd.DataFrame, videos: Sequence[str], tious: Sequence[float]
 ) -> Matches:
     """Match detections to the instances of ``videos``, as the ActivityNet toolkit does.
 
     Within a class, detections in descending order of score (ties in the order of the table) each
     take the not yet taken instance of their own video with the highest tIoU, if that reaches the
-    threshold. What is left out and what raises ValueError is told at ``candidates``.
-    """
-    found = candidates(detections, instances, videos, min(tious))
-    n, n_true = len(found.score), len(found.true_label)
-    hit = np.stack([_take(*found.pairs, tiou, n, n_true) for tiou in tious])
-    return Matches(
-        labels=found.labels,
-        videos=found.videos,
-        tious=tuple(tious),
-        label=found.label,
-        video=found.video,
-        score=found.score,
-        truth=found.truth,
-        hit=hit,
-    )
-
-
-def candidates(
-    detections: pd.DataFrame, instances: pd.DataFrame, videos: Sequence[str], least: float
-) -> Candidates:
-    """Pair detections with the instances of their class and video at a tIoU of ``least`` or more.
-
-    Detections outside ``videos`` hit nothing but count; classes without an instance in
+    threshold. Detections outside ``videos`` hit nothing but count; classes without an instance in
     ``videos`` are left out. Instances without length are dropped, duplicates count once.
     Raises ValueError for tables that miss columns or hold missing or infinite numbers, and if
     there is no ground truth to evaluate on.
@@ -115,9 +78,10 @@ def candidates(
         np.where(video < 0, -1, label * len(listed) + video),
         truth[["start", "end"]].to_numpy(np.float64),
         true_label * len(listed) + true_video,
-        least,
+        min(tious),
     )
-    return Candidates(tuple(labels), tuple(listed), label, video, score, counts, true_label, pairs)
+    hit = np.stack([_take(*pairs, tiou, len(score), len(truth)) for tiou in tious])
+    return Matches(tuple(labels), tuple(listed), tuple(tious), label, video, score, counts, hit)
 
 
 _COLUMNS = ("video_id", "start", "end", "label")

@@ -1,13 +1,10 @@
 """What a detector costs as measured: parameters, latency, peak memory."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -67,10 +64,10 @@ def interleaved(
     for turn in range(repeats):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
-            _synchronise(device)
+            synchronise(device)
             start = clock()
             calls[name]()
-            _synchronise(device)
+            synchronise(device)
             seconds[name].append(clock() - start)
     rows = [(name, *np.percentile(seconds[name], [50, 25, 75])) for name in names]
     return pd.DataFrame(rows, columns=["model", "median", "low", "high"])
@@ -82,27 +79,26 @@ def peak_memory(
     n_classes: int,
     kept_blocks: Sequence[int],
     runtime: Runtime,
-    batch: int = 1,
 ) -> float:
-    """Bytes that the weights and one forward pass of ``batch`` windows need at their peak.
+    """Bytes that the weights and the forward pass of one window need at their peak.
 
     At the precision and on the device of ``runtime``. On the CPU, the growth of a fresh process
     from before the model is built, so that nothing of this process counts (Linux and macOS); on
     CUDA, the allocator's peak. NaN where there is no such count.
     """
     device = runtime.device
+    build = partial(Detector, config, n_classes, window, tuple(kept_blocks))
     if device.type == "cuda":
-        model = Detector(config, n_classes, window, kept_blocks)
-        return _peak_on_cuda(model, batch, runtime)
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        _run_once(build().to(device), runtime)
+        return float(torch.cuda.max_memory_allocated(device) - before)
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
-    own = Job(
-        config, window, n_classes, tuple(kept_blocks), batch,
-        runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()}),
-    )  # fmt: skip
+    own = runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()})
     with ProcessPoolExecutor(1, mp_context=clean_processes()) as fresh:
         try:
-            return float(fresh.submit(growth, own).result())
+            return float(fresh.submit(growth, build, own).result())
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "measuring peak memory failed: its process died, perhaps for lack of memory"
@@ -116,7 +112,8 @@ def _inputs(model: Detector, batch: int) -> tuple[Tensor, Tensor]:
     return frames, torch.ones(batch, window.grid, dtype=torch.bool, device=device)
 
 
-def _synchronise(device: torch.device | str) -> None:
+def synchronise(device: torch.device | str) -> None:
+    """Wait for what a GPU has been told to do."""
     kind = torch.device(device).type
     if kind == "cuda":
         torch.cuda.synchronize(device)
@@ -124,39 +121,18 @@ def _synchronise(device: torch.device | str) -> None:
         torch.mps.synchronize()
 
 
-def _peak_on_cuda(model: Detector, batch: int, runtime: Runtime) -> float:
-    device = runtime.device
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    _run_once(model.to(device), batch, runtime)
-    return float(torch.cuda.max_memory_allocated(device) - before)
-
-
-def _run_once(model: Detector, batch: int, runtime: Runtime) -> None:
+def _run_once(model: Detector, runtime: Runtime) -> None:
     with torch.inference_mode(), runtime.autocast():
-        model.eval()(*_inputs(model, batch))
+        model.eval()(*_inputs(model, batch=1))
 
 
-@dataclass(frozen=True)
-class Job:
-    """A model to build and run once, in a process of its own."""
-
-    config: DetectorConfig
-    window: WindowConfig
-    n_classes: int
-    kept_blocks: tuple[int, ...]
-    batch: int
-    runtime: RuntimeConfig
-
-
-def growth(job: Job) -> int:
-    """Bytes by which this process grows at the peak of building and running the job's model."""
-    runtime = Runtime(job.runtime)
+def growth(build: Callable[[], Detector], where: RuntimeConfig) -> int:
+    """Bytes by which this process grows at the peak of building and running a model."""
+    runtime = Runtime(where)
     # what a first run loads, code and thread pools, is no cost of the model
-    _run_once(Detector(_TINY, 1, _TINY_WINDOW), 1, runtime)
+    _run_once(Detector(_TINY, 1, _TINY_WINDOW), runtime)
     before = resident("VmRSS")
-    model = Detector(job.config, job.n_classes, job.window, job.kept_blocks)
-    _run_once(model, job.batch, runtime)
+    _run_once(build(), runtime)
     return max(0, resident("VmHWM") - before)
 
 

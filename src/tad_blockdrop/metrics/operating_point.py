@@ -1,7 +1,5 @@
 """A score threshold per class, for those who need decisions instead of a ranking."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,13 +18,9 @@ def operating_points(
     and no threshold (NaN). Tables and errors as in ``matching.match``.
     """
     matches = match(detections, instances, videos, [tiou])
-    bounds = np.searchsorted(matches.label, np.arange(len(matches.labels) + 1))
     rows = []
-    for label, begin, end, truth in zip(
-        matches.labels, bounds[:-1], bounds[1:], matches.truth.sum(axis=1), strict=True
-    ):
-        found = matches.hit[0, begin:end].cumsum()
-        score = matches.score[begin:end]
+    for label, own, truth in matches.by_class():
+        found, score = matches.hit[0, own].cumsum(), matches.score[own]
         # a threshold keeps all detections of its score, so only the last of equals can be one
         last = np.flatnonzero(np.append(score[1:] != score[:-1], True)[: len(score)])
         if not len(last) or found[-1] == 0:

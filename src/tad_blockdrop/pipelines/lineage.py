@@ -1,7 +1,5 @@
 """Where a checkpoint comes from: what every node that makes one writes into its metadata."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import version
 from typing import Any

@@ -1,30 +1,24 @@
 """Nodes that several pipelines use. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import (
     Checkpoint,
     CheckpointError,
-    read_checkpoint,
+    read_newest,
     require_classes,
 )
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.video.action_dataset import ActionDataset
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +48,8 @@ def make_evaluator(
 
 def evaluator_pipeline() -> Pipeline:
     """``dataset`` and parameters -> ``evaluator``, in memory: whatever rates models needs it."""
-    node = Node(
-        make_evaluator,
-        inputs=["dataset", "params:data", "params:evaluation", "params:runtime"],
-        outputs="evaluator",
-        name="make_evaluator",
-    )
-    return Pipeline([node], namespace="data", prefix_datasets_with_namespace=False)
+    inputs = ["dataset", "params:data", "params:evaluation", "params:runtime"]
+    return stage("data", node(make_evaluator, inputs, "evaluator"))
 
 
 def evaluate_model(
@@ -101,11 +90,9 @@ def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:
 
 def read_given(folder: str | None, key: str) -> Checkpoint:
     """The checkpoint in a folder that a person named under ``key``, or the newest version there."""
-    from tad_blockdrop.prediction.predictor import newest_checkpoint
-
     if folder is None:
         raise GivenCheckpointError(f"set {key} to the folder of a checkpoint")
     try:
-        return read_checkpoint(newest_checkpoint(Path(folder).expanduser()))
+        return read_newest(folder)
     except CheckpointError as error:
         raise GivenCheckpointError(f"{key}: {error}") from error

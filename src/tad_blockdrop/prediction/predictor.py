@@ -4,37 +4,23 @@
 >>> table = predictor.detect("holiday.mp4")
 """
 
-from __future__ import annotations
-
 import logging
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
 
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.checkpoint import (
-    CONFIG_FILE,
-    Checkpoint,
-    CheckpointError,
-    read_checkpoint,
-)
+from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
 from tad_blockdrop.detector.model import Detector, from_checkpoint
-from tad_blockdrop.prediction.stream import (
-    Reader,
-    ReadingJob,
-    ReadWindow,
-    VideoStream,
-    read_video,
-)
+from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.files.clock import PLAYER, Timing
 from tad_blockdrop.video.files.container import DecodeError
@@ -42,9 +28,6 @@ from tad_blockdrop.video.files.guarded_processes import GivenUpError
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.problems import late_start
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 logger = logging.getLogger(__name__)
 
@@ -117,10 +100,7 @@ class Predictor:
             raise DecodeError(path, str(error)) from error
 
     def _detect(
-        self,
-        arriving: Iterator[VideoStream | ReadWindow],
-        min_score: float | None,
-        batch: int,
+        self, arriving: Iterator[VideoStream | ReadWindow], min_score: float | None, batch: int
     ) -> Prediction:
         begin = time.perf_counter()
         stream = next(arriving)
@@ -134,13 +114,12 @@ class Predictor:
         }
         suppression = self._suppression(min(limits.values()))
         pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
-        device = next(self.model.parameters()).device
         steps = -(-len(stream.windows()) // batch)
         strongest = 0.0
         with torch.inference_mode():
             what = f"detecting in {stream.record.video_id}"
             for part in progress(_batches(arriving, batch), what, total=steps):
-                on_device = part.to(device)
+                on_device = part.to(self.model.device)
                 output = self.model(on_device.frames, on_device.mask)
                 strongest = max(
                     strongest, float(output.logits[output.mask].max().float().sigmoid())
@@ -176,7 +155,7 @@ def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Pr
 
     Raises CheckpointError if there is no readable checkpoint.
     """
-    return make_predictor(read_checkpoint(newest_checkpoint(Path(folder).expanduser())), device)
+    return make_predictor(read_newest(folder), device)
 
 
 def make_predictor(
@@ -201,28 +180,12 @@ def make_predictor(
     )
 
 
-def newest_checkpoint(folder: Path) -> Path:
-    """``folder`` itself if it is a checkpoint, otherwise the newest of its versions.
-
-    Kedro keeps them as ``<entry>/<version>/<entry>``. Raises CheckpointError if there is none.
-    """
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    versions = sorted(folder.glob(f"*/{folder.name}/{CONFIG_FILE}"))
-    if not versions:
-        raise CheckpointError(
-            f"{folder} is not a checkpoint: it has no {CONFIG_FILE} and no versions of one; give "
-            "a folder such as data/06_models/<experiment>/final_checkpoint"
-        )
-    return versions[-1].parent
-
-
 def _batches(arriving: Iterator[VideoStream | ReadWindow], size: int) -> Iterable[Batch]:
-    while part := list(islice(arriving, size)):
-        yield collate([_loaded(read) for read in part])
-
-
-def _loaded(read: VideoStream | ReadWindow) -> LoadedWindow:
-    assert not isinstance(read, VideoStream)  # which comes first, before all windows
-    window, frames, mask = read
-    return LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))
+    """What comes after the stream: its windows."""
+    windows = (read for read in arriving if not isinstance(read, VideoStream))
+    tensors = (
+        LoadedWindow(window, torch.from_numpy(frames), torch.from_numpy(mask))
+        for window, frames, mask in windows
+    )
+    while part := list(islice(tensors, size)):
+        yield collate(part)

@@ -7,8 +7,6 @@ its timestamps and indices take some bytes a frame.
 crashes ends only that one. Such a process holds the next window, too.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from itertools import islice

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,16 +26,9 @@ from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.metrics.measure import parameters as count_parameters
-from tad_blockdrop.metrics.measure import resident
-from tad_blockdrop.preflight.forecast import (
-    Measured,
-    OneWindow,
-    Work,
-    disk_needed,
-    obstacles,
-    predict_hours,
-    size,
-)
+from tad_blockdrop.metrics.measure import resident, synchronise
+from tad_blockdrop.preflight import forecast
+from tad_blockdrop.preflight.forecast import Measured, OneWindow, Work, size
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
@@ -108,7 +102,7 @@ def run_preflight(
             scoring=measure_scoring(model, record, settings),
             detection=measure_detection(model, record, settings),
         )
-    disk = disk_needed(proxy_bytes / share, 4 * count_parameters(model), settings)
+    disk = forecast.disk_needed(proxy_bytes / share, 4 * count_parameters(model), settings)
     memory = max(m.memory for m in (one.training, one.scoring, one.detection))
     there = _memory_of(device)
     return {
@@ -117,12 +111,12 @@ def run_preflight(
         "window": [data.window.frames, data.window.crop, data.window.crop],
         "measured": asdict(one),
         "work": asdict(work),
-        "predicted_hours": predict_hours(work, one, settings),
+        "predicted_hours": forecast.predict_hours(work, one, settings),
         "memory_needed": memory,
         "memory_there": there,
         "disk_needed": disk,
         "disk_free": free_disk,
-        "obstacles": obstacles(memory, there, disk, free_disk),
+        "obstacles": forecast.obstacles(memory, there, disk, free_disk),
     }
 
 
@@ -154,23 +148,16 @@ def measure_training(
     begins: list[float] = []
 
     def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
-        _finish(device)
+        synchronise(device)
         begins.append(time.perf_counter())
-        terms: Mapping[str, Tensor] = loss(batch, epoch)
-        return terms
+        return dict(loss(batch, epoch))
 
     windows = recipe.batch * (1 if device.type == "cpu" else 3)
     window = data.window.model_copy(update={"per_video": windows})
     dataset = TrainingWindows([record], data.model_copy(update={"window": window}), 0)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
-    one_epoch = recipe.model_copy(update=once)
-
-    def work() -> None:
-        train(
-            student, timed, dataset, one_epoch, runtime, None, None, "preflight",
-            modules={"align": loss},
-        )  # fmt: skip
-
+    fit = partial(train, student, timed, dataset, recipe.model_copy(update=once), runtime)
+    work = partial(fit, None, None, "preflight", modules={"align": loss})
     with _too_much(device, "a training step", "lower batch and raise accumulate"):
         memory, end = _measure(work, device)
     return Measured(end - begins[-1], memory)
@@ -178,32 +165,31 @@ def measure_training(
 
 def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
     """One test window, ranked by ``compress.criterion`` with all candidates."""
-    runtime = Runtime(settings.runtime)
     loader, task = _one_window(record, settings.data), _task(model, record, settings)
-    model.to(runtime.device)
 
     def work() -> None:
         with suppress(ScoringError):  # an untrained model finds nothing
             score_blocks(model, loader, task, settings.compress)
 
-    begin = time.perf_counter()
-    ranking = _too_much(runtime.device, "ranking blocks", "set compress.look_ahead to 1")
-    with ranking, runtime.autocast():
-        memory, end = _measure(work, runtime.device)
-    return Measured(end - begin, memory)
+    return _one_pass(model, settings, work, "ranking blocks", "set compress.look_ahead to 1")
 
 
 def measure_detection(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
     """One test window, from pixels to detections."""
-    runtime = Runtime(settings.runtime)
     loader, config = _one_window(record, settings.data), settings.evaluation.postprocess
+    work = partial(detect, model, loader, [record], _names(model), config)
+    return _one_pass(model, settings, work, "detecting", "lower data.window.frames")
+
+
+def _one_pass(
+    model: Detector, settings: Parameters, work: Callable[[], object], what: str, advice: str
+) -> Measured:
+    """Time and memory of ``work`` with the model, as the job does it."""
+    runtime = Runtime(settings.runtime)
     model.to(runtime.device)
     begin = time.perf_counter()
-    detecting = _too_much(runtime.device, "detecting", "lower data.window.frames")
-    with detecting, runtime.autocast():
-        memory, end = _measure(
-            lambda: detect(model, loader, [record], _names(model), config), runtime.device
-        )
+    with _too_much(runtime.device, what, advice), runtime.autocast():
+        memory, end = _measure(work, runtime.device)
     return Measured(end - begin, memory)
 
 
@@ -251,19 +237,11 @@ def _measure(work: Callable[[], object], device: torch.device) -> tuple[float, f
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     work()
-    _finish(device)
+    synchronise(device)
     end = time.perf_counter()
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device)), end
     return float(resident("VmHWM")), end
-
-
-def _finish(device: torch.device) -> None:
-    """Wait for what a GPU has been told to do."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    elif device.type == "mps":
-        torch.mps.synchronize()
 
 
 def _memory_of(device: torch.device) -> float:

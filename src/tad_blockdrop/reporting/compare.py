@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.reporting.result_table import NAMES, with_costs
-from tad_blockdrop.reporting.style import as_yaml, number, signed
+from tad_blockdrop.reporting.numbers import as_yaml, number, signed
+from tad_blockdrop.reporting.result_table import in_order, with_costs
 
 SIDES = ("first", "second")
 # Numbers of either side, missing where not measured.
@@ -37,13 +37,7 @@ def compare_results(
         whole = [f"{name}_{side}" for name in ("dropped_block", "n_blocks", "parameters")]
         table[whole] = table[whole].astype("Int64")
     table["average_change"] = table["average_second"] - table["average_first"]
-    order = table["family"].map(list(NAMES).index)
-    return (
-        table.assign(order=order)
-        .sort_values(["order", "step"], kind="stable")
-        .drop(columns="order")
-        .reset_index(drop=True)
-    )
+    return in_order(table).reset_index(drop=True)
 
 
 def one_side(table: pd.DataFrame, side: str) -> pd.DataFrame:

@@ -4,14 +4,14 @@ Accuracies are in percent and their differences in points throughout. Tables are
 names of columns are given with the functions that make them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from tad_blockdrop.reporting.style import BLANK, number, signed
+from tad_blockdrop.reporting.numbers import BLANK, number, signed
 
 Family = Literal["uncompressed", "progressive", "control", "one_shot"]
 Interval = tuple[float, float]
@@ -22,6 +22,7 @@ NAMES: dict[Family, str] = {
     "control": "control",
     "one_shot": "one_shot",
 }
+BOUNDS = ("", "_low", "_high")  # of a difference: itself and its 95 % interval
 MOST_TIOUS_IN_TEXT = 5
 TIME_POINTS = 1000
 
@@ -42,92 +43,39 @@ def tiou_column(tiou: float) -> str:
     return f"map@{tiou:.2f}"
 
 
-@dataclass(frozen=True)
-class ModelResult:
-    """What is known of one model after its evaluation.
-
-    ``mean_ap`` maps tIoU thresholds to mAP in percent. The two intervals are the 95 % bounds, in
-    points, of the difference of the average mAP to the uncompressed model and to the control of
-    the same step; ``None`` where there is none.
-    """
-
-    family: Family
-    step: int
-    kept_blocks: Sequence[int]
-    mean_ap: Mapping[float, float]
-    parameters: int
-    gmacs: float
-    paper_gmacs: float
-    videos: str
-    dropped_block: int | None = None
-    skipped: bool = False
-    delta_interval: Interval | None = None
-    delta_control_interval: Interval | None = None
-
-    @property
-    def model(self) -> str:
-        """The model's key."""
-        return model_name(self.family, self.step)
-
-    @property
-    def average(self) -> float:
-        """The mAP averaged over the thresholds, percent."""
-        return float(np.mean(list(self.mean_ap.values())))
+def in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The models of a table by family, as in ``NAMES``, then by step."""
+    return table.iloc[np.lexsort((table["step"], table["family"].map(list(NAMES).index)))]
 
 
-def build_result_table(models: Sequence[ModelResult]) -> pd.DataFrame:
+def build_result_table(
+    models: pd.DataFrame, interval: Callable[[str, str], Interval]
+) -> pd.DataFrame:
     """One row per model: uncompressed first, then steps, controls and one-shot models in order.
+
+    ``models`` has model, family, step, dropped_block, kept_blocks, map@..., parameters, gmacs,
+    paper_gmacs, skipped and videos. ``interval(model, reference)`` gives the 95 % bounds of a
+    difference of the average mAP, NaN where there is none.
 
     Columns: model, family, step, dropped_block, kept_blocks, n_blocks, map@..., average, delta,
     delta_low, delta_high, delta_control, delta_control_low, delta_control_high, parameters,
-    gmacs, paper_gmacs, skipped, videos.
-
-    Raises ``ValueError`` if the uncompressed model is missing, a model is given twice, or the
-    models were evaluated at different thresholds.
+    gmacs, paper_gmacs, skipped, videos. ``delta`` is the difference to the uncompressed model,
+    ``delta_control`` that of a step to its control.
     """
-    averages = {m.model: m.average for m in models}
-    if len(averages) != len(models):
-        raise ValueError(f"a model is given twice: {sorted(m.model for m in models)}")
-    if "uncompressed" not in averages:
-        raise ValueError(
-            f"the uncompressed model is missing among {sorted(averages)}: "
-            "all others are compared with it"
-        )
-    thresholds = {tuple(sorted(m.mean_ap)) for m in models}
-    if len(thresholds) != 1:
-        raise ValueError(f"the models were evaluated at different tIoUs: {sorted(thresholds)}")
-    order = list(NAMES)
-    ordered = sorted(models, key=lambda m: (order.index(m.family), m.step))
-    rows = [_result_row(m, averages) for m in ordered]
-    return pd.DataFrame(rows).astype({"dropped_block": "Int64"})
-
-
-def _result_row(m: ModelResult, averages: Mapping[str, float]) -> dict[str, object]:
-    nothing = (float("nan"), float("nan"))
-    control = averages.get(model_name("control", m.step)) if m.family == "progressive" else None
-    low, high = m.delta_interval or nothing
-    control_low, control_high = m.delta_control_interval or nothing
-    return {
-        "model": m.model,
-        "family": m.family,
-        "step": m.step,
-        "dropped_block": pd.NA if m.dropped_block is None else m.dropped_block,
-        "kept_blocks": " ".join(map(str, m.kept_blocks)),
-        "n_blocks": len(m.kept_blocks),
-        **{tiou_column(t): m.mean_ap[t] for t in sorted(m.mean_ap)},
-        "average": m.average,
-        "delta": m.average - averages["uncompressed"],
-        "delta_low": low,
-        "delta_high": high,
-        "delta_control": float("nan") if control is None else m.average - control,
-        "delta_control_low": control_low,
-        "delta_control_high": control_high,
-        "parameters": m.parameters,
-        "gmacs": m.gmacs,
-        "paper_gmacs": m.paper_gmacs,
-        "skipped": m.skipped,
-        "videos": m.videos,
-    }
+    table = in_order(models).set_index("model", drop=False)
+    table["n_blocks"] = [len(kept.split()) for kept in table["kept_blocks"]]
+    tious = tiou_columns(table)
+    table["average"] = [float(np.mean(row)) for row in table[tious].to_numpy()]
+    controls = table["step"].map(partial(model_name, "control"))
+    controls = controls.where(table["family"] == "progressive", "")  # no model's name
+    for name, references in (("delta", ["uncompressed"] * len(table)), ("delta_control", controls)):
+        table[name] = table["average"] - table["average"].reindex(references).to_numpy()
+        bounds = [interval(*pair) for pair in zip(table["model"], references, strict=True)]
+        table[[f"{name}_low", f"{name}_high"]] = bounds
+    columns = ["model", "family", "step", "dropped_block", "kept_blocks", "n_blocks", *tious]
+    columns += ["average", *(f"delta{of}{end}" for of in ("", "_control") for end in BOUNDS)]
+    columns += ["parameters", "gmacs", "paper_gmacs", "skipped", "videos"]
+    return table[columns].astype({"dropped_block": "Int64"}).reset_index(drop=True)
 
 
 def tiou_columns(results: pd.DataFrame) -> list[str]:
@@ -177,8 +125,8 @@ def format_table(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> st
 
 
 def _differences(table: pd.DataFrame, name: str) -> list[str]:
-    columns = (table[name], table[f"{name}_low"], table[f"{name}_high"])
-    return [difference(*values) for values in zip(*columns, strict=True)]
+    columns = [f"{name}{end}" for end in BOUNDS]
+    return [difference(*values) for values in table[columns].to_numpy()]
 
 
 def race_table(scores: pd.DataFrame) -> pd.DataFrame:
@@ -188,27 +136,16 @@ def race_table(scores: pd.DataFrame) -> pd.DataFrame:
     Columns: step, criterion, block, value, runner_up, runner_up_value, margin (never negative),
     candidates. The runner-up is missing where no other candidate had a rank.
     """
-    rows = []
-    for step, race in scores.groupby("step"):
-        ranked = race.dropna(subset=["rank"]).sort_values("rank", kind="stable")
-        if ranked.empty:
-            continue
-        first, second = ranked.iloc[0], ranked.iloc[1] if len(ranked) > 1 else None
-        rows.append(
-            {
-                "step": step,
-                "criterion": first["criterion"],
-                "block": first["block"],
-                "value": first["value"],
-                "runner_up": pd.NA if second is None else second["block"],
-                "runner_up_value": np.nan if second is None else second["value"],
-                "margin": np.nan if second is None else abs(first["value"] - second["value"]),
-                "candidates": len(race),
-            }
-        )
-    columns = ["step", "criterion", "block", "value", "runner_up", "runner_up_value"]
-    table = pd.DataFrame(rows, columns=[*columns, "margin", "candidates"])
-    return table.astype({"step": "int64", "block": "int64", "runner_up": "Int64"})
+    ranked = scores.dropna(subset=["rank"]).sort_values(["step", "rank"], kind="stable")
+    first, second = (ranked.groupby("step").nth(n).set_index("step") for n in (0, 1))
+    table = first[["criterion", "block", "value"]].assign(
+        runner_up=second["block"],
+        runner_up_value=second["value"],
+        margin=(first["value"] - second["value"]).abs(),
+        candidates=scores.groupby("step").size(),
+    )
+    whole = {"step": "int64", "block": "int64", "runner_up": "Int64"}
+    return table.reset_index().astype(whole)
 
 
 def class_changes(classes: pd.DataFrame, before: str, after: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What figures and pages share: colours, layout, number formats and the escaping of foreign text.
+"""What figures share: colours, layout, and the escaping of foreign text.
 
 Figures have transparent backgrounds and mid-grey text, readable on white and on black paper; the
 HTML report sharpens text and grid to the reader's colour scheme.
@@ -33,7 +33,6 @@ PATTERNS = ("", "/", "x", ".", "-")
 INK = "#808080"
 GRID = "rgba(128, 128, 128, 0.25)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
-BLANK = "–"
 
 
 def escaped(text: object, longest: int | None = None) -> str:
@@ -42,40 +41,6 @@ def escaped(text: object, longest: int | None = None) -> str:
     if longest is not None and len(plain) > longest:
         plain = plain[: longest - 1] + "…"
     return html.escape(plain, quote=False)
-
-
-def number(value: float | None, digits: int = 1) -> str:
-    """``71.3``, with a true minus sign, or a dash where there is no value."""
-    if value is None or not math.isfinite(value):
-        return BLANK
-    return f"{value:.{digits}f}".replace("-", "−")
-
-
-def signed(value: float | None, digits: int = 1) -> str:
-    """``+0.3``, ``−0.2``, and ``0.0`` for what rounds to nothing."""
-    if value is None or not math.isfinite(value):
-        return BLANK
-    if round(value, digits) == 0:
-        return f"{0:.{digits}f}"
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def short(value: float | None) -> str:
-    """A score of unknown size: ``63.81``, ``0.00117``, or a dash where there is none."""
-    if value is None:
-        return BLANK
-    return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}").replace("-", "−")
-
-
-def as_yaml(value: object) -> str:
-    """A parameter's value as YAML has it: ``null``, ``true``, ``[0.3, 0.7]``."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(as_yaml, value))}]"
-    return str(value)
 
 
 def plain(values: Iterable[Any]) -> list[float | None]:

@@ -45,15 +45,8 @@ def plan_benchmark(config: SyntheticConfig) -> list[VideoPlan]:
 def plan_one(config: SyntheticConfig, subset: Subset, index: int) -> VideoPlan:
     """Plan the ``index``-th video of a subset, by itself."""
     subset_number = list(PREFIX).index(subset)
-    return plan_video(
-        f"{PREFIX[subset]}_{index:04d}",
-        subset,
-        _labels(config, subset_number, index),
-        seed=(config.seed, subset_number, 0, index),
-        mean_frames=config.mean_frames,
-        side=config.frame_size,
-        action_frames=(config.min_instance_frames, config.max_instance_frames),
-    )
+    labels, seed = _labels(config, subset_number, index), (config.seed, subset_number, 0, index)
+    return plan_video(f"{PREFIX[subset]}_{index:04d}", subset, labels, seed, config)
 
 
 def _labels(config: SyntheticConfig, subset_number: int, index: int) -> list[str]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tad_blockdrop.synthetic import look
 
 Floats = NDArray[np.float64]
+Value = Floats | float
 
 
 class Pose(NamedTuple):
@@ -31,11 +32,7 @@ Motion = Callable[[Floats, int], Pose]
 
 
 def _pose(
-    like: Floats,
-    dx: Floats | float = 0.0,
-    dy: Floats | float = 0.0,
-    rotation: Floats | float = 0.0,
-    scale: Floats | float = 1.0,
+    like: Floats, dx: Value = 0.0, dy: Value = 0.0, rotation: Value = 0.0, scale: Value = 1.0
 ) -> Pose:
     return Pose(*(np.broadcast_to(value, like.shape) for value in (dx, dy, rotation, scale)))
 
@@ -78,9 +75,7 @@ def orbit(share: Floats, cycles: int) -> Pose:
     """Around a circle, without turning."""
     angle = _angle(share, cycles)
     return _pose(
-        share,
-        dx=look.ORBIT_RADIUS * np.sin(angle),
-        dy=look.ORBIT_RADIUS * (np.cos(angle) - 1),
+        share, dx=look.ORBIT_RADIUS * np.sin(angle), dy=look.ORBIT_RADIUS * (np.cos(angle) - 1)
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.synthetic import look
 from tad_blockdrop.synthetic.motions import MOTIONS
 from tad_blockdrop.synthetic.shapes import SHAPES
@@ -69,19 +70,15 @@ def plan_video(
     video_id: str,
     subset: str,
     labels: Sequence[str],
-    *,
     seed: tuple[int, ...],
-    mean_frames: int,
-    side: int,
-    action_frames: tuple[int, int],
+    config: SyntheticConfig,
 ) -> VideoPlan:
     """Plan a video that shows ``labels`` in this order, one after the other.
 
-    The video is about ``mean_frames`` long, and longer where its actions (each of
-    ``action_frames`` frames, both ends included) need it.
+    The video is about ``mean_frames`` long, and longer where its actions need it.
     """
     rng = np.random.default_rng(seed)
-    instances, n_frames = _time_line(labels, mean_frames, action_frames, rng)
+    instances, n_frames = _time_line(labels, config, rng)
     background = Background(
         colour=_triple(rng.uniform(*look.BACKGROUND_LEVEL, 3)),
         velocity=_pair(rng.uniform(-look.BACKGROUND_SPEED, look.BACKGROUND_SPEED, 2)),
@@ -102,7 +99,7 @@ def plan_video(
         subset=subset,
         fps=int(rng.choice(look.FPS)),
         n_frames=n_frames,
-        side=side,
+        side=config.frame_size,
         seed=seed,
         instances=instances,
         sprites=tuple(sprites[i] for i in depth),
@@ -111,15 +108,13 @@ def plan_video(
 
 
 def _time_line(
-    labels: Sequence[str],
-    mean_frames: int,
-    action_frames: tuple[int, int],
-    rng: np.random.Generator,
+    labels: Sequence[str], config: SyntheticConfig, rng: np.random.Generator
 ) -> tuple[tuple[Instance, ...], int]:
-    lengths = rng.integers(*action_frames, len(labels), endpoint=True)
+    shortest, longest = config.min_instance_frames, config.max_instance_frames
+    lengths = rng.integers(shortest, longest, len(labels), endpoint=True)
     gaps = rng.integers(*look.LEAST_GAP, len(labels) + 1, endpoint=True)
     spread = rng.uniform(1 - look.LENGTH_SPREAD, 1 + look.LENGTH_SPREAD)
-    spare = max(0, round(mean_frames * spread) - int(lengths.sum() + gaps.sum()))
+    spare = max(0, round(config.mean_frames * spread) - int(lengths.sum() + gaps.sum()))
     gaps += rng.multinomial(spare, rng.dirichlet(np.full(len(gaps), 2.0)))
     starts = np.cumsum(gaps[:-1]) + np.cumsum(lengths) - lengths
     instances = []

@@ -71,11 +71,7 @@ def _draw_background(
 
 
 def _draw_sprite(
-    canvas: Canvas,
-    side: int,
-    sprite: Sprite,
-    times: NDArray[np.int64],
-    camera: NDArray[np.float64],
+    canvas: Canvas, side: int, sprite: Sprite, times: NDArray[np.int64], camera: NDArray[np.float64]
 ) -> None:
     """Blend a sprite into those frames of ``canvas`` in which it is there."""
     seen = (times > sprite.born) & (times < sprite.gone)

@@ -49,21 +49,17 @@ def decode(points: Points, offsets: Tensor) -> Tensor:
 class Head(nn.Module, ABC):
     """Maps of all levels -> logits and offsets of their points."""
 
-    location: Tensor
-    stride: Tensor
-    low: Tensor
-    high: Tensor
+    table: Tensor  # the fields of the points, one a row
 
     def __init__(self, config: HeadConfig, grid: int) -> None:
         super().__init__()
         points = make_points(grid, config.ranges)
-        for name in ("location", "stride", "low", "high"):
-            self.register_buffer(name, getattr(points, name), persistent=False)
+        self.register_buffer("table", torch.stack(list(vars(points).values())), persistent=False)
 
     @property
     def points(self) -> Points:
         """The points the outputs belong to, on the module's device."""
-        return Points(self.location, self.stride, self.low, self.high)
+        return Points(*self.table)
 
     @abstractmethod
     def forward(self, maps: list[Tensor], masks: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -105,9 +105,7 @@ class PyramidBlock(nn.Module):
         """(B, T, C), mask (B, T) -> (B, T / stride, C) and its mask."""
         mask = mask[:, :: self.stride]  # nearest-neighbour down-sampling
         valid = mask[..., None]
-        skip = x
-        if self.stride > 1:
-            skip = halve(x)
+        skip = halve(x) if self.stride > 1 else x
         x = skip * valid + self.path1(self.attention(self.norm1(x), mask))
         return x + self.path2(self.mlp(self.norm2(x)) * valid), mask
 

@@ -1,22 +1,15 @@
 """The node that makes the uncompressed model. Heavy imports stand inside."""
 
-from __future__ import annotations
-
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, require_classes
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +82,7 @@ def make_baseline(
 
     Returns its history (no rows for a given checkpoint) and the checkpoint.
     """
-    from tad_blockdrop.baseline.training import (
-        new_detector,
-        train_baseline,
-        with_frozen_features,
-    )
+    from tad_blockdrop.baseline.training import new_detector, train_baseline, with_frozen_features
     from tad_blockdrop.detector.model import weights_of
 
     data, classes = evaluator.data, evaluator.dataset.classes

@@ -1,21 +1,15 @@
 """Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.errors import BlockDropError
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-else:  # Kedro resolves these hints at start-up, when plotly must not be loaded yet
-    Figure = Any
+from tad_blockdrop.pipelines.hints import Figure
 
 logger = logging.getLogger(__name__)
 

@@ -1,37 +1,24 @@
 """Thin nodes over ``synthetic`` and ``video``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import (
-    DataConfig,
-    DetectorConfig,
-    EvaluationConfig,
-    RuntimeConfig,
-    SyntheticConfig,
-)
+from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
+from tad_blockdrop.pipelines.hints import Dataset
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.problems import Problem, problems_table, refuse_fatal
-
-if TYPE_CHECKING:
-    from tad_blockdrop.video.dataset import Dataset
-else:  # Kedro resolves these hints at start-up, when decoders must not be loaded yet
-    Dataset = Any
 
 logger = logging.getLogger(__name__)
 
 
-def generate_benchmark(
-    synthetic: SyntheticConfig,
-) -> tuple[VideoTasks, dict[str, Any]]:
+def generate_benchmark(synthetic: SyntheticConfig) -> tuple[VideoTasks, dict[str, Any]]:
     """Plan the embedded benchmark: videos to write, and their annotations."""
     from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video
 

@@ -1,26 +1,16 @@
 """Thin nodes: the one-shot reference and the measured costs. Heavy imports stand inside."""
 
-from __future__ import annotations
-
-import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, evaluate_model, join_tables
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
-
-logger = logging.getLogger(__name__)
 
 # What a step spends its time on, and the node that does it.
 STAGES = {"score": "score_blocks", "align": "align", "evaluate": "evaluate_step"}
@@ -78,13 +68,8 @@ def measure_costs(
     measured = table.set_index("model")["median"]
 
     def peak(checkpoint: Checkpoint) -> float:
-        return peak_memory(
-            checkpoint.detector,
-            checkpoint.window,
-            len(checkpoint.classes),
-            checkpoint.kept_blocks,
-            runtime,
-        )
+        size = checkpoint.detector, checkpoint.window, len(checkpoint.classes)
+        return peak_memory(*size, checkpoint.kept_blocks, runtime)
 
     # Beside each other where each has a process of its own; not more, for the sake of memory.
     with ThreadPoolExecutor(max_workers=2 if runtime.device.type == "cpu" else 1) as pool:
@@ -106,16 +91,9 @@ def measure_costs(
     return pd.DataFrame(rows)
 
 
-def collect_references(
-    baseline_history: pd.DataFrame,
-    baseline_detections: pd.DataFrame,
-    baseline_metrics: pd.DataFrame,
-    one_shot_detections: pd.DataFrame,
-    one_shot_metrics: pd.DataFrame,
-) -> Tables:
-    """What the steps are compared with: the uncompressed and the one-shot models."""
-    return Tables(
-        baseline_history,
-        join_tables(baseline_detections, one_shot_detections),
-        join_tables(baseline_metrics, one_shot_metrics),
-    )
+def collect_references(baseline_history: pd.DataFrame, *tables: pd.DataFrame) -> Tables:
+    """What the steps are compared with: the uncompressed and the one-shot models.
+
+    ``tables`` come model by model: detections, metrics.
+    """
+    return Tables(baseline_history, join_tables(*tables[::2]), join_tables(*tables[1::2]))

@@ -1,57 +1,35 @@
 """The uncompressed model and the one-shot reference on the test videos; costs of all models."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.evaluate import nodes
+from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.shared import evaluate_model
+
+BASELINE = ["baseline_detections", "baseline_metrics"]
+ONE_SHOT = ["one_shot_detections", "one_shot_metrics"]
 
 
 def create_pipeline() -> Pipeline:
     """Test metrics of the references, and ``cost_table``."""
-    return Pipeline(
-        [
-            Node(
-                evaluate_model,
-                inputs=["baseline_checkpoint", "evaluator", "scratch"],
-                outputs=["baseline_detections", "baseline_metrics"],
-                name="evaluate_baseline",
-            ),
-            Node(
-                nodes.evaluate_one_shot,
-                inputs=[
-                    "baseline_checkpoint", "score_table", "evaluator", "scratch",
-                    "params:compress", "params:report",
-                ],
-                outputs=["one_shot_detections", "one_shot_metrics"],
-                name="evaluate_one_shot",
-            ),
-            Node(
-                nodes.measure_costs,
-                inputs=["baseline_checkpoint", "step_checkpoints", "node_seconds", "evaluator"],
-                outputs="cost_table",
-                name="measure_costs",
-            ),
-        ],
-        namespace="evaluate",
-        prefix_datasets_with_namespace=False,
-    )  # fmt: skip
+    work = ["evaluator", "scratch"]
+    return stage(
+        "evaluate",
+        node(evaluate_model, ["baseline_checkpoint", *work], BASELINE, "evaluate_baseline"),
+        node(
+            nodes.evaluate_one_shot,
+            ["baseline_checkpoint", "score_table", *work, "params:compress", "params:report"],
+            ONE_SHOT,
+        ),
+        node(
+            nodes.measure_costs,
+            ["baseline_checkpoint", "step_checkpoints", "node_seconds", "evaluator"],
+            "cost_table",
+        ),
+    )
 
 
 def create_references_pipeline() -> Pipeline:
     """The tables of the references, joined in memory: inputs of the report."""
-    tables = ("detections", "metrics")
-    return Pipeline(
-        [
-            Node(
-                nodes.collect_references,
-                inputs=[
-                    "baseline_history",
-                    *(f"{model}_{t}" for model in ("baseline", "one_shot") for t in tables),
-                ],
-                outputs="reference_results",
-                name="collect_references",
-            )
-        ],
-        namespace="evaluate",
-        prefix_datasets_with_namespace=False,
-    )
+    tables = ["baseline_history", *BASELINE, *ONE_SHOT]
+    return stage("evaluate", node(nodes.collect_references, tables, "reference_results"))

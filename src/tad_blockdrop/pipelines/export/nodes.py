@@ -1,22 +1,16 @@
 """Thin nodes over ``export``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.export.bundle import ExportedModel
+from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.shared import read_given
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detections.evaluation import Evaluator
-else:  # Kedro resolves these hints at start-up, when torch must not be loaded yet
-    Evaluator = Any
 
 logger = logging.getLogger(__name__)
 
@@ -27,10 +21,19 @@ def read_folder(export: ExportConfig) -> Checkpoint:
 
 
 def export_model(checkpoint: Checkpoint) -> ExportedModel:
-    """The model as ONNX and torch.export files with their sidecar, unchecked."""
-    from tad_blockdrop.export.model import export_checkpoint
+    """The model as ONNX and torch.export files with their sidecar, unchecked.
 
-    return export_checkpoint(checkpoint)
+    Blocks that were dropped are not in the files. Raises ExportError.
+    """
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.export.onnx import to_onnx
+    from tad_blockdrop.export.sidecar import sidecar
+    from tad_blockdrop.export.torch_export import to_archive, trace
+
+    model = from_checkpoint(checkpoint)
+    program = trace(model)
+    archive = to_archive(program)
+    return ExportedModel(to_onnx(program), archive, sidecar(checkpoint, model.backbone))
 
 
 def check_export(
@@ -41,7 +44,6 @@ def check_export(
     Returns the export, now checked, and the differences. Raises ExportError if they exceed
     ``export.max_difference``.
     """
-    from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
@@ -49,13 +51,11 @@ def check_export(
     own_windows = evaluator.data.model_copy(update={"window": checkpoint.window})
     test = evaluator.dataset.records("test")[: export.check_videos]
     parity = compare(
-        from_checkpoint(checkpoint),
+        checkpoint,
         open_session(exported.onnx, evaluator.runtime.config.threads),
         from_archive(exported.archive),
         replace(evaluator, data=own_windows).loader(test),
         test,
-        checkpoint.classes,
-        checkpoint.postprocess,
     )
     refuse_difference(parity, export.max_difference)
     logger.info(

@@ -1,8 +1,9 @@
 """Checkpoint -> ONNX, torch.export and sidecar, checked against PyTorch, then timed."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.export import nodes
+from tad_blockdrop.pipelines.graph import node, stage
 
 
 def create_pipeline(from_folder: bool) -> Pipeline:
@@ -11,35 +12,17 @@ def create_pipeline(from_folder: bool) -> Pipeline:
     Otherwise it is the experiment's ``final_checkpoint``.
     """
     model = "export_checkpoint" if from_folder else "final_checkpoint"
-    read = Node(
-        nodes.read_folder, inputs="params:export", outputs="export_checkpoint", name="read_folder"
-    )
-    rest = [
-        Node(nodes.export_model, inputs=model, outputs="exported_model", name="export_model"),
-        Node(
+    read = [node(nodes.read_folder, "params:export", model)] if from_folder else []
+    first, exported = "baseline_checkpoint", ["exported_model", "exported_uncompressed"]
+    return stage(
+        "export",
+        *read,
+        node(nodes.export_model, model, exported[0]),
+        node(
             nodes.check_export,
-            inputs=["exported_model", model, "evaluator", "params:export"],
-            outputs=["export", "export_parity"],
-            name="check_export",
+            [exported[0], model, "evaluator", "params:export"],
+            ["export", "export_parity"],
         ),
-        Node(
-            nodes.export_model,
-            inputs="baseline_checkpoint",
-            outputs="exported_uncompressed",
-            name="export_uncompressed",
-        ),
-        Node(
-            nodes.time_exports,
-            inputs=[
-                "exported_model", "exported_uncompressed", model, "baseline_checkpoint",
-                "params:export",
-            ],
-            outputs="export_latency",
-            name="time_exports",
-        ),
-    ]  # fmt: skip
-    return Pipeline(
-        ([read] if from_folder else []) + rest,
-        namespace="export",
-        prefix_datasets_with_namespace=False,
+        node(nodes.export_model, first, exported[1], "export_uncompressed"),
+        node(nodes.time_exports, [*exported, model, first, "params:export"], "export_latency"),
     )

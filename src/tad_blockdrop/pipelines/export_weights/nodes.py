@@ -1,7 +1,5 @@
 """Thin nodes over ``detector.weights.export``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 from typing import Any
 

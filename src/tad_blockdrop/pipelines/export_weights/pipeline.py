@@ -1,25 +1,17 @@
 """Two nodes, one per layout."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.export_weights import nodes
+from tad_blockdrop.pipelines.graph import node
 
 
 def create_pipeline(checkpoint: str = "final_checkpoint") -> Pipeline:
     """``checkpoint`` (a catalog entry) -> ``opentad_weights``, ``transformers_*``."""
+    transformers = ["transformers_weights", "transformers_config"]
     return Pipeline(
         [
-            Node(
-                nodes.export_opentad,
-                inputs=checkpoint,
-                outputs="opentad_weights",
-                name="export_opentad",
-            ),
-            Node(
-                nodes.export_transformers,
-                inputs=checkpoint,
-                outputs=["transformers_weights", "transformers_config"],
-                name="export_transformers",
-            ),
+            node(nodes.export_opentad, checkpoint, "opentad_weights"),
+            node(nodes.export_transformers, checkpoint, transformers),
         ]
     )

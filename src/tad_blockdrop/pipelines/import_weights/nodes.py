@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tad_blockdrop.config import (
-    BackboneConfig,
-    DataConfig,
-    DetectorConfig,
-    EvaluationConfig,
-    NeckConfig,
-    RuntimeConfig,
-)
+from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config.base import Variant
 from tad_blockdrop.config.weights import ImportWeightsConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
@@ -57,24 +50,36 @@ def import_weights(
     layout, _ = recognise(weights)
     if layout.has_detector:
         found = to_detector(weights, _class_names(data), detector, path)
-        made = _detector_checkpoint(found, data, evaluation)
-        _tell_assumptions("pyramid", found.config.pyramid, "heads", "attention_window", "positions")
+        tensors, config, classes = found.weights, found.config, found.classes
+        metrics = {"gmacs": _gmacs(found, data)}
+        _tell_assumptions("pyramid", config.pyramid, "heads", "attention_window", "positions")
     else:
         found = to_backbone(weights, detector.backbone, path)
-        made = _backbone_checkpoint(found, data, detector, evaluation)
-    backbone = made.detector.backbone
-    _tell_assumptions("backbone", backbone, "heads", "clip_frames", "remove_clip_mean")
-    sizes = backbone.geometry
+        tensors = {f"backbone.{name}": tensor for name, tensor in found.weights.items()}
+        config, classes = detector.model_copy(update={"backbone": found.config}), ()
+        metrics = {}
+    _tell_assumptions("backbone", config.backbone, "heads", "clip_frames", "remove_clip_mean")
+    sizes = config.backbone.geometry
     logger.info(
         "%s: %s; width %d, blocks %s of %d",
         path, found.report.summary(), sizes.width, found.kept_blocks, sizes.depth,
     )  # fmt: skip
-    lineage = first_lineage(data, runtime.seed)
     origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
-    return found.report.table(), replace(made, lineage=lineage | origin)
+    return found.report.table(), Checkpoint(
+        weights=tensors,
+        detector=config,
+        kept_blocks=found.kept_blocks,
+        classes=classes,
+        window=data.window,
+        every=data.every,
+        fps=data.fps,
+        postprocess=evaluation.postprocess,
+        lineage=first_lineage(data, runtime.seed) | origin,
+        metrics=metrics,
+    )
 
 
-def _tell_assumptions(part: str, config: BackboneConfig | NeckConfig, *keys: str) -> None:
+def _tell_assumptions(part: str, config: Variant, *keys: str) -> None:
     """Log what leaves no trace in weights: a wrong one would go unnoticed."""
     values = ", ".join(f"{key} {getattr(config, key)}" for key in keys)
     logger.info("not in the file but assumed (see detector.%s): %s", part, values)
@@ -96,9 +101,8 @@ def _class_names(data: DataConfig) -> tuple[str, ...] | None:
     return None
 
 
-def _detector_checkpoint(
-    found: ImportedDetector, data: DataConfig, evaluation: EvaluationConfig
-) -> Checkpoint:
+def _gmacs(found: ImportedDetector, data: DataConfig) -> float:
+    """GMACs of a window, which shows whether the detector fits the windows."""
     import torch
 
     from tad_blockdrop.detector.model import Detector
@@ -113,33 +117,4 @@ def _detector_checkpoint(
             f"the imported detector does not fit data.window: {error}. Import it in the "
             "environment it was made for (for example --env thumos14_s)"
         ) from error
-    cost = macs(found.config, data.window, n_classes, found.kept_blocks).total
-    return Checkpoint(
-        weights=found.weights,
-        detector=found.config,
-        kept_blocks=found.kept_blocks,
-        classes=found.classes,
-        window=data.window,
-        every=data.every,
-        fps=data.fps,
-        postprocess=evaluation.postprocess,
-        metrics={"gmacs": cost / 1e9},
-    )
-
-
-def _backbone_checkpoint(
-    found: ImportedBackbone,
-    data: DataConfig,
-    detector: DetectorConfig,
-    evaluation: EvaluationConfig,
-) -> Checkpoint:
-    return Checkpoint(
-        weights={f"backbone.{name}": tensor for name, tensor in found.weights.items()},
-        detector=detector.model_copy(update={"backbone": found.config}),
-        kept_blocks=found.kept_blocks,
-        classes=(),
-        window=data.window,
-        every=data.every,
-        fps=data.fps,
-        postprocess=evaluation.postprocess,
-    )
+    return macs(found.config, data.window, n_classes, found.kept_blocks).total / 1e9

@@ -64,10 +64,7 @@ def detect_actions(
     work = Runtime(runtime)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
-    with (
-        closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader,
-        work.autocast(),
-    ):
+    with closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader, work.autocast():
         predictor = make_predictor(checkpoint, work.device, Timing(data.clock, data.picture_rate))
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own
@@ -98,16 +95,12 @@ def _detect_in(
     try:
         refuse_unsafe_id(video_id)
         found = predictor.predict(path, video_id, predict.min_score, predict.batch, reader)
-    except DecodeError as error:
-        logger.warning("skipped %s", error)
-        return row | {"problem": error.reason}, None
-    except OutputError as error:
-        logger.warning("skipped %s: %s", path, error)
-        return row | {"problem": str(error)}, None
-    except UnsafeVideoError as error:
-        names = {"video_id": escape_line(video_id), "path": escape_line(row["path"])}
-        logger.warning("skipped %s: %s", names["path"], error)
-        return row | names | {"problem": str(error)}, None
+    except (DecodeError, OutputError, UnsafeVideoError) as error:
+        row["problem"] = error.reason if isinstance(error, DecodeError) else str(error)
+        logger.warning("skipped %s: %s", escape_line(str(path)), row["problem"])
+        if isinstance(error, UnsafeVideoError):
+            row |= {"video_id": escape_line(video_id), "path": escape_line(row["path"])}
+        return row, None
     logger.info(
         "%s: %d detections in %.1f s of video, %.1f × real time",
         video_id, len(found.detections), found.duration, found.speed,

@@ -1,7 +1,8 @@
 """Any videos -> detections as a table and as JSON, a page of timelines, copies drawn upon."""
 
-from kedro.pipeline import Node, Pipeline
+from kedro.pipeline import Pipeline
 
+from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.predict import nodes
 
 
@@ -11,41 +12,14 @@ def create_pipeline(from_folder: bool) -> Pipeline:
     Otherwise it is the experiment's ``final_checkpoint``.
     """
     model = "predict_checkpoint" if from_folder else "final_checkpoint"
-    read = Node(
-        nodes.read_folder,
-        inputs="params:predict",
-        outputs="predict_checkpoint",
-        name="read_folder",
-    )
+    read = [node(nodes.read_folder, "params:predict", model)] if from_folder else []
+    work = ["params:predict", "params:data", "params:runtime"]
     results = ["predictions", "predicted_videos"]
-    rest = [
-        Node(
-            nodes.detect_actions,
-            inputs=[model, "params:predict", "params:data", "params:runtime"],
-            outputs=results,
-            name="detect_actions",
-        ),
-        Node(
-            nodes.write_results,
-            inputs=results,
-            outputs=["predictions_csv", "predictions_json"],
-            name="write_results",
-        ),
-        Node(
-            nodes.plot_timelines,
-            inputs=[*results, model],
-            outputs="predictions_page",
-            name="plot_timelines",
-        ),
-        Node(
-            nodes.draw_videos,
-            inputs=[*results, model, "params:predict", "params:data", "params:runtime"],
-            outputs="drawn_videos",
-            name="draw_videos",
-        ),
-    ]
-    return Pipeline(
-        ([read] if from_folder else []) + rest,
-        namespace="predict",
-        prefix_datasets_with_namespace=False,
+    return stage(
+        "predict",
+        *read,
+        node(nodes.detect_actions, [model, *work], results),
+        node(nodes.write_results, results, ["predictions_csv", "predictions_json"]),
+        node(nodes.plot_timelines, [*results, model], "predictions_page"),
+        node(nodes.draw_videos, [*results, model, *work], "drawn_videos"),
     )

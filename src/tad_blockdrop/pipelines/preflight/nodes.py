@@ -1,7 +1,5 @@
 """Thin nodes over ``preflight``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 from dataclasses import replace

@@ -1,31 +1,18 @@
 """Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
-import logging
 import platform
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 from tad_blockdrop.reporting import result_table as tables
-from tad_blockdrop.storage.experiment_record import flatten
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
-
-    from tad_blockdrop.detections.evaluation import Evaluator
-    from tad_blockdrop.reporting.pages.report import Figures
-else:  # Kedro resolves these hints at start-up, when plotly and torch must not be loaded yet
-    Figure = Figures = Evaluator = Any
-
-logger = logging.getLogger(__name__)
 
 
 def join_results(*results: Tables) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -46,7 +33,6 @@ def build_results(
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
     from tad_blockdrop.detector.model import Detector
-    from tad_blockdrop.metrics.average_precision import mean_ap
     from tad_blockdrop.metrics.bootstrap import bootstrap_difference
     from tad_blockdrop.metrics.cost import macs, paper_macs
     from tad_blockdrop.metrics.measure import parameters
@@ -55,45 +41,31 @@ def build_results(
     truth, evaluation = evaluator.truth(), evaluator.evaluation
     by_model = dict(list(all_detections.groupby("model")))
 
-    def interval(model: str, reference: str) -> tuple[float, float] | None:
+    def interval(model: str, reference: str) -> tuple[float, float]:
         if evaluation.bootstrap == 0 or model == reference or {model, reference} - by_model.keys():
-            return None
-        found = bootstrap_difference(
+            return float("nan"), float("nan")
+        low, high = bootstrap_difference(
             by_model[model], by_model[reference], truth, test,
             evaluation.tious, evaluation.bootstrap, evaluator.runtime.seed,
         )  # fmt: skip
-        return 100 * found.low, 100 * found.high
+        return 100 * low, 100 * high
 
-    geometry, window = baseline.detector.backbone.geometry, baseline.window
+    detector, window, n_classes = baseline.detector, baseline.window, len(baseline.classes)
+    geometry = detector.backbone.geometry
     tokens = window.frames // geometry.clip_frames * geometry.tokens(window.crop)
-    models = []
-    for name, rows in class_table.groupby("model", sort=False):
-        first = rows.iloc[0]
-        family, step = first["family"], int(first["step"])
-        kept = tuple(int(block) for block in first["kept_blocks"].split())
-        cost = macs(baseline.detector, baseline.window, len(baseline.classes), kept)
-        model = Detector(baseline.detector, len(baseline.classes), baseline.window, kept)
-        control = tables.model_name("control", step)
-        models.append(
-            tables.ModelResult(
-                family=family,
-                step=step,
-                kept_blocks=kept,
-                mean_ap=dict(mean_ap(rows).itertuples(index=False)),
-                skipped=bool(first["skipped"]),
-                parameters=parameters(model),
-                gmacs=cost.total / 1e9,
-                paper_gmacs=paper_macs(len(kept), tokens, geometry.width, cost.pyramid + cost.head)
-                / 1e9,
-                videos=first["videos"],
-                dropped_block=None if pd.isna(first["dropped_block"]) else first["dropped_block"],
-                delta_interval=interval(str(name), "uncompressed"),
-                delta_control_interval=(
-                    interval(str(name), control) if family == "progressive" else None
-                ),
-            )
-        )
-    return tables.build_result_table(models)
+
+    def costs(kept_blocks: str) -> dict[str, float]:
+        kept = tuple(map(int, kept_blocks.split()))
+        cost = macs(detector, window, n_classes, kept)
+        paper = paper_macs(len(kept), tokens, geometry.width, cost.pyramid + cost.head)
+        n = parameters(Detector(detector, n_classes, window, kept))
+        return {"parameters": n, "gmacs": cost.total / 1e9, "paper_gmacs": paper / 1e9}
+
+    models = class_table.drop_duplicates("model").drop(columns=["label", "tiou", "ap"])
+    precision = class_table.groupby(["model", "tiou"])["ap"].mean().unstack()
+    models = models.join(precision.rename(columns=tables.tiou_column), on="model")
+    computed = pd.DataFrame(map(costs, models["kept_blocks"]), index=models.index)
+    return tables.build_result_table(models.join(computed), interval)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
@@ -129,10 +101,7 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
 
 
 def plot_timelines(
-    all_detections: pd.DataFrame,
-    evaluator: Evaluator,
-    final: Checkpoint,
-    report: ReportConfig,
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint, report: ReportConfig
 ) -> Figure:
     """Ground truth and detections of the test videos that changed most."""
     from tad_blockdrop.reporting.plots.timelines import timelines
@@ -148,24 +117,11 @@ def plot_timelines(
     return timelines(rows, test, shown)
 
 
-def collect_figures(
-    accuracy_plot: Figure,
-    latency_plot: Figure,
-    importance_plot: Figure,
-    training_plot: Figure,
-    class_plot: Figure,
-    timeline_plot: Figure,
-) -> Figures:
-    """The figures that the page shows."""
+def collect_figures(against_macs: Figure, against_latency: Figure, *others: Figure) -> Figures:
+    """The figures that the page shows; ``others`` in the order of the fields of ``Figures``."""
     from tad_blockdrop.reporting.pages.report import Figures
 
-    return Figures(
-        accuracy={"GMACs": accuracy_plot, "latency": latency_plot},
-        importance=importance_plot,
-        training=training_plot,
-        classes=class_plot,
-        timelines=timeline_plot,
-    )
+    return Figures({"GMACs": against_macs, "latency": against_latency}, *others)
 
 
 def write_report(
@@ -181,22 +137,9 @@ def write_report(
     from tad_blockdrop.runtime.devices import pick_device
 
     typed = Parameters.model_validate(parameters)
-    facts = RunFacts(
-        experiment=typed.experiment,
-        date=date.today().isoformat(),
-        dataset=typed.data.name,
-        provenance=typed.data.provenance,
-        final_model=model_name(final),
-        seed=typed.runtime.seed,
-        machine=f"{platform.system()} {platform.machine()}",
-        device=str(pick_device(typed.runtime)),
-        threads=typed.runtime.threads,
-        holdout=typed.data.holdout,
-        versions=versions(),
-        parameters=flatten(typed.model_dump(mode="json")),
-    )
-    criterion = find_criterion(typed.compress.criterion)
-    return render_report(result_table, cost_table, score_table, criterion, facts, figures)
+    machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
+    facts = RunFacts(typed, model_name(final), date.today().isoformat(), machine, versions())
+    return render_report(result_table, cost_table, score_table, facts, figures)
 
 
 def show_results(

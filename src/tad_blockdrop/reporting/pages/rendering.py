@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tad_blockdrop.reporting.style import BLANK, number, short, signed
+from tad_blockdrop.reporting.numbers import BLANK, number, short, signed
 
 
 def render(template: str, values: Mapping[str, object]) -> str:

@@ -7,40 +7,25 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.compression.criteria.contract import Criterion
+from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.config import Parameters
+from tad_blockdrop.reporting import result_table as tables
+from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
-from tad_blockdrop.reporting.result_table import (
-    difference,
-    model_title,
-    race_table,
-    tiou_columns,
-    with_costs,
-)
-from tad_blockdrop.reporting.style import as_yaml
+from tad_blockdrop.storage.experiment_record import flatten
 
 MEASURED = ["latency_ms", "peak_memory_mb", "seconds_score", "seconds_align", "seconds_evaluate"]
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a report comes from.
+    """Where a report comes from; ``machine`` such as "Linux x86_64, cpu"."""
 
-    ``holdout`` is the share of training videos held out, ``machine`` such as "Linux x86_64" and
-    ``parameters`` the configuration by dotted keys.
-    """
-
-    experiment: str
-    date: str
-    dataset: str
-    provenance: str
+    parameters: Parameters
     final_model: str
-    seed: int
+    date: str
     machine: str
-    device: str
-    threads: int | None
-    holdout: float
     versions: Mapping[str, str]
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,6 @@ def render_report(
     results: pd.DataFrame,
     costs: pd.DataFrame,
     scores: pd.DataFrame,
-    criterion: Criterion,
     facts: RunFacts,
     figures: Figures,
 ) -> str:
@@ -73,7 +57,7 @@ def render_report(
     Raises:
         ValueError: ``facts.final_model`` is not in the result table.
     """
-    table = with_costs(results, costs)
+    table = tables.with_costs(results, costs)
     models = {row["model"]: _model_row(row) for row in records(table)}
     if facts.final_model not in models:
         raise ValueError(
@@ -84,20 +68,21 @@ def render_report(
         families.setdefault(row["family"], []).append(row)
     on_the_way = table["family"].isin(["uncompressed", "progressive"])
     measured = table[on_the_way | table[MEASURED].notna().any(axis=1)]
+    settings = flatten(facts.parameters.model_dump(mode="json"))
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
         "final": models[facts.final_model],
         "original": sorted(models["uncompressed"]["kept"]),
-        "tious": tiou_columns(results),
+        "tious": tables.tiou_columns(results),
         "families": list(families.values()),
         "measured": [models[name] for name in measured["model"]],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
-        "criterion": criterion,
-        "races": records(race_table(scores)),
+        "criterion": find_criterion(facts.parameters.compress.criterion),
+        "races": records(tables.race_table(scores)),
         "figures": figures,
-        "settings": [(key, as_yaml(value)) for key, value in facts.parameters.items()],
+        "settings": [(key, as_yaml(value)) for key, value in settings.items()],
     }
     return render("report.html.j2", values)
 
@@ -105,10 +90,10 @@ def render_report(
 def _model_row(row: dict[str, Any]) -> dict[str, Any]:
     """What the report shows of one model of the result table."""
     return row | {
-        "title": model_title(row["family"], row["step"]),
+        "title": tables.model_title(row["family"], row["step"]),
         "kept": {int(block) for block in str(row["kept_blocks"]).split()},
-        "difference": difference(row["delta"], row["delta_low"], row["delta_high"]),
-        "difference_control": difference(
+        "difference": tables.difference(row["delta"], row["delta_low"], row["delta_high"]),
+        "difference_control": tables.difference(
             row["delta_control"], row["delta_control_low"], row["delta_control_high"]
         ),
     }

@@ -6,18 +6,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tad_blockdrop.reporting.compare import SIDES, one_side
+from tad_blockdrop.reporting.numbers import number, signed
 from tad_blockdrop.reporting.result_table import with_costs
-from tad_blockdrop.reporting.style import (
-    BLUE,
-    GREY,
-    ORANGE,
-    VERMILLION,
-    dressed,
-    escaped,
-    number,
-    plain,
-    signed,
-)
+from tad_blockdrop.reporting.style import BLUE, GREY, ORANGE, VERMILLION, dressed, escaped, plain
 
 Cost = Literal["gmacs", "latency_ms"]
 
@@ -52,8 +43,7 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
         if len(rows):
             _add_line(figure, rows, cost, family, name, {"color": colour, "symbol": symbol})
     figure.update_traces(
-        error_y=_intervals(table[table["family"] == "progressive"]),
-        selector={"name": PROGRESSIVE},
+        error_y=_intervals(table[table["family"] == "progressive"]), selector={"name": PROGRESSIVE}
     )
     return _titled(figure, cost, height=400)
 

@@ -6,16 +6,8 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.reporting.style import (
-    BLUE,
-    GREY,
-    VERMILLION,
-    dressed,
-    escaped,
-    number,
-    plain,
-    signed,
-)
+from tad_blockdrop.reporting.numbers import number, signed
+from tad_blockdrop.reporting.style import BLUE, GREY, VERMILLION, dressed, escaped, plain
 
 LONGEST_LABEL = 24
 MOST_CLASSES = 30

@@ -4,8 +4,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tad_blockdrop.compression.criteria.contract import Criterion
+from tad_blockdrop.reporting.numbers import number, short
 from tad_blockdrop.reporting.result_table import race_table
-from tad_blockdrop.reporting.style import VERMILLION, dressed, escaped, number, plain, short
+from tad_blockdrop.reporting.style import VERMILLION, dressed, escaped, plain
 
 
 def block_importance(scores: pd.DataFrame, criterion: Criterion) -> go.Figure:

@@ -1,0 +1,36 @@
+"""How tables, figures and pages write numbers and settings for people."""
+
+import math
+
+BLANK = "–"  # where there is no value
+
+
+def number(value: float | None, digits: int = 1, sign: str = "") -> str:
+    """``71.3``, with a true minus sign, or a dash where there is no value."""
+    if value is None or not math.isfinite(value):
+        return BLANK
+    return f"{value:{sign}.{digits}f}".replace("-", "−")
+
+
+def signed(value: float | None, digits: int = 1) -> str:
+    """``+0.3``, ``−0.2``, and ``0.0`` for what rounds to nothing."""
+    nothing = value is not None and math.isfinite(value) and round(value, digits) == 0
+    return number(0 if nothing else value, digits, sign="" if nothing else "+")
+
+
+def short(value: float | None) -> str:
+    """A score of unknown size: ``63.81``, ``0.00117``, or a dash where there is none."""
+    if value is None:
+        return BLANK
+    return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}").replace("-", "−")
+
+
+def as_yaml(value: object) -> str:
+    """A parameter's value as YAML has it: ``null``, ``true``, ``[0.3, 0.7]``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(as_yaml, value))}]"
+    return str(value)
