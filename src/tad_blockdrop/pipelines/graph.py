@@ -8,9 +8,18 @@ from kedro.pipeline import Node, Pipeline
 Entries = str | list[str] | None
 
 
-def node(function: Callable[..., Any], inputs: Entries, outputs: Entries, name: str = "") -> Node:
-    """A node from and to entries of the catalog; ``name`` where that of the function is taken."""
-    return Node(function, inputs, outputs, name=name or function.__name__)
+def node(
+    function: Callable[..., Any],
+    inputs: Entries,
+    outputs: Entries,
+    name: str = "",
+    namespace: str | None = None,
+) -> Node:
+    """A node from and to entries of the catalog; ``name`` where that of the function is taken.
+
+    ``namespace``: of a node whose entries have one already; ``stage`` is for all others.
+    """
+    return Node(function, inputs, outputs, name=name or function.__name__, namespace=namespace)
 
 
 def stage(namespace: str, *nodes: Node) -> Pipeline:

@@ -3,54 +3,34 @@
 from kedro.pipeline import Node, Pipeline
 
 from tad_blockdrop.pipelines.compress import nodes
+from tad_blockdrop.pipelines.graph import node
 from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
 
 COMPRESS = "params:compress"
+WORK = ["evaluator", "scratch", COMPRESS]
 
 
 def _alignment(shortened: str) -> list[Node]:
     """From a model with a block less to an aligned, plain and evaluated checkpoint."""
     return [
-        Node(
-            nodes.align,
-            inputs=[shortened, "student", "uncompressed", "evaluator", "scratch", COMPRESS],
-            outputs=["aligned", "history"],
-            name="align",
-        ),
-        Node(
-            nodes.merge_lora,
-            inputs=["aligned", "evaluator", "scratch", COMPRESS],
-            outputs="checkpoint",
-            name="merge_lora",
-        ),
-        Node(
+        node(nodes.align, [shortened, "student", "uncompressed", *WORK], ["aligned", "history"]),
+        node(nodes.merge_lora, ["aligned", *WORK], "checkpoint"),
+        node(
             evaluate_model,
-            inputs=["checkpoint", "evaluator", "scratch"],
-            outputs=["detections", "metrics"],
-            name="evaluate_step",
+            ["checkpoint", "evaluator", "scratch"],
+            ["detections", "metrics"],
+            "evaluate_step",
         ),
     ]
 
 
 def _drop_step(repair: bool) -> Pipeline:
     """One step of the loop: from the student of the step before to a shorter one."""
-    repairing = Node(
-        nodes.repair,
-        inputs=["dropped", "uncompressed", "evaluator", "scratch", COMPRESS],
-        outputs=["repaired", "repairs"],
-        name="repair",
-    )
+    repairing = node(nodes.repair, ["dropped", "uncompressed", *WORK], ["repaired", "repairs"])
     return Pipeline(
         [
-            Node(
-                nodes.score_blocks,
-                inputs=["student", "uncompressed", "evaluator", "scratch", COMPRESS],
-                outputs="scores",
-                name="score_blocks",
-            ),
-            Node(
-                nodes.drop_block, inputs=["student", "scores"], outputs="dropped", name="drop_block"
-            ),
+            node(nodes.score_blocks, ["student", "uncompressed", *WORK], "scores"),
+            node(nodes.drop_block, ["student", "scores"], "dropped"),
             *([repairing] if repair else []),
             *_alignment("repaired" if repair else "dropped"),
         ]
@@ -59,12 +39,7 @@ def _drop_step(repair: bool) -> Pipeline:
 
 def _control_step() -> Pipeline:
     """The same alignment with nothing dropped."""
-    return Pipeline(
-        [
-            Node(nodes.keep_all, inputs="student", outputs="dropped", name="keep_all"),
-            *_alignment("dropped"),
-        ]
-    )
+    return Pipeline([node(nodes.keep_all, "student", "dropped"), *_alignment("dropped")])
 
 
 def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
@@ -100,30 +75,13 @@ def create_pipeline(n_drops: int, repair: bool) -> Pipeline:
     """The loop of ``n_drops`` steps, then the choice of the final model."""
     name = "compress"
     tables = {"score": "scores"} | ({"repair": "repairs"} if repair else {})
-    return _chain(_drop_step(repair), n_drops, name) + Pipeline(
-        [
-            *(
-                Node(
-                    join_tables,
-                    inputs=_entries(name, n_drops, entries),
-                    outputs=f"{table}_table",
-                    name=f"collect_{entries}",
-                    namespace=name,
-                )
-                for table, entries in tables.items()
-            ),
-            Node(
-                nodes.select_final,
-                inputs=[
-                    "baseline_checkpoint", COMPRESS,
-                    *_entries(name, n_drops, "checkpoint"),
-                ],
-                outputs="final_checkpoint",
-                name="select_final",
-                namespace=name,
-            ),
-        ]
-    )  # fmt: skip
+    collecting = [
+        node(join_tables, _entries(name, n_drops, kind), f"{table}_table", f"collect_{kind}", name)
+        for table, kind in tables.items()
+    ]
+    candidates = ["baseline_checkpoint", COMPRESS, *_entries(name, n_drops, "checkpoint")]
+    choosing = node(nodes.select_final, candidates, "final_checkpoint", namespace=name)
+    return _chain(_drop_step(repair), n_drops, name) + Pipeline([*collecting, choosing])
 
 
 def create_control_pipeline(n_drops: int) -> Pipeline:
@@ -133,30 +91,21 @@ def create_control_pipeline(n_drops: int) -> Pipeline:
 
 def create_models_pipeline(n_drops: int) -> Pipeline:
     """The models of all steps, in memory: whose costs are measured."""
-    name = "compress"
-    return Pipeline(
-        [
-            Node(
-                nodes.collect_checkpoints,
-                inputs=_entries(name, n_drops, "checkpoint"),
-                outputs="step_checkpoints",
-                name="collect_step_checkpoints",
-                namespace=name,
-            ),
-        ]
-    )
+    name, found = "compress", "step_checkpoints"
+    models = _entries(name, n_drops, "checkpoint")
+    return Pipeline([node(nodes.collect_checkpoints, models, found, f"collect_{found}", name)])
 
 
 def create_results_pipeline(n_drops: int, control: bool) -> Pipeline:
     """The tables of all steps, joined in memory: the inputs of the report."""
     chains = {"compress": "step"} | ({"control": "control"} if control else {})
+    kinds = ("history", "detections", "metrics")
     return Pipeline(
         [
-            Node(
+            node(
                 nodes.collect_results,
-                inputs=_entries(chain, n_drops, "history", "detections", "metrics"),
-                outputs=f"{family}_results",
-                name="collect_results",
+                _entries(chain, n_drops, *kinds),
+                f"{family}_results",
                 namespace=chain,
             )
             for chain, family in chains.items()
