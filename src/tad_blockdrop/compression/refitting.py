@@ -50,6 +50,15 @@ def fitted_clips(n: int) -> int:
     return n - max(1, round(HELD_OUT * n))
 
 
+def check_clips(n: int) -> None:
+    """Raise RepairError if n calibration clips are too few."""
+    if n < 2:
+        raise RepairError(
+            "compress.repair needs at least two clips of training videos, to fit and to judge: "
+            "raise compress.repair.videos, compress.repair.windows or compress.repair.clips"
+        )
+
+
 class Walk:
     """The states of student and teacher at a kept block, for all clips at once.
 
@@ -60,11 +69,7 @@ class Walk:
     def __init__(
         self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
     ) -> None:
-        if len(clips) < 2:
-            raise RepairError(
-                "compress.repair needs at least two clips of training videos, to fit and to judge: "
-                "raise compress.repair.videos or compress.repair.clips"
-            )
+        check_clips(len(clips))
         self.student, self.teacher, self.ridges = student, teacher, config.ridge
         n_tokens = student.backbone.tokens_per_clip
         at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
