@@ -85,7 +85,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data": data.create_pipeline(shape.synthetic),
         "baseline": evaluator + baseline.create_pipeline(),
         "evaluate": evaluator + control + models + evaluate.create_pipeline() + references,
-        "report": evaluator + references + results + report.create_pipeline(shape.control),
+        "report": evaluator
+        + references
+        + results
+        + report.create_pipeline(shape.control, shape.repair),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops, shape.repair))
     uses = {
