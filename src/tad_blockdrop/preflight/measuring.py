@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -46,6 +47,8 @@ from tad_blockdrop.video.windows.loading import (
     TrainingWindows,
     make_loader,
 )
+
+REPAIRED_CLIPS = 32  # at least, for a time that can be multiplied
 
 
 class PreflightError(BlockDropError):
@@ -200,8 +203,9 @@ def measure_repair(
 ) -> Measured | None:
     """One block refitted on ``clips`` clips, where a repair is configured.
 
-    The clips of one window go through it, and twice as many: what these take more is taken for
-    all the others. Memory is that beside the states of all clips (``forecast.repair_states``).
+    Those of one window go through it, a few times, and twice as many: what these take more is
+    taken for all the others. Memory is without the states of all clips, which
+    ``forecast.repair_states`` counts.
     """
     repair = settings.compress.repair
     if repair.layers == "none":
@@ -211,7 +215,7 @@ def measure_repair(
     teacher = Detector(*shape, two)
     kept = two[1:] or two if repair.layers == "all" else two[:1]
     window = calibration_clips(model, _one_window(record, settings.data), repair.clips)
-    few = torch.cat([window] * 2)[: max(2, len(window))]
+    few = window.repeat(ceil(REPAIRED_CLIPS / len(window)), 1, 1, 1, 1)
 
     def seconds(given: Tensor) -> Measured:
         # The same share of tokens as of all clips.
