@@ -62,7 +62,7 @@ def counted() -> Iterator[list[int]]:
 
 
 def try_criterion(
-    name: str, evaluator: Any, baseline: Any, typed: Any, scratch: Path, drops: tuple[int, ...]
+    name: str, evaluator: Any, baseline: Any, typed: Any, drops: tuple[int, ...]
 ) -> dict[str, Any]:
     """The row of a criterion, with the values of its first ranking."""
     from tad_blockdrop.pipelines.compress.nodes import drop_block, repair, score_blocks
@@ -72,6 +72,7 @@ def try_criterion(
         update={"criterion": name, "n_drops": max(drops, default=1)}
     )
     row: dict[str, Any] = {"criterion": name}
+    scratch: Any = None  # nothing to go on from
     student = baseline
     for step in range(1, compress.n_drops + 1):
         begin = time.process_time()
@@ -120,8 +121,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     arguments = parser.parse_args()
     evaluator, baseline, typed = load(arguments.experiment)
-    scratch = ROOT / f"data/06_models/{arguments.experiment}/scratch/criteria"
-    shared = evaluator, baseline, typed, scratch, tuple(arguments.drops)
+    shared = evaluator, baseline, typed, tuple(arguments.drops)
     rows = [try_criterion(name, *shared) for name in arguments.only]
     videos = evaluator.dataset.records("train")[: typed.compress.score_videos]
     per_window = typed.data.window.frames // baseline.detector.backbone.geometry.clip_frames
