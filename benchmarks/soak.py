@@ -115,11 +115,11 @@ def begin_anew(experiment: str) -> None:
             shutil.copytree(DATA / part.format(REFERENCE), DATA / part.format(USES))
 
 
-def outcome(experiment: str) -> dict[str, str]:
+def outcome(experiment: str, data: Path = DATA) -> dict[str, str]:
     """A digest of everything an experiment has made, without versions and measured times."""
     found = {}
-    for file in sorted(DATA.glob(f"*/{experiment}/**/*")):
-        name = file.relative_to(DATA).as_posix().replace(f"/{experiment}/", "/", 1)
+    for file in sorted(data.glob(f"*/{experiment}/**/*")):
+        name = file.relative_to(data).as_posix().replace(f"/{experiment}/", "/", 1)
         name = VERSION.sub("*", name)
         if file.is_file() and not TIMED.search(name) and not STATE.search(name):
             found[name] = digest(file)
@@ -134,15 +134,17 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def faults(experiment: str, expected: dict[str, str]) -> list[str]:
+def faults(experiment: str, expected: dict[str, str], data: Path = DATA) -> list[str]:
     """What a finished round made otherwise than the reference, or left behind."""
-    found = outcome(experiment)
+    found = outcome(experiment, data)
     mine = {name for name in found if TEMPORARY.search(f"/{name}")}
     faults = [f"left behind: {name}" for name in sorted(mine)]
     faults += [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
     same = expected.keys() & found.keys()
     faults += [f"different: {name}" for name in sorted(same) if expected[name] != found[name]]
-    state = [path for path in DATA.glob(f"06_models/{experiment}/scratch/**/*") if path.is_file()]
+    # What is known of the videos stays: nodes that need it again find it there.
+    state = [path for path in data.glob(f"06_models/{experiment}/scratch/**/*")
+             if path.is_file() and path.name != "facts.jsonl"]  # fmt: skip
     return faults + [f"left behind: {path.name} of a finished node" for path in state]
 
 
