@@ -141,7 +141,7 @@ def write_results(
     predictions: pd.DataFrame, predicted_videos: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The detections for other programs: a table to be saved as CSV, and ActivityNet's JSON."""
-    from tad_blockdrop.video.annotations.activitynet import ActivityNet
+    from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
 
     read = predicted_videos[predicted_videos["problem"].isna()]
     return predictions.round(4), ActivityNet().write(predictions, read["video_id"])
