@@ -96,7 +96,7 @@ class ReadingConfig(Config):
 
     point_seconds: float = Field(1.0, gt=0, description="length given to events without one")
     labels: str | None = Field(
-        None, description="tier, attribute or column that names the actions, where there are several"
+        None, description="of several tiers, attributes or columns the one that names actions"
     )
     frame_rate: float | None = Field(
         None, gt=0, description="frames per second of files that count frames; none: the video's"

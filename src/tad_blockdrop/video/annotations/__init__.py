@@ -19,8 +19,23 @@ from tad_blockdrop.video.annotations.file import (
     read_annotation_files,
 )
 from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
+from tad_blockdrop.video.annotations.formats.audacity import Audacity
+from tad_blockdrop.video.annotations.formats.boris import Boris
+from tad_blockdrop.video.annotations.formats.boris_table import BorisTable
+from tad_blockdrop.video.annotations.formats.charades import Charades
 from tad_blockdrop.video.annotations.formats.contract import AnnotationFormat, Source
 from tad_blockdrop.video.annotations.formats.csv_table import CSVTable
+from tad_blockdrop.video.annotations.formats.cvat import Cvat
+from tad_blockdrop.video.annotations.formats.ego4d import Ego4D
+from tad_blockdrop.video.annotations.formats.elan import Elan
+from tad_blockdrop.video.annotations.formats.epic_kitchens import EpicKitchens
+from tad_blockdrop.video.annotations.formats.fiftyone import FiftyOne
+from tad_blockdrop.video.annotations.formats.frame_table import DeepEthogram, SimBA
+from tad_blockdrop.video.annotations.formats.label_studio import LabelStudio
+from tad_blockdrop.video.annotations.formats.soccernet import OpenSportsLab, SoccerNet
+from tad_blockdrop.video.annotations.formats.subtitles import SubRip, WebVTT
+from tad_blockdrop.video.annotations.formats.via import Via
+from tad_blockdrop.video.annotations.formats.writing import Action, LabelledVideo, WritableFormat
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
@@ -33,12 +48,23 @@ from tad_blockdrop.video.files.listing import compared
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 __all__ = [
-    "FORMATS", "NO_SUBSET", "AnnotationError", "AnnotationFile", "AnnotationFormat",
-    "Annotations", "Source", "read_annotation_file", "read_annotation_files", "read_annotations",
-    "read_classes", "read_classes_file", "subset_key",
+    "FORMATS", "NO_SUBSET", "WRITERS", "Action", "AnnotationError", "AnnotationFile",
+    "AnnotationFormat", "Annotations", "LabelledVideo", "Source", "read_annotation_file",
+    "read_annotation_files", "read_annotations", "read_classes", "read_classes_file", "subset_key",
 ]  # fmt: skip
 
-FORMATS: list[AnnotationFormat] = [ActivityNet(), CSVTable()]
+FORMATS: list[AnnotationFormat] = [
+    ActivityNet(), CSVTable(), Boris(), BorisTable(), Elan(), LabelStudio(), Via(), Cvat(),
+    DeepEthogram(), SimBA(), Audacity(), Charades(), EpicKitchens(), Ego4D(), SoccerNet(),
+    OpenSportsLab(),
+]  # fmt: skip
+
+WRITERS: dict[str, WritableFormat] = {
+    "boris": Boris(), "elan": Elan(), "srt": SubRip(), "vtt": WebVTT(),
+    "label_studio": LabelStudio(), "audacity": Audacity(), "frames": DeepEthogram(),
+    "fiftyone": FiftyOne(),
+}  # fmt: skip
+"""The formats that detections can be written in, by their name in ``predict.formats``."""
 
 
 def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annotations:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -36,10 +37,8 @@ def _path(name: str) -> str:
     """The path in a path, URL or Label Studio address, with forward slashes."""
     name = name.strip()
     if _ADDRESS.match(name):
-        try:
+        with suppress(ValueError):  # brackets where a host should be
             name = unquote(urlsplit(name).path) or name
-        except ValueError:  # brackets where a host should be
-            pass
     elif "?d=" in name:  # Label Studio's local files
         name = parse_qs(name.partition("?")[2]).get("d", [name])[0]
     path = re.sub(r"/+", "/", name.replace("\\", "/")).rstrip("/")

@@ -1,6 +1,7 @@
 """What a format of annotations is, and what all of them need to read their files."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tad_blockdrop.video.annotations.table import (
     text_of,
 )
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
+
+_SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Source:
         stem = Path(self.name).stem
         shorter = (stem.removesuffix(ending) for ending in endings if stem.endswith(ending))
         return text_of(next(shorter, stem) or stem, "the file's name", "name it after its video")
+
+    def subset(self) -> str:
+        """The subset that the file's name speaks of, for datasets with a file for each."""
+        words = re.findall("[a-z]+", Path(self.name).stem.casefold())
+        return next((word for word in words if word in _SUBSETS), NO_SUBSET)
 
 
 class AnnotationFormat(Protocol):
