@@ -121,13 +121,15 @@ def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tupl
             times[name] = (start, end)
         elif "ANNOTATION_REF" in annotation.attrib:
             refers[name] = annotation.attrib["ANNOTATION_REF"]
-    for name, other in refers.items():
-        seen = {name}
-        while other in refers and other not in seen:
-            seen.add(other)
-            other = refers[other]
-        if other in times:
-            times[name] = times[other]
+    seen: set[str] = set()
+    for name in refers:
+        path, at = [], name
+        while at in refers and at not in seen:
+            seen.add(at)
+            path.append(at)
+            at = refers[at]
+        if at in times:
+            times |= dict.fromkeys(path, times[at])
     return times
 
 
