@@ -134,7 +134,7 @@ def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
         raise AnnotationError(
             "the file", "its letters are neither UTF-8, UTF-16 nor Windows-1252", advice
         ) from error
-    word = next(word for word in text.replace(",", " ").split() if not word.isascii())
+    word = next(re.finditer(r"[^\s,]*[^\x00-\x7f][^\s,]*", text))[0]
     return text, (f"letters that are not UTF-8 as Windows-1252, for example {shown(word)}",)
 
 
@@ -189,6 +189,8 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
             f"{path}, line {reader.line_num + skipped}", f"it cannot be read ({error})",
             "is a quotation mark missing?",
         ) from error  # fmt: skip
+    if not rows:
+        raise AnnotationError(str(path), "it is empty", "add the annotations")
     names, *cells = rows
     width = len(names)
     for line, row in zip(lines[1:], cells, strict=True):
