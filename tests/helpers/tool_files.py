@@ -48,11 +48,12 @@ Observation id\tObservation date\tDescription\tObservation type\tSource\tTime of
 Coding duration\tMedia duration (s)\tFPS (frame/s)\tSubject\t\
 Observation duration by subject by observation\tBehavior\tBehavioral category\tBehavior type\t\
 Start (s)\tStop (s)\tDuration (s)\tMedia file name
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tgroom\t\tSTATE\t\
-1.500\t3.000\t1.500\tC:\\v\\a.mp4
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tsniff\t\tPOINT\t\
-5.000\t5.000\tNA\tC:\\v\\a.mp4
-live\t2024-01-01\t\tLive observation\tNA\t0.0\t9\tNA\tNA\tm\t3\tgroom\t\tSTATE\t1.000\t2.000\t1.000\tNA
+one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tgroom\t\t\
+STATE\t1.500\t3.000\t1.500\tC:\\v\\a.mp4
+one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tsniff\t\t\
+POINT\t5.000\t5.000\tNA\tC:\\v\\a.mp4
+live\t2024-01-01\t\tLive observation\tNA\t0.0\t9\tNA\tNA\tm\t3\tgroom\t\t\
+STATE\t1.000\t2.000\t1.000\tNA
 """
 
 OLD_TABULAR = """\
@@ -275,8 +276,8 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         SIMBA, "SimBA table", [("clip", "groom", 1, 3), ("clip", "run", 0, 2)], [],
     ),
     "clip.txt": (
-        AUDACITY, "Audacity labels", [("clip", "groom", 1.5, 3), ("clip", "sniff, twice", 4.5, 5.5)],
-        ["1 event(s)"],
+        AUDACITY, "Audacity labels",
+        [("clip", "groom", 1.5, 3), ("clip", "sniff, twice", 4.5, 5.5)], ["1 event(s)"],
     ),
     "Charades_v1_train.csv": (
         CHARADES, "Charades table", [("AAAAA", "c092", 1.5, 3), ("AAAAA", "c001", 2, 12.6)], [],

@@ -10,7 +10,6 @@ from dataset_files import database, video
 from tool_files import (
     CVAT,
     EAF,
-    EPIC,
     LABEL_STUDIO,
     SLOTS,
     TIERS,
@@ -102,7 +101,7 @@ def test_what_names_the_actions_can_be_chosen(
 ) -> None:
     found = read(tmp_path, name, TOOLS[name][0], labels=labels)
     assert [row[:2] for row in rows(found)] == meant
-    with pytest.raises(AnnotationError, match="correct data.reading.labels|no video has an"):
+    with pytest.raises(AnnotationError, match=r"correct data\.reading\.labels|no video has an"):
         read(tmp_path, name, TOOLS[name][0], labels="nowhere")
 
 
