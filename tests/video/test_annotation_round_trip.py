@@ -124,7 +124,7 @@ def test_fiftyone_gets_time_stamps_by_the_names_of_files() -> None:
     video = LabelledVideo("cam/a", "/films/a.mp4", 9.0, RATE, [Action(1.0004, 2.5, "run", 0.75)])
     [(name, text)] = WRITERS["fiftyone"].write([video]).items()
     assert name == "labels.json"
-    assert json.loads(text) == {"classes": None, "labels": {
+    assert json.loads(text) == {"labels": {
         "a": [{"label": "run", "timestamps": [1.0, 2.5], "confidence": 0.75}],
     }}  # fmt: skip
 

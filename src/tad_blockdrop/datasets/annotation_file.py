@@ -18,21 +18,21 @@ class AnnotationFileDataset(AbstractDataset[dict[str, Any], tuple[AnnotationFile
         self, *, filepath: str | Sequence[str], metadata: dict[str, Any] | None = None
     ) -> None:
         """``filepath``: a file, a folder of files, or a list of both."""
-        self._paths = [Path(filepath)] if isinstance(filepath, str) else [*map(Path, filepath)]
+        self.paths = [Path(filepath)] if isinstance(filepath, str) else [*map(Path, filepath)]
         self.metadata = metadata
 
     def load(self) -> tuple[AnnotationFile, ...]:
         """Read the files. Raises AnnotationError."""
-        return read_annotation_files(self._paths)
+        return read_annotation_files(self.paths)
 
     def save(self, data: dict[str, Any]) -> None:
         """Write the file as a whole."""
-        [path] = self._paths
+        [path] = self.paths
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def _exists(self) -> bool:
-        return all(path.exists() for path in self._paths)
+        return all(path.exists() for path in self.paths)
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": [str(path) for path in self._paths]}
+        return {"filepath": [str(path) for path in self.paths]}

@@ -23,4 +23,4 @@ class FiftyOne:
             ]
             for video in videos
         }
-        return {"labels.json": json.dumps({"classes": None, "labels": labels}, indent=1)}
+        return {"labels.json": json.dumps({"labels": labels}, indent=1)}
