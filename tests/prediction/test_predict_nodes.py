@@ -67,7 +67,7 @@ def test_a_folder_whose_name_is_not_utf8_is_told_of(checkpoint, write_video, tmp
     other = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     other.mkdir()
     shutil.copy(folder / "good.mp4", other / "well_named.mp4")
-    _, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+    _, videos = detect_actions(checkpoint, predict(folder), DATA, RUNTIME)
     assert "is not UTF-8: rename it" in videos.set_index("video_id")["problem"]["well_named"]
     videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
 

@@ -129,6 +129,14 @@ def test_fiftyone_gets_time_stamps_by_the_names_of_files() -> None:
     }}  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["audacity", "frames"])
+def test_ids_that_are_paths_come_back_from_names_of_files(tmp_path: Path, name: str) -> None:
+    video = LabelledVideo("cam1/50%", "/x/cam1/50%.mp4", 2.0, RATE, [Action(0.0, 1.0, "run")])
+    assert there_and_back(tmp_path / name, name, [video]).stated["video_id"].tolist() == [
+        "cam1/50%"
+    ]
+
+
 def test_ids_that_are_paths_and_labels_that_are_formulas_are_harmless() -> None:
     action = Action(0.0, 1.0, "=1+1\x07", 0.5)
     video = LabelledVideo("cam1/a", "/films/cam1/a.mp4", 2.0, RATE, [action])

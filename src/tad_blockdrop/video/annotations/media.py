@@ -30,6 +30,8 @@ def video_names(media: Iterable[str]) -> dict[str, str]:
             name = short[path] if short[path] in once else tails[path]
             if path not in names and name in once | whole:
                 names[path] = name
+        if len(names) == len(different):
+            break
     return {name: names.get(path, path) for name, path in paths.items()}
 
 

@@ -67,17 +67,20 @@ class Observation:
         begin = self.offset
         for number, medium in enumerate(self.media):
             begin = self.begins.get(medium.path, begin)
-            end = begin + math.floor(medium.length * 1000) / 1000 if medium.length > 0 else math.inf
             last = number == len(self.media) - 1
-            if math.isinf(end) and not last:
+            if last:
+                yield medium.path, begin, math.inf
+            elif not 0 < medium.length < 1e9:
                 raise AnnotationError(
                     f"observation '{self.name}'",
                     f"times run on through its {len(self.media)} media, but the length of "
                     f"'{medium.path}' is not stated",
                     "open the observation in BORIS with the videos at hand, and save it again",
                 )
-            yield medium.path, begin, math.inf if last else end
-            begin = end
+            else:
+                end = begin + math.floor(medium.length * 1000) / 1000
+                yield medium.path, begin, end
+                begin = end
 
     def add_to(self, found: Collected, names: Mapping[str, str]) -> None:
         """Cut what was coded to the media, whose ids are ``names``. Raises AnnotationError."""

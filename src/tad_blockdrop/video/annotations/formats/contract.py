@@ -18,6 +18,7 @@ from tad_blockdrop.video.annotations.table import (
 )
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
+_ESCAPES = (("%2F", "/"), ("%5C", "\\"), ("%25", "%"))  # of listing.file_name
 _SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
@@ -39,6 +40,8 @@ class Source:
                 "top level", "only the name of such a file says its video", "read it from a file"
             )
         stem = Path(self.name).stem
+        for written, meant in _ESCAPES:  # as we write them
+            stem = stem.replace(written, meant)
         shorter = (stem.removesuffix(ending) for ending in endings if stem.endswith(ending))
         return text_of(next(shorter, stem) or stem, "the file's name", "name it after its video")
 

@@ -24,7 +24,7 @@ from tad_blockdrop.video.annotations.table import (
     text_of,
 )
 
-_UPLOAD = pattern(r"(.*/upload/(?:.*/)?)[0-9a-f]{8}-(.+)")  # it puts eight digits before the name
+_UPLOADED = pattern(r"^[0-9a-f]{8}-(?=.)")  # it puts eight digits before the names of uploads
 _RATES = ("fps", "framerate", "frame_rate", "frameRate")  # under which tasks state it
 _VIDEOS = ("video", "video_url", "videos", "url")
 
@@ -157,8 +157,8 @@ def _video_of(task: Mapping[str, Any], where: str) -> str:
     if key is None:
         raise AnnotationError(f"{where}.data", f"it is {shown(data)}", "it must name a video")
     path = text_of(texts[key], f"{where}.data.{key}", "name the video")
-    upload = _UPLOAD.fullmatch(path)
-    return f"{upload[1]}{upload[2]}" if upload else path
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + (_UPLOADED.sub("", name, 1) if "/upload/" in path else name)
 
 
 def _results(video: LabelledVideo) -> Iterator[dict[str, Any]]:
