@@ -101,8 +101,7 @@ def finish(use: Use, experiment: str, log: Path) -> float:
 
 def nodes_run(log: Path) -> list[str]:
     """The nodes that a run began, in order."""
-    text = re.sub(r"\s*\n\s+", "", log.read_text(errors="replace"))
-    return [name.strip() for name in re.findall(r"stage \d+ of \d+: ?([\w.]+)", text)]
+    return re.findall(r"stage \d+ of \d+: ([\w.]+)", log.read_text(errors="replace"))
 
 
 def begin_anew(experiment: str) -> None:
