@@ -75,6 +75,11 @@ class WindowConfig(Config):
         return self
 
     @property
+    def kept(self) -> int | None:
+        """How many samples of a video are ever looked at, evenly spaced; none: all of them."""
+        return self.frames if self.kind == "resize" else None
+
+    @property
     def frames_per_step(self) -> int:
         """Sampled frames per step of the feature grid."""
         return self.frames // self.grid

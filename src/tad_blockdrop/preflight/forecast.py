@@ -6,7 +6,7 @@ Times are upper bounds: what is measured with all blocks is taken for every step
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tad_blockdrop.config import Parameters
+from tad_blockdrop.config import Parameters, WindowConfig
 from tad_blockdrop.video.windows.cutting import VideoRecord, test_windows, training_instances
 
 SAFE_SHARE = 0.9  # of memory and disk that a job may be predicted to fill
@@ -17,7 +17,7 @@ class Work:
     """How much there is to do: windows of each kind, and samples of all videos.
 
     ``training``: of one epoch; ``rated``: what checkpoints are rated on, the held-out videos or,
-    where there are none, the training videos.
+    where there are none, the training videos; ``kept``: those of ``samples`` that proxies hold.
     """
 
     training: int
@@ -26,6 +26,7 @@ class Work:
     rated: int
     tested: int
     samples: int
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def count_work(
     def windows(records: Sequence[VideoRecord]) -> int:
         return sum(len(test_windows(record, window, window.overlap)) for record in records)
 
+    every = [*training, *held_out, *test]
     learning = [r for r in training if len(training_instances(r, window)[1])]
     return Work(
         training=len(learning) * window.per_video,
@@ -70,8 +72,14 @@ def count_work(
         held_out=windows(held_out),
         rated=windows(held_out or training),
         tested=windows(test),
-        samples=sum(record.n_samples for record in (*training, *held_out, *test)),
+        samples=sum(record.n_samples for record in every),
+        kept=sum(kept_samples(record, window) for record in every),
     )
+
+
+def kept_samples(record: VideoRecord, window: WindowConfig) -> int:
+    """How many samples of a video its proxy holds."""
+    return min(record.n_samples, window.kept or record.n_samples)
 
 
 def predict_hours(work: Work, one: OneWindow, settings: Parameters) -> dict[str, float]:

@@ -84,16 +84,17 @@ def run_preflight(
     """
     data, recipe = settings.data, settings.compress.first
     device = Runtime(settings.runtime).device
-    share = record.n_samples / work.samples
+    share, kept = record.n_samples / work.samples, forecast.kept_samples(record, data.window)
     with TemporaryDirectory() as folder:
         seconds, proxy_bytes = 0.0, 0
         if data.proxy is not None:
             path = Path(folder, "proxy.mp4")
             begin = time.perf_counter()
             timing = Timing(data.clock, data.picture_rate)
-            write_proxy(record.path, path, Sampling(data.every, data.fps), data.proxy, timing)
+            sampling = Sampling(data.every, data.fps)
+            write_proxy(record.path, path, sampling, data.proxy, timing, data.window.kept)
             seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
-            record = replace(record, path=str(path), source_indices=None)
+            record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
         one = OneWindow(
             proxies=seconds / share,
             reading=measure_reading(record, data),
@@ -102,7 +103,8 @@ def run_preflight(
             scoring=measure_scoring(model, record, settings),
             detection=measure_detection(model, record, settings),
         )
-    disk = forecast.disk_needed(proxy_bytes / share, 4 * count_parameters(model), settings)
+    proxies = proxy_bytes * work.kept / kept
+    disk = forecast.disk_needed(proxies, 4 * count_parameters(model), settings)
     memory = max(m.memory for m in (one.training, one.scoring, one.detection))
     there = _memory_of(device)
     return {

@@ -36,6 +36,19 @@ def test_every_kth_frame(tmp_path: Path, every: int, suffix: str) -> None:
     assert not probe(proxy).variable_rate
 
 
+@pytest.mark.parametrize(("kept", "wanted"), [(4, [0, 16, 32, 48]), (25, [*range(0, 50, 2)])])
+def test_some_of_the_samples_evenly_spaced(tmp_path: Path, kept: int, wanted: list[int]) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 50)
+    proxy = tmp_path / "proxy.mp4"
+    facts = write_proxy(source, proxy, Sampling(every=2), ProxyConfig(), kept=kept)
+    assert shown_by(proxy) == wanted
+    assert facts["n_samples"] == kept
+    assert facts["duration"] == pytest.approx(2.0)  # of its source
+    assert facts["rate"] == pytest.approx(kept / 2.0)
+    write_proxy(source, proxy, Sampling(every=2), ProxyConfig(), kept=99)
+    assert shown_by(proxy) == list(range(0, 50, 2))
+
+
 @pytest.mark.parametrize("fps", [24, 25, NTSC, 30, 60])
 def test_a_target_rate_for_mixed_videos(tmp_path: Path, fps: Fraction | int) -> None:
     source = write_numbered(tmp_path / "source.mkv", 60, fps)

@@ -25,6 +25,7 @@ from tad_blockdrop.video.files.sampling import (
     Sampling,
     count_samples,
     count_samples_at,
+    evenly_spaced,
     frames_before,
     source_indices,
     source_indices_at,
@@ -81,8 +82,9 @@ def write_proxy(
     sampling: Sampling,
     config: ProxyConfig,
     timing: Timing = PLAYER,
+    kept: int | None = None,
 ) -> ProxyFacts:
-    """Write the samples of ``source`` into an MP4 file.
+    """Write the samples of ``source`` into an MP4 file, or ``kept`` of them, evenly spaced.
 
     H.264 without B-frames, a key frame every ``config.gop``, short side at most
     ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
@@ -90,6 +92,9 @@ def write_proxy(
     """
     line = timeline(source, timing)
     indices, rate = sampled_frames(line, sampling)
+    if kept is not None and kept < len(indices):
+        rate *= kept / len(indices)
+        indices = indices[evenly_spaced(len(indices), kept)]
     frames = frames_at(source, indices, line.stamps)
     height, width = _encode(frames, Path(destination), rate, config)
     return ProxyFacts(
