@@ -79,8 +79,9 @@ def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
     assert accepted.classes == checked.classes
 
 
-def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) -> None:
-    data = config(proxy={"short_side": 16})
+@pytest.mark.parametrize("store", ["h264", "jpeg"])
+def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path, store: str) -> None:
+    data = config(proxy={"short_side": 16, "store": store})
     accepted = accept(ANNOTATIONS, videos, data, tmp_path)
     dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
     dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
@@ -93,6 +94,11 @@ def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) ->
     for path, count in zip(table["path"], table["n_samples"], strict=True):
         assert read_frames(path, [0, count - 1]).shape == (2, 16, 22, 3)
     assert "source_frames" not in table
+    times = {path: Path(path).stat().st_mtime_ns for path in table["path"]}
+    Path(table["path"][0]).unlink()  # only what is gone is made again
+    dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
+    again = {path: Path(path).stat().st_mtime_ns for path in table["path"]}
+    assert [times[path] == again[path] for path in table["path"]] == [False, True, True]
 
 
 def test_proxies_of_resized_videos_hold_what_windows_show(

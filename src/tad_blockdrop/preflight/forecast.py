@@ -137,7 +137,8 @@ def obstacles(memory: float, there: float, disk: float, free: float) -> list[str
     if disk > SAFE_SHARE * free:
         found.append(
             f"disk: proxies and checkpoints need {size(disk)}, {size(free)} are free: make "
-            "room, link data/ to another disk, raise data.proxy.crf, or set data.proxy to null"
+            "room, link data/ to another disk, set data.proxy.store to h264 or raise its crf, or "
+            "set data.proxy to null"
         )
     return found
 

@@ -116,6 +116,7 @@ def run_preflight(
         "predicted_hours": forecast.predict_hours(work, one, settings),
         "memory_needed": memory,
         "memory_there": there,
+        "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
         "disk_needed": disk,
         "disk_free": free_disk,
         "obstacles": forecast.obstacles(memory, there, disk, free_disk),
@@ -211,6 +212,8 @@ def describe(report: Mapping[str, Any]) -> str:
         f"memory {size(report['memory_needed'])} of {size(report['memory_there'])}, "
         f"disk {size(report['disk_needed'])} of {size(report['disk_free'])} free"
     )
+    if store := report["proxies"]["store"]:
+        lines[-1] += f", {size(report['proxies']['bytes'])} of it proxies ({store})"
     return "\n".join(lines)
 
 

@@ -108,7 +108,7 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
     if data.proxy is None:
         return VideoTasks({})
     sampling = Sampling(data.every, data.fps)
-    made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()}"
+    made_by = f"every={data.every} fps={data.fps} {data.proxy.recipe}"
     if data.clock != "frames":  # proxies from before there were two clocks do not name theirs
         made_by += f" clock={data.clock}"
     if data.window.kept is not None:
