@@ -23,7 +23,9 @@ from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.annotations import AnnotationError
 from tad_blockdrop.video.dataset import Dataset
 from tad_blockdrop.video.files.decode import read_frames
+from tad_blockdrop.video.files.probe import probe
 from tad_blockdrop.video.problems import UnusableDatasetError
+from tad_blockdrop.video.windows import cutting
 
 RUNTIME = RuntimeConfig(workers=1, decode_timeout=30)
 
@@ -77,8 +79,9 @@ def test_a_sound_dataset(videos: VideoFolder, tmp_path: Path) -> None:
     assert accepted.classes == checked.classes
 
 
-def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) -> None:
-    data = config(proxy={"short_side": 16})
+@pytest.mark.parametrize("store", ["h264", "jpeg"])
+def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path, store: str) -> None:
+    data = config(proxy={"short_side": 16, "store": store})
     accepted = accept(ANNOTATIONS, videos, data, tmp_path)
     dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
     dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
@@ -91,6 +94,28 @@ def test_proxies_are_planned_and_indexed(videos: VideoFolder, tmp_path: Path) ->
     for path, count in zip(table["path"], table["n_samples"], strict=True):
         assert read_frames(path, [0, count - 1]).shape == (2, 16, 22, 3)
     assert "source_frames" not in table
+    times = {path: Path(path).stat().st_mtime_ns for path in table["path"]}
+    Path(table["path"][0]).unlink()  # only what is gone is made again
+    dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
+    again = {path: Path(path).stat().st_mtime_ns for path in table["path"]}
+    assert [times[path] == again[path] for path in table["path"]] == [False, True, True]
+
+
+def test_proxies_of_resized_videos_hold_what_windows_show(
+    videos: VideoFolder, tmp_path: Path
+) -> None:
+    window = {"kind": "resize", "frames": 16, "grid": 16, "crop": 16, "short_side": 16}
+    data = config(proxy={"short_side": 16}, every=1, window=window)
+    accepted = accept(ANNOTATIONS, videos, data, tmp_path)
+    dataset = VideoFolderDataset(filepath=str(tmp_path / "proxies"))
+    dataset.save(nodes.extract_frames(accepted, data, RUNTIME))
+    indexed, _ = nodes.index_frames(accepted, dataset.load(), data)
+    assert indexed.videos["n_samples"].tolist() == [20, 20, 20]
+    for record in indexed.records("train"):
+        (cut,) = cutting.test_windows(record, data.window, 0.0)
+        assert cut.samples[-1] == 19
+        assert record.frames_of(cut.samples).tolist() == list(range(16))
+        assert probe(record.path).n_frames == 16
 
 
 def test_without_proxies_the_sources_are_read(videos: VideoFolder, tmp_path: Path) -> None:

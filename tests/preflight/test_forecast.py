@@ -61,8 +61,9 @@ def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
 
 
 WORK = Work(
-    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, samples=10_000
-)
+    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, samples=10_000,
+    kept=10_000,
+)  # fmt: skip
 
 
 def one(**changes: Any) -> OneWindow:
@@ -83,8 +84,11 @@ def test_work_is_counted() -> None:
     work = count_work(train, [record("h", 16)], [record("t", 40), record("u", 1)], settings())
     # windows of 16 samples every 8: 32 -> 3, 8 -> 1, 20 -> 2; 16 -> 1; 40 -> 4, 1 -> 1
     assert work == Work(
-        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117
+        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117, kept=117
     )
+    whole = {"kind": "resize", "frames": 16}
+    resized = count_work(train, [], [record("t", 40)], settings(data={"window": whole}))
+    assert (resized.samples, resized.kept) == (100, 16 + 8 + 16 + 16)
     no_holdout = count_work(train, [], [record("t", 40)], settings(compress={"score_videos": 1}))
     assert (no_holdout.scored, no_holdout.held_out, no_holdout.rated) == (3, 0, 6)
     for repair, windows in (({"videos": 1}, 3), ({"windows": 2}, 2), ({"windows": None}, 6)):

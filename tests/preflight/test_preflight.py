@@ -12,6 +12,7 @@ from training_small import DETECTOR
 
 from tad_blockdrop.compression.refitting import RepairError
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.preflight import measuring as preflight
 from tad_blockdrop.preflight.forecast import describe
@@ -60,7 +61,9 @@ def test_the_whole_job_is_predicted(source: VideoRecord) -> None:
     assert measured["proxies"] > 0
     assert report["disk_needed"] > 4 * sum(p.numel() for p in model.parameters())
     assert report["predicted_hours"]["total"] > 0
+    assert 0 < report["proxies"]["bytes"] < report["disk_needed"]
     text = describe(report)
+    assert "of it proxies (h264)" in text
     assert "training (batch of 2)" in text
     assert "alignment" in text
 
@@ -122,6 +125,19 @@ def test_proxies_may_be_off(source: VideoRecord) -> None:
     parameters = parameters.model_copy(update={"data": data})
     report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
     assert report["measured"]["proxies"] == 0
+    assert "of it proxies" not in describe(report)
+
+
+def test_pictures_take_their_own_room(source: VideoRecord) -> None:
+    needed = {}
+    for store in ("h264", "jpeg"):
+        parameters = small()
+        proxy = ProxyConfig(store=store, short_side=20)
+        data = parameters.data.model_copy(update={"proxy": proxy})
+        parameters = parameters.model_copy(update={"data": data})
+        report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
+        needed[store] = report["proxies"]["bytes"]
+    assert needed["jpeg"] > needed["h264"]
 
 
 def test_a_full_disk_is_an_obstacle(source: VideoRecord) -> None:

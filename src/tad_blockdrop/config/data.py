@@ -33,11 +33,19 @@ class SyntheticConfig(Config):
 
 
 class ProxyConfig(Config):
-    """Frame extraction: sampled frames, re-encoded small with a short GOP for random access."""
+    """Frame extraction: sampled frames, re-encoded small for random access."""
 
+    store: Literal["h264", "jpeg"] = "h264"
     short_side: int = Field(182, ge=16, description="pixels; aspect ratio is kept")
-    gop: int = Field(16, ge=1, description="key frame every that many frames")
-    crf: int = Field(18, ge=0, le=51, description="H.264 quality: 0 lossless, 51 worst")
+    gop: int = Field(16, ge=1, description="h264: key frame every that many frames")
+    crf: int = Field(18, ge=0, le=51, description="h264: quality, 0 lossless, 51 worst")
+    quality: int = Field(90, ge=1, le=100, description="jpeg: quality, 100 best")
+
+    @property
+    def recipe(self) -> str:
+        """As JSON all that changes the bytes of a proxy. Those from before JPEG name no store."""
+        keys = {"h264": {"short_side", "gop", "crf"}, "jpeg": {"store", "short_side", "quality"}}
+        return self.model_dump_json(include=keys[self.store])
 
 
 class WindowConfig(Config):
@@ -73,6 +81,11 @@ class WindowConfig(Config):
                 f"window.crop ({self.crop}) does not fit in window.short_side ({self.short_side})"
             )
         return self
+
+    @property
+    def kept(self) -> int | None:
+        """How many samples of a video are ever looked at, evenly spaced; none: all of them."""
+        return self.frames if self.kind == "resize" else None
 
     @property
     def frames_per_step(self) -> int:

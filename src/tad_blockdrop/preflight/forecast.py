@@ -10,7 +10,7 @@ from math import comb, inf
 from typing import Any
 
 from tad_blockdrop.compression.criteria import choose_criterion
-from tad_blockdrop.config import Parameters
+from tad_blockdrop.config import Parameters, WindowConfig
 from tad_blockdrop.video.windows.cutting import VideoRecord, test_windows, training_instances
 
 SAFE_SHARE = 0.9  # of memory and disk that a job may be predicted to fill
@@ -21,7 +21,8 @@ class Work:
     """How much there is to do: windows of each kind, and samples of all videos.
 
     ``training``: of one epoch; ``rated``: what checkpoints are rated on, the held-out videos or,
-    where there are none, the training videos; ``calibrating``: what a repair looks at.
+    where there are none, the training videos; ``calibrating``: what a repair looks at; ``kept``:
+    those of ``samples`` that proxies hold.
     """
 
     training: int
@@ -31,6 +32,7 @@ class Work:
     tested: int
     calibrating: int
     samples: int
+    kept: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def count_work(
     def windows(records: Sequence[VideoRecord]) -> int:
         return sum(len(test_windows(record, window, window.overlap)) for record in records)
 
+    every = [*training, *held_out, *test]
     learning = [r for r in training if len(training_instances(r, window)[1])]
     return Work(
         training=len(learning) * window.per_video,
@@ -79,8 +82,14 @@ def count_work(
         rated=windows(held_out or training),
         tested=windows(test),
         calibrating=min(windows(training[: repair.videos]), repair.windows or sys.maxsize),
-        samples=sum(record.n_samples for record in (*training, *held_out, *test)),
+        samples=sum(record.n_samples for record in every),
+        kept=sum(kept_samples(record, window) for record in every),
     )
+
+
+def kept_samples(record: VideoRecord, window: WindowConfig) -> int:
+    """How many samples of a video its proxy holds."""
+    return min(record.n_samples, window.kept or record.n_samples)
 
 
 def predict_hours(work: Work, one: OneWindow, settings: Parameters) -> dict[str, float]:
@@ -177,7 +186,8 @@ def obstacles(
     if disk > SAFE_SHARE * free:
         found.append(
             f"disk: proxies and checkpoints need {size(disk)}, {size(free)} are free: make "
-            "room, link data/ to another disk, raise data.proxy.crf, or set data.proxy to null"
+            "room, link data/ to another disk, set data.proxy.store to h264 or raise its crf, or "
+            "set data.proxy to null"
         )
     return found
 
@@ -200,6 +210,8 @@ def describe(report: Mapping[str, Any]) -> str:
         f"memory {size(report['memory_needed'])} of {size(report['memory_there'])}, "
         f"disk {size(report['disk_needed'])} of {size(report['disk_free'])} free"
     )
+    if store := report["proxies"]["store"]:
+        lines[-1] += f", {size(report['proxies']['bytes'])} of it proxies ({store})"
     return "\n".join(lines)
 
 

@@ -91,15 +91,17 @@ def run_preflight(
     data, recipe = settings.data, settings.compress.first
     device = Runtime(settings.runtime).device
     share, clips = record.n_samples / work.samples, forecast.repair_clips(work, settings)
+    kept = forecast.kept_samples(record, data.window)
     with TemporaryDirectory() as folder:
         seconds, proxy_bytes = 0.0, 0
         if data.proxy is not None:
             path = Path(folder, "proxy.mp4")
             begin = time.perf_counter()
             timing = Timing(data.clock, data.picture_rate)
-            write_proxy(record.path, path, Sampling(data.every, data.fps), data.proxy, timing)
+            sampling = Sampling(data.every, data.fps)
+            write_proxy(record.path, path, sampling, data.proxy, timing, data.window.kept)
             seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
-            record = replace(record, path=str(path), source_indices=None)
+            record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
         one = OneWindow(
             proxies=seconds / share,
             reading=measure_reading(record, data),
@@ -109,13 +111,14 @@ def run_preflight(
             detection=measure_detection(model, record, settings),
             repair=measure_repair(model, record, clips, settings),
         )
-    disk = forecast.disk_needed(proxy_bytes / share, 4 * count_parameters(model), settings)
+    proxies = proxy_bytes * work.kept / kept
+    disk = forecast.disk_needed(proxies, 4 * count_parameters(model), settings)
     works = (one.training, one.scoring, one.detection, one.repair)
     memory, there = max(work.memory for work in works if work), _memory_of(device)
     # The states of a repair are in main memory, wherever the model is.
-    kept = forecast.repair_states(clips, settings) if one.repair else 0.0
+    states = forecast.repair_states(clips, settings) if one.repair else 0.0
     main, on_cpu = _memory_of(torch.device("cpu")), device.type == "cpu"
-    repair = kept + (one.repair.memory if one.repair and on_cpu else 0.0)
+    repair = states + (one.repair.memory if one.repair and on_cpu else 0.0)
     return {
         "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
         "video": record.video_id,
@@ -126,6 +129,7 @@ def run_preflight(
         "memory_needed": max(memory, repair) if on_cpu else memory,
         "repair_memory": repair,
         "memory_there": there,
+        "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
         "disk_needed": disk,
         "disk_free": free_disk,
         "obstacles": forecast.obstacles(memory, there, disk, free_disk, repair, main),

@@ -3,8 +3,9 @@
 ``videos``: video_id, split (train | holdout | test), path, n_samples, rate (samples per second),
 duration (s), n_frames, fps, start (s, of the picture), width, height, variable_rate, listed (how
 many videos of its subset the annotations list, usable or not); once frames are extracted also
-content (what they were made from). ``instances``: video_id, label (what the detector says),
-category (the annotated class), start, end (s).
+content (what they were made from) and, where proxies hold only some samples, kept (how many).
+``instances``: video_id, label (what the detector says), category (the annotated class), start,
+end (s).
 """
 
 import hashlib

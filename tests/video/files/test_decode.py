@@ -49,31 +49,47 @@ def test_variable_rate(tmp_path: Path) -> None:
     assert numbers(read_frames(video, [59, 30, 31, 0])) == [59, 30, 31, 0]
 
 
-@pytest.mark.parametrize("decoder", ["decord", "pyav"])
-def test_both_decoders_read_a_proxy(
-    tmp_path: Path, decoder: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = write_numbered(tmp_path / "source.mp4", FRAMES)
-    proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, Sampling(every=1), ProxyConfig())
-    other = "_read_pyav" if decoder == "decord" else "_read_decord"
-    monkeypatch.setattr(decode, other, lambda path, indices: None)
+@pytest.mark.parametrize("store", ["h264", "jpeg"])
+@pytest.mark.parametrize("gop", [1, 7, 16])
+def test_frames_of_a_proxy_are_those_asked_for(tmp_path: Path, store: str, gop: int) -> None:
+    proxy = write(tmp_path, FRAMES, store, gop=gop)
     assert numbers(read_frames(proxy, ASKED)) == ASKED
+    assert numbers(read_frames(proxy, range(FRAMES))) == list(range(FRAMES))
+    for single in (0, 1, 15, 16, 98, 99):
+        assert numbers(read_frames(proxy, [single])) == [single]
 
 
-def test_decord_is_for_proxies_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = write_numbered(tmp_path / "source.mp4", 5)
-    monkeypatch.setattr(decode, "_read_decord", lambda path, indices: pytest.fail("used"))
-    assert numbers(read_frames(source, [3])) == [3]
+def test_of_proxies_only_what_is_shown_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 50)
+    monkeypatch.setattr(decode, "frames_at", lambda path, indices: pytest.fail("from the start"))
+    for store in ("h264", "jpeg"):
+        with monkeypatch.context() as patch:
+            proxy = write(tmp_path, 50, store)
+            patch.setattr(decode, "read_packets", lambda *args: pytest.fail("all packets"))
+            assert numbers(read_frames(proxy, [49])) == [49]
+    assert numbers(read_frames(source, [49])) == [49]
 
 
 def test_beyond_the_end_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     source = write_numbered(tmp_path / "source.mp4", 20)
-    proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, Sampling(every=1), ProxyConfig())
-    for video in (source, proxy):
+    proxies = [write(tmp_path, 20, store) for store in ("h264", "jpeg")]
+    for video in (source, *proxies):
         with pytest.raises(DecodeError, match=f"{video.name}: frame 20 .*cannot be decoded"):
             read_frames(video, [0, 20])
+
+
+@pytest.mark.parametrize("place", [0.1, 0.5, 0.9])
+def test_damage_in_a_jpeg_proxy_is_told(tmp_path: Path, place: float) -> None:
+    proxy = write(tmp_path, 20, "jpeg")
+    content = bytearray(proxy.read_bytes())
+    end = content.index(b"moov")
+    first = round(place * end)
+    content[first : first + 3000] = bytes(len(content[first : first + 3000]))
+    proxy.write_bytes(content)
+    with pytest.raises(DecodeError, match=f"{proxy.name}: "):
+        read_frames(proxy, range(20))
 
 
 @pytest.mark.parametrize("indices", [[], [-1], [[0, 1]]])
@@ -100,13 +116,22 @@ def test_a_lost_frame_does_not_pass_for_its_neighbour(tmp_path: Path) -> None:
         list(frames_at(video, np.array([0, 4, 9]), stamps))
 
 
-def test_the_file_is_released(tmp_path: Path) -> None:
-    proxy = tmp_path / "proxy.mp4"
-    write_proxy(write_numbered(tmp_path / "a.mp4", 20), proxy, Sampling(every=1), ProxyConfig())
+@pytest.mark.parametrize("store", ["h264", "jpeg"])
+def test_the_file_is_released(tmp_path: Path, store: str) -> None:
+    proxy = write(tmp_path, 20, store)
     before = _open_files()
     for _ in range(20):
         read_frames(proxy, [0, 19])
     assert _open_files() == before
+
+
+def write(folder: Path, frames: int, store: str, **config: object) -> Path:
+    """A proxy of a numbered video."""
+    source = write_numbered(folder / "source.mp4", frames)
+    proxy = folder / f"{store}.mp4"
+    settings = ProxyConfig.model_validate({"store": store, **config})
+    write_proxy(source, proxy, Sampling(every=1), settings)
+    return proxy
 
 
 def _open_files() -> int:

@@ -22,18 +22,35 @@ def shown_by(proxy: Path) -> list[int]:
     return numbers(read_frames(proxy, np.arange(probe(proxy).n_frames)))
 
 
+JPEG = ProxyConfig(store="jpeg")
+
+
+@pytest.mark.parametrize("config", [ProxyConfig(), JPEG], ids=["h264", "jpeg"])
 @pytest.mark.parametrize("every", [1, 4])
 @pytest.mark.parametrize("suffix", ["mp4", "avi", "mkv"])
-def test_every_kth_frame(tmp_path: Path, every: int, suffix: str) -> None:
+def test_every_kth_frame(tmp_path: Path, every: int, suffix: str, config: ProxyConfig) -> None:
     source = write_numbered(tmp_path / f"source.{suffix}", 50, NTSC)
     proxy = tmp_path / "proxy.tmp"
-    facts = write_proxy(source, proxy, Sampling(every), ProxyConfig())
+    facts = write_proxy(source, proxy, Sampling(every), config)
     assert shown_by(proxy) == list(range(0, 50, every))
     assert facts["n_samples"] == len(range(0, 50, every))
     assert facts["rate"] == pytest.approx(float(NTSC) / every, rel=1e-4)
     assert (facts["n_frames"], facts["duration"]) == (50, pytest.approx(50 / float(NTSC), rel=1e-4))
     assert probe(proxy).fps == pytest.approx(facts["rate"], rel=1e-4)
     assert not probe(proxy).variable_rate
+
+
+@pytest.mark.parametrize(("kept", "wanted"), [(4, [0, 16, 32, 48]), (25, [*range(0, 50, 2)])])
+def test_some_of_the_samples_evenly_spaced(tmp_path: Path, kept: int, wanted: list[int]) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 50)
+    proxy = tmp_path / "proxy.mp4"
+    facts = write_proxy(source, proxy, Sampling(every=2), ProxyConfig(), kept=kept)
+    assert shown_by(proxy) == wanted
+    assert facts["n_samples"] == kept
+    assert facts["duration"] == pytest.approx(2.0)  # of its source
+    assert facts["rate"] == pytest.approx(kept / 2.0)
+    write_proxy(source, proxy, Sampling(every=2), ProxyConfig(), kept=99)
+    assert shown_by(proxy) == list(range(0, 50, 2))
 
 
 @pytest.mark.parametrize("fps", [24, 25, NTSC, 30, 60])
@@ -88,10 +105,13 @@ def test_sizes(size: tuple[int, int], wanted: tuple[int, int]) -> None:
     assert proxy_size(size, 182) == wanted
 
 
-def test_brightness_and_colour_stay(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "config", [ProxyConfig(crf=4), ProxyConfig(store="jpeg", quality=97)], ids=["h264", "jpeg"]
+)
+def test_brightness_and_colour_stay(tmp_path: Path, config: ProxyConfig) -> None:
     source = write_numbered(tmp_path / "source.mp4", 4, size=(96, 192))
     proxy = tmp_path / "proxy.mp4"
-    write_proxy(source, proxy, Sampling(every=1), ProxyConfig(crf=4))
+    write_proxy(source, proxy, Sampling(every=1), config)
     difference = read_frames(source, range(4)).astype(int) - read_frames(proxy, range(4))
     assert np.abs(difference).mean() < 2
 
@@ -106,12 +126,33 @@ def test_key_frames_come_as_configured_and_nothing_is_reordered(tmp_path: Path) 
     assert all(packet.pts == packet.dts for packet in packets)
 
 
-def test_the_same_source_gives_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [ProxyConfig(), JPEG], ids=["h264", "jpeg"])
+def test_the_same_source_gives_the_same_bytes(tmp_path: Path, config: ProxyConfig) -> None:
     source = write_numbered(tmp_path / "source.mp4", 30)
     copies = [tmp_path / "one.mp4", tmp_path / "two.mp4"]
     for copy in copies:
-        write_proxy(source, copy, Sampling(every=2), ProxyConfig())
+        write_proxy(source, copy, Sampling(every=2), config)
     assert copies[0].read_bytes() == copies[1].read_bytes()
+
+
+def test_jpeg_proxies_are_small_upright_and_even_too(tmp_path: Path) -> None:
+    source = write_numbered(tmp_path / "source.mp4", 6, size=(200, 322), rotation=90)
+    sizes = []
+    for quality in (60, 95):
+        config = ProxyConfig(store="jpeg", short_side=101, quality=quality)
+        facts = write_proxy(source, tmp_path / "proxy.mp4", Sampling(every=1), config)
+        assert (facts["height"], facts["width"]) == (162, 100)
+        turned = np.rot90(read_frames(tmp_path / "proxy.mp4", [5])[0], k=-1)
+        assert numbers(np.stack([turned])) == [5]
+        sizes.append((tmp_path / "proxy.mp4").stat().st_size)
+    assert sizes[0] < sizes[1]
+
+
+def test_what_does_not_change_a_proxy_does_not_make_it_again() -> None:
+    # As in the stamps of proxies from before there was a choice.
+    assert ProxyConfig(quality=50).recipe == '{"short_side":182,"gop":16,"crf":18}'
+    assert ProxyConfig(store="jpeg", gop=4, crf=3).recipe == JPEG.recipe
+    assert JPEG.recipe != ProxyConfig(store="jpeg", quality=50).recipe != ProxyConfig().recipe
 
 
 def test_damage_is_an_error_not_a_shorter_proxy(tmp_path: Path) -> None:

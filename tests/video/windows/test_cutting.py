@@ -1,5 +1,7 @@
 """Windows: coverage, padding, ground truth inside, and the way back to seconds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -167,6 +169,20 @@ def test_resize_samples_the_whole_video_evenly(n_samples: int) -> None:
     ideal = np.arange(64) * (n_samples - 1) / 63
     assert np.abs(window.samples - ideal).max() <= 0.5 + 1e-9
     assert window.segments.tolist() == [[0, 16]]
+
+
+@given(n_samples=st.integers(1, 300))
+def test_a_proxy_of_some_samples_shows_those_that_the_window_asks_for(n_samples: int) -> None:
+    video = replace(record(n_samples, [(0, n_samples)], rate=7.0), kept=64)
+    (window,) = cut.test_windows(video, config(64, grid=16, kind="resize"), 0.5)
+    held = np.arange(n_samples)[np.unique(window.samples)]  # what is in the proxy, in its order
+    assert np.array_equal(held[video.frames_of(window.samples)], window.samples)
+
+
+def test_samples_that_a_proxy_does_not_hold_are_refused() -> None:
+    video = replace(record(200), kept=64)
+    with pytest.raises(ValueError, match="holds 64 other samples"):
+        video.frames_of(np.array([0, 1]))
 
 
 @given(

@@ -109,15 +109,17 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
     if data.proxy is None:
         return VideoTasks({})
     sampling = Sampling(data.every, data.fps)
-    made_by = f"every={data.every} fps={data.fps} {data.proxy.model_dump_json()}"
+    made_by = f"every={data.every} fps={data.fps} {data.proxy.recipe}"
     if data.clock != "frames":  # proxies from before there were two clocks do not name theirs
         made_by += f" clock={data.clock}"
+    if data.window.kept is not None:
+        made_by += f" kept={data.window.kept}"
     tasks = {
         row["video_id"]: VideoTask(
             f"{source_fingerprint(row['path'])} {made_by}",
             partial(
                 write_proxy, row["path"], sampling=sampling, config=data.proxy,
-                timing=Timing(data.clock, row["fps"]),
+                timing=Timing(data.clock, row["fps"]), kept=data.window.kept,
             ),
         )
         for row in accepted.videos.to_dict("records")
@@ -148,6 +150,8 @@ def index_frames(
         ids = videos["video_id"]
         paths = [str(proxies.path / file_name(v, ".mp4")) for v in ids]
         videos = videos.assign(path=paths, content=[proxies.made_from[v] for v in ids])
+        if data.window.kept is not None:
+            videos = videos.assign(kept=data.window.kept)
     videos = videos.drop(columns=["start", "variable_rate"])
     return replace(accepted, videos=videos), problems_table(problems)
 

@@ -1,13 +1,12 @@
 """Random access to the frames of a video.
 
-Two decoders behind one function. decord is fast with scattered frames, but takes the i-th packet
-for the i-th frame and trusts every key frame: from files with open groups of pictures, intra
-refresh or packed frames it silently returns neighbouring frames. So it only reads the proxies that
-this project wrote, which have none of these; PyAV reads everything else, and proxies where decord
-has no wheel.
+Where a frame is, is known in three ways: from the packets of any file; for the proxies that this
+project wrote, which are clean, from the index in their header, so that nothing else is read; and
+the pictures of JPEG proxies are found by that index without a decoder of videos.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from tad_blockdrop.video.files import jpeg
 from tad_blockdrop.video.files.container import (
     DecodeError,
     Pixels,
@@ -25,11 +25,15 @@ from tad_blockdrop.video.files.container import (
     upright,
 )
 from tad_blockdrop.video.files.guarded_processes import heartbeat
-from tad_blockdrop.video.files.probe import packets_are_frames, read_packets, seek
+from tad_blockdrop.video.files.probe import (
+    codec_name,
+    packets_are_frames,
+    read_packets,
+    seek,
+)
 from tad_blockdrop.video.files.sampling import Indices
 
-# In the metadata of every file that decord may read: H.264, one packet a frame, no reordering,
-# every key frame a clean start.
+# In the metadata of every proxy: one packet a frame, no reordering, every key frame a clean start.
 PROXY_MARK = "tad_blockdrop proxy"
 
 
@@ -43,37 +47,46 @@ def read_frames(path: str | Path, indices: npt.ArrayLike) -> Pixels:
     if wanted.ndim != 1 or wanted.size == 0 or wanted.min() < 0:
         raise ValueError(f"frame indices must be a non-empty list of numbers >= 0, not {wanted}")
     unique, positions = np.unique(wanted, return_inverse=True)
-    with open_video(path) as (container, _):
-        is_proxy = container.metadata.get("comment") == PROXY_MARK
-    frames = _read_decord(Path(path), unique) if is_proxy else None
-    if frames is None:
-        frames = _read_pyav(Path(path), unique)
+    frames = _read_rising(Path(path), unique)
     # Most windows ask in order, and then need no other copy of all pixels.
     return frames if np.array_equal(unique, wanted) else frames[positions]
 
 
-def _read_decord(path: Path, indices: Indices) -> Pixels | None:
-    """Frames by decord, or None where it is not installed or fails (PyAV then says why)."""
-    try:
-        import decord
-    except ImportError:
-        return None
-    try:
-        reader = decord.VideoReader(str(path), num_threads=1)
-        if indices[-1] >= len(reader):
-            return None
-        return np.ascontiguousarray(reader.get_batch(indices).asnumpy())
-    except (decord.DECORDError, RuntimeError):
-        return None
-
-
-def _read_pyav(path: Path, indices: Indices) -> Pixels:
-    """Frames at ``indices`` (rising) by seeking, or from the start where seeking is not exact."""
+def _read_rising(path: Path, indices: Indices) -> Pixels:
+    """Frames at ``indices`` (rising), by seeking, or from the start where that is not exact."""
     with open_video(path) as (container, stream):
-        pixels = _pixels(_seek_frames(path, container, stream, indices), len(indices))
+        is_proxy = container.metadata.get("comment") == PROXY_MARK
+        if is_proxy and codec_name(stream) == jpeg.CODEC:
+            return jpeg.read_pictures(path, stream, indices)
+        index = _own_index(stream) if is_proxy else _packet_index(path, container, stream)
+        pixels = _pixels(_seek_frames(container, stream, index, indices), len(indices))
     if len(pixels) < len(indices):
         pixels = _pixels(frames_at(path, indices), len(indices))
     return pixels
+
+
+@dataclass(frozen=True)
+class _Index:
+    """When frames are shown, in their order, and the times of key frames; in units of the file."""
+
+    stamps: list[int]
+    keys: list[int]
+
+
+def _own_index(stream: VideoStream) -> _Index:
+    """That of a proxy, which its header holds."""
+    entries = list(stream.index_entries)
+    return _Index(
+        [entry.timestamp for entry in entries],
+        [entry.timestamp for entry in entries if entry.is_keyframe],
+    )
+
+
+def _packet_index(path: Path, container: InputContainer, stream: VideoStream) -> _Index:
+    """Of any file, out of all its packets; empty where packets cannot stand for frames."""
+    packets = read_packets(path, container, stream)
+    stamps = packets.ordered() if packets_are_frames(container, stream) else None
+    return _Index(stamps or [], packets.keys)
 
 
 def _pixels(frames: Iterator[VideoFrame], count: int) -> Pixels:
@@ -128,22 +141,20 @@ def frames_at(
 
 
 def _seek_frames(
-    path: Path, container: InputContainer, stream: VideoStream, indices: Indices
+    container: InputContainer, stream: VideoStream, index: _Index, indices: Indices
 ) -> Iterator[VideoFrame]:
     """Frames at ``indices`` (rising), each recognised by its timestamp; stops early when in doubt.
 
     Runs of indices without a whole group of pictures between them are decoded in one go.
     """
-    packets = read_packets(path, container, stream)
-    stamps = packets.ordered()
-    if stamps is None or indices[-1] >= len(stamps) or not packets_are_frames(container, stream):
+    if indices[-1] >= len(index.stamps):
         return
-    wanted = np.array(stamps)[indices]
-    group = np.searchsorted(packets.keys, wanted, side="right") - 1
+    wanted = np.array(index.stamps)[indices]
+    group = np.searchsorted(index.keys, wanted, side="right") - 1
     if group[0] < 0:
         return
     for run in np.split(np.arange(len(indices)), np.flatnonzero(np.diff(group) > 1) + 1):
-        if not seek(container, stream, packets.keys[group[run[0]]]):
+        if not seek(container, stream, index.keys[group[run[0]]]):
             return
         position = run[0]
         for frame in decoded(container, stream):

@@ -4,7 +4,7 @@ Frame i of the proxy is sample i. The source is decoded once, in order, in const
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,11 +12,15 @@ from typing import TypedDict
 
 import av
 import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 
 from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.video.files import jpeg
 from tad_blockdrop.video.files.clock import PLAYER, Timeline, Timing
-from tad_blockdrop.video.files.container import display_size, upright
+from tad_blockdrop.video.files.container import Pixels, display_size, upright
 from tad_blockdrop.video.files.decode import PROXY_MARK, frames_at
 from tad_blockdrop.video.files.pictures import files_of
 from tad_blockdrop.video.files.probe import timeline
@@ -25,6 +29,7 @@ from tad_blockdrop.video.files.sampling import (
     Sampling,
     count_samples,
     count_samples_at,
+    evenly_spaced,
     frames_before,
     source_indices,
     source_indices_at,
@@ -81,15 +86,19 @@ def write_proxy(
     sampling: Sampling,
     config: ProxyConfig,
     timing: Timing = PLAYER,
+    kept: int | None = None,
 ) -> ProxyFacts:
-    """Write the samples of ``source`` into an MP4 file.
+    """Write the samples of ``source`` into an MP4 file, or ``kept`` of them, evenly spaced.
 
-    H.264 without B-frames, a key frame every ``config.gop``, short side at most
-    ``config.short_side``, sides even. The same input gives the same bytes (one encoder thread).
-    Raises DecodeError; the destination may then be incomplete, and the caller discards it.
+    H.264 without B-frames, a key frame every ``config.gop``, or JPEG pictures; the short side is at
+    most ``config.short_side``, sides are even. The same input gives the same bytes (one encoder
+    thread). Raises DecodeError; the destination may then be incomplete, and the caller discards it.
     """
     line = timeline(source, timing)
     indices, rate = sampled_frames(line, sampling)
+    if kept is not None and kept < len(indices):
+        rate *= kept / len(indices)
+        indices = indices[evenly_spaced(len(indices), kept)]
     frames = frames_at(source, indices, line.stamps)
     height, width = _encode(frames, Path(destination), rate, config)
     return ProxyFacts(
@@ -114,6 +123,27 @@ def _encode(
     frames: Iterator[VideoFrame], destination: Path, rate: float, config: ProxyConfig
 ) -> tuple[int, int]:
     clock = Fraction(rate).limit_denominator(100_000)
+    first = next(frames)
+    size = proxy_size(display_size(first), config.short_side)
+    pictures = (upright(frame, size) for frame in chain([first], frames))
+    with av.open(str(destination), "w", format="mp4") as container:
+        container.metadata["comment"] = PROXY_MARK
+        if config.store == "jpeg":
+            packets = jpeg.encode(container, pictures, clock, config.quality)
+        else:
+            packets = _encode_h264(container, pictures, size, clock, config)
+        for packet in packets:
+            container.mux(packet)
+    return size
+
+
+def _encode_h264(
+    container: OutputContainer,
+    pictures: Iterable[Pixels],
+    size: tuple[int, int],
+    clock: Fraction,
+    config: ProxyConfig,
+) -> "Iterator[Packet[VideoStream]]":
     options = {
         "crf": str(config.crf),
         "preset": "veryfast",
@@ -121,17 +151,12 @@ def _encode(
         "x264-params": f"keyint={config.gop}:min-keyint={config.gop}:scenecut=0:threads=1:"
         "cpu-independent=1",
     }
-    first = next(frames)
-    size = proxy_size(display_size(first), config.short_side)
-    with av.open(str(destination), "w", format="mp4") as container:
-        container.metadata["comment"] = PROXY_MARK
-        stream = container.add_stream("libx264", rate=clock, options=options)
-        stream.height, stream.width = size
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = 1 / clock
-        for number, source in enumerate(chain([first], frames)):
-            frame = VideoFrame.from_ndarray(upright(source, size), format="rgb24")
-            frame.pts, frame.time_base = number, 1 / clock
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return size
+    stream = container.add_stream("libx264", rate=clock, options=options)
+    stream.height, stream.width = size
+    stream.pix_fmt = "yuv420p"
+    stream.codec_context.time_base = 1 / clock
+    for number, picture in enumerate(pictures):
+        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = number, 1 / clock
+        yield from stream.encode(frame)
+    yield from stream.encode(None)

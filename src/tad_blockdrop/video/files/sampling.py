@@ -69,6 +69,15 @@ def count_samples_at(duration: float, rate: float) -> int:
     return max(1, math.ceil(duration * rate - EPSILON))
 
 
+def evenly_spaced(n_samples: int, count: int) -> Indices:
+    """``count`` of ``n_samples`` samples from the first to the last, each at the nearest one.
+
+    Where there are fewer, some come more than once.
+    """
+    spaced: Indices = np.linspace(0, n_samples - 1, count).round().astype(np.int64)
+    return spaced
+
+
 def source_indices_at(samples: Indices, times: Seconds, rate: float, tick: float) -> Indices:
     """Frames (n,) of a variable-rate video that are on screen at second ``samples / rate``.
 

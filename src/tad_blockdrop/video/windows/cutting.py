@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tad_blockdrop.config import WindowConfig
+from tad_blockdrop.video.files.sampling import evenly_spaced
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -26,7 +27,8 @@ class VideoRecord:
     """One video as windows need it.
 
     ``path`` names a proxy, whose frame i is sample i, unless ``source_indices`` (n_samples,)
-    is given: then it names the source, and sample i is its frame ``source_indices[i]``.
+    is given: then it names the source, and sample i is its frame ``source_indices[i]``. With
+    ``kept`` the proxy holds no more than so many samples, evenly spaced.
     ``segments_seconds`` (G, 2) lie inside [0, duration] and are longer than zero; ``labels``
     (G,) index the classes. ``rate`` is in samples per second, ``duration`` in seconds. ``content``
     identifies what the frames were made from, where that is known.
@@ -41,10 +43,18 @@ class VideoRecord:
     labels: Integers
     source_indices: Integers | None = None
     content: str = ""
+    kept: int | None = None
 
     def frames_of(self, samples: Integers) -> Integers:
-        """The frames of the file at ``path`` that show these samples."""
-        return samples if self.source_indices is None else self.source_indices[samples]
+        """The frames of the file at ``path`` that show these samples, which must be in it."""
+        if self.source_indices is not None:
+            return self.source_indices[samples]
+        if self.kept is None:
+            return samples
+        there = np.unique(evenly_spaced(self.n_samples, self.kept))
+        if not np.isin(samples, there).all():
+            raise ValueError(f"the proxy of '{self.video_id}' holds {len(there)} other samples")
+        return np.searchsorted(there, samples)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +85,9 @@ def records(
     ``instances`` must carry labels out of ``classes`` (a class-agnostic detector's caller renames
     them all to its one class). Instances are clipped to the video; what is then empty is left
     out. Videos that are read without a proxy have the source frame of each sample in the column
-    ``source_frames``. Only the split ``holdout`` may be empty. Raises ValueError for any other
-    empty split, a video without samples, an unknown label.
+    ``source_frames``; those whose proxy holds only some samples say in ``kept`` how many. Only the
+    split ``holdout`` may be empty. Raises ValueError for any other empty split, a video without
+    samples, an unknown label.
     """
     chosen = videos[videos["split"] == split].sort_values("video_id")
     if chosen.empty and split != "holdout":
@@ -129,6 +140,7 @@ def _record(
         labels=labels[real],
         source_indices=source,
         content=str(row.get("content", "")),
+        kept=row.get("kept"),
     )
 
 
@@ -254,11 +266,10 @@ def _whole(
 
     Positions are rounded to the nearest sample, so a short video repeats some; all are real.
     """
-    samples = np.linspace(0, record.n_samples - 1, window.frames).round().astype(np.int64)
     return Window(
         video_id=record.video_id,
         start=0,
-        samples=samples,
+        samples=evenly_spaced(record.n_samples, window.frames),
         n_valid=window.frames,
         segments=_on_grid(segments_seconds / record.duration * window.grid),
         labels=labels,
