@@ -85,7 +85,7 @@ def test_your_own_data(finished_copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     outputs = outputs_of("03_your_own_data.ipynb", finished_copy, monkeypatch)
     environment = finished_copy / "conf/my_videos"
     assert sorted(path.name for path in environment.iterdir()) == [
-        "catalog.yml", "globals.yml", "parameters.yml",
+        "globals.yml", "parameters.yml",
     ]  # fmt: skip
     assert "rise" in outputs["read"]
     assert "Traceback" not in outputs["check"]

@@ -101,7 +101,8 @@ def try_out(
         return time.perf_counter() - begin, model
 
     train(1)  # computes features, where the backbone is frozen
-    epoch, model = train(1)
+    two, model = train(2)  # another length: a second run of the same would be taken as finished
+    epoch = two / 2
     score = None
     if seconds > 0:
         left = seconds - (time.perf_counter() - begin)
