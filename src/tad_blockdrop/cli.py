@@ -120,7 +120,7 @@ def begin(
             click.echo(escape_for_terminal(how_to_annotate(videos)))
             return
         request = Request(videos, annotations, minutes, name, weights, CONF, DATA)
-        prepare(request, _base_parameters(), lambda text: click.echo(escape_for_terminal(text)))
+        prepare(request, base_parameters(CONF), lambda text: click.echo(escape_for_terminal(text)))
     click.echo(
         f"written: {request.environment}, with a reason beside each value. Now:\n\n"
         f"    kedro run --env {name}\n\n"
@@ -129,11 +129,11 @@ def begin(
     )
 
 
-def _base_parameters() -> dict[str, Any]:
-    """The raw parameters of conf/base."""
+def base_parameters(conf: Path) -> dict[str, Any]:
+    """The raw parameters of ``base`` in the project's folder ``conf``."""
     from kedro.framework.project import settings
 
-    loader = settings.CONFIG_LOADER_CLASS(str(CONF), env="base", **settings.CONFIG_LOADER_ARGS)
+    loader = settings.CONFIG_LOADER_CLASS(str(conf), env="base", **settings.CONFIG_LOADER_ARGS)
     return dict(loader["parameters"])
 
 

@@ -60,7 +60,7 @@ def pace_of(
         if recipe is not None:
             trained = measuring.measure_training(model, record, recipe, settings)
     reading = measuring.measure_reading(record, settings.data)
-    one = OneWindow(0.0, reading, trained, recipe.batch if recipe else 1, scoring, detection)
+    one = OneWindow(0.0, reading, trained, recipe.batch if recipe else 1, scoring, detection, None)
     hours = predict_hours(work, one, settings)
     seconds = whole.videos.groupby("split")["duration"].sum()
     parts = {
@@ -70,7 +70,7 @@ def pace_of(
     }
     if settings.baseline.train.tuning == "frozen":
         parts["features"] = preparing.features * (seconds.sum() - seconds["test"]) / 60
-    memory = max(m.memory for m in (trained, scoring, detection))
+    memory = max(m.memory for m in (trained, scoring, detection) if m)
     trial_windows = (trial.dataset.videos["split"] == "train").sum()
     growth = (whole.videos["split"] == "train").sum() / trial_windows
     return Pace(parts, trial.epoch * growth / 60, memory)

@@ -97,11 +97,12 @@ def try_out(
     def train(epochs: int) -> tuple[float, Checkpoint]:
         begin = time.perf_counter()
         baseline = with_epochs(settings.baseline, epochs)
-        _, model = make_baseline(evaluator, folder, settings.detector, baseline)
+        _, model = make_baseline(evaluator, folder, settings.detector, baseline, settings.compress)
         return time.perf_counter() - begin, model
 
     train(1)  # computes features, where the backbone is frozen
-    epoch, model = train(1)
+    two, model = train(2)  # another length: a second run of the same would be taken as finished
+    epoch = two / 2
     score = None
     if seconds > 0:
         left = seconds - (time.perf_counter() - begin)
