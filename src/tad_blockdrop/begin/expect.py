@@ -10,7 +10,14 @@ from tad_blockdrop.begin.trial import Preparing, Trial
 from tad_blockdrop.config import DataConfig, DetectorConfig, Parameters
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.preflight import measuring
-from tad_blockdrop.preflight.forecast import OneWindow, Work, predict_hours, size
+from tad_blockdrop.preflight.forecast import (
+    OneWindow,
+    Work,
+    predict_hours,
+    repair_clips,
+    repair_states,
+    size,
+)
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
@@ -18,6 +25,7 @@ from tad_blockdrop.video.summary import covered_share, grid_lengths
 
 FEW_ACTIONS = 10  # with fewer examples a class is hardly learned
 REPORT_MINUTES = 1.0  # start, checks, export of tables, plots
+SHORTENING = ("ranking", "repair", "alignment")  # stages of the loop
 ENTRIES = 6  # names that a sentence lists
 
 
@@ -59,18 +67,29 @@ def pace_of(
         trained = detection
         if recipe is not None:
             trained = measuring.measure_training(model, record, recipe, settings)
-    reading = measuring.measure_reading(record, settings.data)
-    one = OneWindow(0.0, reading, trained, recipe.batch if recipe else 1, scoring, detection, None)
+    clips = repair_clips(work, settings)
+    one = OneWindow(
+        proxies=0.0,
+        reading=measuring.measure_reading(record, settings.data),
+        training=trained,
+        batch=recipe.batch if recipe else 1,
+        scoring=scoring,
+        detection=detection,
+        repair=measuring.measure_repair(model, record, clips, settings),
+    )
     hours = predict_hours(work, one, settings)
     seconds = whole.videos.groupby("split")["duration"].sum()
     parts = {
         "frames": preparing.proxies * seconds.sum() / 60,
-        "shortening": 60 * (hours["ranking"] + hours["alignment"]),
+        "shortening": 60 * sum(hours.get(stage, 0.0) for stage in SHORTENING),
         "evaluation and report": 60 * hours["evaluation"] + REPORT_MINUTES,
     }
     if settings.baseline.train.tuning == "frozen":
         parts["features"] = preparing.features * (seconds.sum() - seconds["test"]) / 60
-    memory = max(m.memory for m in (trained, scoring, detection) if m)
+    works = (one.training, one.scoring, one.detection, one.repair)
+    memory = max(each.memory for each in works if each)
+    if one.repair is not None:
+        memory += repair_states(clips, settings)
     trial_windows = (trial.dataset.videos["split"] == "train").sum()
     growth = (whole.videos["split"] == "train").sum() / trial_windows
     return Pace(parts, trial.epoch * growth / 60, memory)

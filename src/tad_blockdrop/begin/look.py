@@ -12,7 +12,7 @@ from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.annotations import (
     NO_SUBSET,
     Annotations,
-    read_annotation_file,
+    read_annotation_files,
     read_annotations,
     subset_key,
 )
@@ -83,7 +83,7 @@ def look_at(videos: Path, annotations: Path, data: DataConfig, timeout: float) -
 
     Raises BeginError, AnnotationError or what probing raises for a folder that cannot be listed.
     """
-    found = read_annotations(read_annotation_file(annotations))
+    found = read_annotations(read_annotation_files([annotations]), data.reading)
     subset = evaluation_subset(found)
     listed, _ = listed_videos(found, data.model_copy(update={"evaluation_subset": subset}))
     facts, unreadable = probe_videos(

@@ -9,7 +9,7 @@ import pandas as pd
 
 from tad_blockdrop.baseline.training import new_detector
 from tad_blockdrop.begin.request import BeginError
-from tad_blockdrop.config import BaselineConfig, Parameters
+from tad_blockdrop.config import BaselineConfig, CompressConfig, Parameters
 from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
@@ -97,7 +97,7 @@ def try_out(
     def train(epochs: int) -> tuple[float, Checkpoint]:
         begin = time.perf_counter()
         baseline = with_epochs(settings.baseline, epochs)
-        _, model = make_baseline(evaluator, folder, settings.detector, baseline, settings.compress)
+        _, model = make_baseline(evaluator, folder, settings.detector, baseline, CompressConfig())
         return time.perf_counter() - begin, model
 
     train(1)  # computes features, where the backbone is frozen
