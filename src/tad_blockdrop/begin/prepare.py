@@ -13,7 +13,7 @@ from tad_blockdrop.begin.environment import Setting, merged, write_environment
 from tad_blockdrop.begin.look import Look, Numbers, evaluation_subset, look_at, numbers_of
 from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
-from tad_blockdrop.begin.trial import Trial, best, measure_preparing, part, try_out
+from tad_blockdrop.begin.trial import Trial, measure_preparing, part, try_out
 from tad_blockdrop.config import DataConfig, Parameters
 from tad_blockdrop.preflight.forecast import count_work
 from tad_blockdrop.runtime.devices import pick_device
@@ -133,10 +133,11 @@ def try_all(task: Task, say: Say) -> Plan:
             plans.append(job.plan(minutes, share, footage, place))
             if plans[-1].trial.score is not None:
                 say(f"  mAP {plans[-1].trial.score:.1f} on held-out training videos")
-    chosen = plans[best([plan.trial.score for plan in plans])]
-    if not compare:
-        return chosen
-    scores = {plan.candidate.name: plan.trial.score or 0.0 for plan in plans}
+    rated = [(plan.candidate.name, plan.trial.score) for plan in plans]
+    scores = {name: score for name, score in rated if score is not None}
+    if len(scores) < len(plans):
+        return plans[0]  # not compared: there are too few videos to hold any out
+    chosen = max(plans, key=lambda plan: scores[plan.candidate.name])
     return replace(chosen, settings=(*chosen.settings, chosen.candidate.preferred(scores)))
 
 

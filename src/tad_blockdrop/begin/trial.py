@@ -1,7 +1,7 @@
 """A short training on a part of the training videos: how fast and how good is a candidate here?"""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,9 +145,3 @@ def with_proxies(dataset: ActionDataset, settings: Parameters, folder: Path) -> 
 
 def _reasons(failed: Mapping[str, str]) -> str:
     return "; ".join(list(failed.values())[:3])
-
-
-def best(scores: Sequence[float | None]) -> int:
-    """The place of the highest score; the first where nothing was compared."""
-    known = [(score, -place) for place, score in enumerate(scores) if score is not None]
-    return -max(known)[1] if known else 0
