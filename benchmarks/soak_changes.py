@@ -155,10 +155,11 @@ def delete_in_a_run(project: Project, chance: random.Random) -> Project:
             raise ChangeError(f"versions --delete in a run ended with {code}:\n{told}")
 
     delete_version(project, chance)  # so that there is work
-    lock = project.data / "06_models" / EXPERIMENT / ".running"
+    holder = project.data / "06_models" / EXPERIMENT / ".running"
     process = project.begin(*JOB)
+    mine = f"process {process.pid},"  # the file may be there of a run that was killed
     try:
-        while not lock.exists() and process.poll() is None:
+        while process.poll() is None and not (holder.exists() and mine in holder.read_text()):
             time.sleep(0.1)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGSTOP)  # so that it is still there
