@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 
 from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
+from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
@@ -67,7 +68,7 @@ def test_a_folder_whose_name_is_not_utf8_is_told_of(checkpoint, write_video, tmp
     other = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     other.mkdir()
     shutil.copy(folder / "good.mp4", other / "well_named.mp4")
-    _, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+    _, videos = detect_actions(checkpoint, predict(folder), DATA, RUNTIME)
     assert "is not UTF-8: rename it" in videos.set_index("video_id")["problem"]["well_named"]
     videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
 
@@ -137,10 +138,14 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
             "params:predict": MemoryDataset(settings),
             "params:data": MemoryDataset(DATA),
             "params:runtime": MemoryDataset(RUNTIME),
+            "known_annotations": MemoryDataset(None),
+            "playable_videos": VideoFolderDataset(filepath=str(tmp_path / "playable")),
         }
     )
     pipeline = create_pipeline(from_folder=True)
-    assert pipeline.inputs() == {"params:predict", "params:data", "params:runtime"}
+    assert pipeline.inputs() == {
+        "params:predict", "params:data", "params:runtime", "known_annotations",
+    }  # fmt: skip
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}

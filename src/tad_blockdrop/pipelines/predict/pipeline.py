@@ -1,4 +1,4 @@
-"""Any videos -> detections as a table and as JSON, a page of timelines, copies drawn upon."""
+"""Any videos -> detections as a table and as JSON, pages that play, copies drawn upon."""
 
 from kedro.pipeline import Pipeline
 
@@ -20,6 +20,17 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         *read,
         node(nodes.detect_actions, [model, *work], results),
         node(nodes.write_results, results, ["predictions_csv", "predictions_json"]),
-        node(nodes.plot_timelines, [*results, model], "predictions_page"),
+        node(nodes.describe_model, model, "predicted_with"),
+        node(nodes.find_truth, ["predicted_videos", "known_annotations"], "predicted_truth"),
+        node(
+            nodes.copy_for_browsers,
+            ["predicted_videos", "params:data", "params:runtime"],
+            "playable_videos",
+        ),
+        node(
+            nodes.write_pages,
+            [*results, "predicted_with", "predicted_truth", "playable_videos"],
+            "predictions_page",
+        ),
         node(nodes.draw_videos, [*results, model, *work], "drawn_videos"),
     )
