@@ -24,6 +24,10 @@ ONLY_HERE = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
 NEVER = 600  # seconds after which a page is taken for one that never shows it
 
 
+class NotThereError(RuntimeError):
+    """The browser cannot do that now."""
+
+
 class Page:
     """A page in a browser, by the DevTools protocol."""
 
@@ -37,7 +41,8 @@ class Page:
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while (answer := json.loads(self._socket.recv())).get("id") != self._number:
             pass  # an event
-        assert "error" not in answer, answer["error"]
+        if "error" in answer:
+            raise NotThereError(answer["error"]["message"])
         return answer["result"]
 
     def value(self, script: str) -> Any:
@@ -50,7 +55,14 @@ class Page:
 
     def until(self, script: str) -> Any:
         """The value of an expression, once that is true."""
-        return _wait(lambda: self.value(script), self._log)
+
+        def look() -> Any:
+            try:
+                return self.value(script)
+            except NotThereError:  # the page is being exchanged for another
+                return None
+
+        return _wait(look, self._log)
 
     def html(self) -> str:
         """The page as it is now."""

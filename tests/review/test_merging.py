@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 from dataset_files import database, video, write_video
@@ -9,11 +10,11 @@ from tests.review.conftest import table_of_videos
 from tests.review.test_corrections import JUMP, LATER, RUN
 
 from tad_blockdrop.config import DataConfig
-from tad_blockdrop.datasets.annotation_file import AnnotatedVideos, AnnotatedVideosDataset
+from tad_blockdrop.datasets.annotation_file import AnnotatedVideosDataset
 from tad_blockdrop.pipelines.corrections.nodes import merge_corrections
 from tad_blockdrop.pipelines.predict.nodes import find_truth
 from tad_blockdrop.review.corrections import Edit, Entry, Finish, Judge, Segment
-from tad_blockdrop.review.merging import merge
+from tad_blockdrop.review.merging import MergeError, merge
 from tad_blockdrop.video.annotations import read_annotations
 
 DATA = DataConfig(every=1, training_subset="train", evaluation_subset="val")
@@ -87,6 +88,11 @@ def test_what_does_not_fit_any_more_is_told():
     assert "a: 'run' from 1 to 2 s and 'run' from 1 to 2.5 s overlap; both are kept" in found.told
 
 
+def test_frames_of_unknown_length_are_refused():
+    with pytest.raises(MergeError, match=r"of 1 video\(s\) count frames: set data\.reading"):
+        merge(replace(read_annotations(ANNOTATED), in_frames=frozenset({"a"})), [], DATA)
+
+
 @pytest.fixture
 def known(tmp_path):
     file, folder = tmp_path / "annotations.json", tmp_path / "videos"
@@ -98,15 +104,17 @@ def known(tmp_path):
 def test_the_truth_is_that_of_the_very_file(known, tmp_path):
     other = write_video(tmp_path / "elsewhere" / "a.mp4")
     videos = table_of_videos(video_id=["a", "b"], path=[str(known.folder / "a.mp4"), str(other)])
-    assert find_truth(videos, known) == {"a": {"video": "v_a", "actions": [["run", 1.0, 2.0]]}}
-    assert find_truth(videos, None) == {}
+    assert find_truth(videos, known, DATA) == {
+        "a": {"video": "v_a", "actions": [["run", 1.0, 2.0]]}
+    }
+    assert find_truth(videos, None, DATA) == {}
 
 
 def test_predictions_do_without_annotations_that_cannot_be_read(known, caplog):
-    known.file.write_text("{")
+    known.paths[0].write_text("{")
     videos = table_of_videos(video_id=["a"])
     with caplog.at_level(logging.WARNING, "tad_blockdrop"):
-        assert find_truth(videos, known) == {}
+        assert find_truth(videos, known, DATA) == {}
     assert "the page shows no annotations" in caplog.text
 
 
@@ -117,4 +125,3 @@ def test_the_node_tells_what_it_leaves_out(known, caplog):
     assert list(content["database"]) == ["v_a"]
     assert caplog.text.count("left out") == 20
     assert "... and 10 more" in caplog.text
-    assert isinstance(known, AnnotatedVideos)

@@ -1,58 +1,77 @@
-"""Annotations as a catalog entry: any file that a format of ``video.annotations`` reads."""
+"""Annotations as a catalog entry: files that the formats of ``video.annotations`` read."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kedro.io import DatasetError
+from kedro.io import AbstractDataset, DatasetError
 
-from tad_blockdrop.datasets.folder import PathDataset
 from tad_blockdrop.storage.atomic import atomic_write
-from tad_blockdrop.video.annotations import AnnotationFile, read_annotation_file
+from tad_blockdrop.video.annotations import AnnotationFile, read_annotation_files
+
+Paths = str | Sequence[str]  # a file, a folder of files, or a list of both
 
 
-class AnnotationFileDataset(PathDataset[dict[str, Any], AnnotationFile]):
-    """Loads JSON, tables and texts in any usual encoding; saves JSON."""
+class AnnotationFileDataset(AbstractDataset[dict[str, Any], tuple[AnnotationFile, ...]]):
+    """Loads JSON, XML, tables and texts in any usual encoding; saves JSON."""
 
-    def load(self) -> AnnotationFile:
-        """Read the file. Raises AnnotationError."""
-        return read_annotation_file(self._path)
+    def __init__(self, *, filepath: Paths, metadata: dict[str, Any] | None = None) -> None:
+        """``filepath``: a file, a folder of files, or a list of both."""
+        self.paths = _as_paths(filepath)
+        self.metadata = metadata
+
+    def load(self) -> tuple[AnnotationFile, ...]:
+        """Read the files. Raises AnnotationError."""
+        return read_annotation_files(self.paths)
 
     def save(self, data: dict[str, Any]) -> None:
         """Write the file as a whole."""
-        with atomic_write(self._path) as temporary:
+        [path] = self.paths
+        with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(data, indent=1), encoding="utf-8")
 
     def _exists(self) -> bool:
-        return self._path.is_file()
+        return all(path.exists() for path in self.paths)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": [str(path) for path in self.paths]}
 
 
 @dataclass(frozen=True)
 class AnnotatedVideos:
-    """A file of annotations and the folder of their videos."""
+    """Files of annotations, or folders of such, and the folder of their videos."""
 
-    file: Path
+    paths: Sequence[Path]
     folder: Path
 
 
-class AnnotatedVideosDataset(PathDataset[NoReturn, AnnotatedVideos | None]):
+class AnnotatedVideosDataset(AbstractDataset[NoReturn, AnnotatedVideos | None]):
     """Where the experiment's own annotations and videos are; None if it has no annotations."""
 
     def __init__(
-        self, *, filepath: str, videos: str, metadata: dict[str, Any] | None = None
+        self, *, filepath: Paths, videos: str, metadata: dict[str, Any] | None = None
     ) -> None:
-        """``filepath``: the annotations; ``videos``: the folder of their videos."""
-        super().__init__(filepath=filepath, metadata=metadata)
-        self._videos = Path(videos)
+        """``filepath``: the annotations, as in ``AnnotationFileDataset``; ``videos``: a folder."""
+        self._known = AnnotatedVideos(_as_paths(filepath), Path(videos))
+        self.metadata = metadata
 
     def load(self) -> AnnotatedVideos | None:
         """Look; nothing is read."""
-        return AnnotatedVideos(self._path, self._videos) if self._path.is_file() else None
+        return self._known if all(path.exists() for path in self._known.paths) else None
 
     def save(self, data: NoReturn) -> None:
         """They are people's own."""
-        raise DatasetError(f"{self._path} is not written by any pipeline")
+        raise DatasetError("annotations are written by people, not by a pipeline")
 
     def _exists(self) -> bool:
         return True  # that there is none is an answer
+
+    def _describe(self) -> dict[str, Any]:
+        paths = [str(path) for path in self._known.paths]
+        return {"filepath": paths, "videos": str(self._known.folder)}
+
+
+def _as_paths(filepath: Paths) -> list[Path]:
+    return [Path(filepath)] if isinstance(filepath, str) else [*map(Path, filepath)]

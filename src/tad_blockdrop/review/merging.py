@@ -12,9 +12,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.review.corrections import Entry, Segment, replay
 from tad_blockdrop.video.annotations import Annotations
 from tad_blockdrop.video.dataset import listed_videos
+
+
+class MergeError(BlockDropError):
+    """Annotations and corrections that cannot stand in one file."""
+
 
 Row = tuple[str, float, float]  # label, start and end in seconds
 
@@ -35,10 +41,10 @@ def segment_of(label: str, start: float, end: float) -> Segment | None:
         return None
 
 
-def annotated_rows(annotations: Annotations) -> dict[str, list[Row]]:
-    """The annotated actions of every listed video, in the order of the file."""
-    rows: dict[str, list[Row]] = {str(video): [] for video in annotations.stated["video_id"]}
-    columns = annotations.instances[["video_id", "label", "start", "end"]]
+def rows_by_video(stated: pd.DataFrame, instances: pd.DataFrame) -> dict[str, list[Row]]:
+    """The annotated actions of every stated video, in the order of the file."""
+    rows: dict[str, list[Row]] = {str(video): [] for video in stated["video_id"]}
+    columns = instances[["video_id", "label", "start", "end"]]
     for video, label, start, end in columns.itertuples(index=False):
         rows[video].append((label, start, end))
     return rows
@@ -48,12 +54,18 @@ def merge(annotations: Annotations | None, entries: Iterable[Entry], data: DataC
     """The annotations with all corrections made; videos that are new go to the training subset.
 
     Annotations that nobody has changed stay exactly as they are, and videos stay in their subsets:
-    where the annotations name none, in those that ``data`` splits them into.
+    where the annotations name none, in those that ``data`` splits them into. Raises MergeError
+    where annotations count frames whose rate they do not say.
     """
+    if annotations is not None and annotations.in_frames:
+        raise MergeError(
+            f"the annotations of {len(annotations.in_frames)} video(s) count frames: set "
+            "data.reading.frame_rate to the frames per second that they were counted at"
+        )
     by_video: dict[str, list[Entry]] = {}
     for entry in entries:
         by_video.setdefault(entry.video, []).append(entry)
-    rows = {} if annotations is None else annotated_rows(annotations)
+    rows = {} if annotations is None else rows_by_video(annotations.stated, annotations.instances)
     facts = {} if annotations is None else _stated(annotations, data)
     told: list[str] = []
     for video, own in by_video.items():

@@ -17,13 +17,17 @@ SHOWN = 20  # sentences
 def merge_corrections(
     known_annotations: AnnotatedVideos | None, corrections: list[Entry], data: DataConfig
 ) -> dict[str, Any]:
-    """The experiment's annotations with all corrections made, in ActivityNet's layout."""
+    """The experiment's annotations with all corrections made, in ActivityNet's layout.
+
+    Raises MergeError where they count frames of unknown length.
+    """
     from tad_blockdrop.review.merging import merge
-    from tad_blockdrop.video.annotations import read_annotation_file, read_annotations
+    from tad_blockdrop.video.annotations import read_annotation_files, read_annotations
 
     annotations = None
     if known_annotations is not None:
-        annotations = read_annotations(read_annotation_file(known_annotations.file))
+        files = read_annotation_files(known_annotations.paths)
+        annotations = read_annotations(files, data.reading)
     merged = merge(annotations, corrections, data)
     for sentence in merged.told[:SHOWN]:
         logger.warning("%s", sentence)

@@ -139,14 +139,31 @@ def _sum_up(videos: pd.DataFrame) -> None:
         )
 
 
-def write_results(
-    predictions: pd.DataFrame, predicted_videos: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The detections for other programs: a table to be saved as CSV, and ActivityNet's JSON."""
-    from tad_blockdrop.video.annotations.activitynet import ActivityNet
+def write_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The detections as a table to be saved as CSV."""
+    return predictions.round(4)
+
+
+def write_activitynet(predictions: pd.DataFrame, predicted_videos: pd.DataFrame) -> dict[str, Any]:
+    """The detections as ActivityNet's JSON."""
+    from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
 
     read = predicted_videos[predicted_videos["problem"].isna()]
-    return predictions.round(4), ActivityNet().write(predictions, read["video_id"])
+    return ActivityNet().write(predictions, read["video_id"])
+
+
+def write_tool_files(
+    predictions: pd.DataFrame,
+    predicted_videos: pd.DataFrame,
+    predict: PredictConfig,
+    data: DataConfig,
+) -> dict[str, str]:
+    """The detections in the other ``predict.formats``: texts by format and file name."""
+    from tad_blockdrop.prediction.tool_files import tool_files
+    from tad_blockdrop.video.files.clock import Timing
+
+    timing = Timing(data.clock, data.picture_rate)
+    return tool_files(predictions, predicted_videos, predict.formats, timing)
 
 
 def describe_model(checkpoint: Checkpoint) -> Model:
@@ -168,20 +185,21 @@ def describe_model(checkpoint: Checkpoint) -> Model:
 
 
 def find_truth(
-    predicted_videos: pd.DataFrame, known_annotations: AnnotatedVideos | None
+    predicted_videos: pd.DataFrame, known_annotations: AnnotatedVideos | None, data: DataConfig
 ) -> dict[str, KnownTruth]:
     """What the experiment's annotations say of those of its own videos that were predicted."""
     from tad_blockdrop.review.truth import known_truth
     from tad_blockdrop.video.annotations import (
         AnnotationError,
-        read_annotation_file,
+        read_annotation_files,
         read_annotations,
     )
 
     if known_annotations is None:
         return {}
     try:
-        annotations = read_annotations(read_annotation_file(known_annotations.file))
+        files = read_annotation_files(known_annotations.paths)
+        annotations = read_annotations(files, data.reading)
     except AnnotationError as error:  # predictions do without
         logger.warning("the page shows no annotations: %s", error)
         return {}
