@@ -55,9 +55,9 @@ class Reviewed:
     def journal(self) -> Path:
         return self.data / "01_raw" / "mine" / "corrections.jsonl"
 
-    def write(self, name: str, write: Callable[[Path], object]) -> None:
+    def write(self, name: str, write: Callable[[Path], object], version: str = VERSION) -> None:
         """Write a file of the predictions, as the catalog would."""
-        file = self.data / "07_model_output" / "mine" / name / VERSION / name
+        file = self.data / "07_model_output" / "mine" / name / version / name
         file.parent.mkdir(parents=True)
         write(file)
 

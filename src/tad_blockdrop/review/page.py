@@ -114,7 +114,8 @@ class ReviewPages:
     def _video(self, row: dict[str, Any], place: Place) -> dict[str, Any]:
         """What the page's script knows of a video."""
         own = self._groups.get(row["video_id"], self.predictions.detections.head(0))
-        shown = own.nlargest(SEGMENTS_PER_PAGE, "score").sort_values(["start", "end"])
+        shown = own.nlargest(SEGMENTS_PER_PAGE, "score") if len(own) > SEGMENTS_PER_PAGE else own
+        shown = shown.sort_values(["start", "end"])
         known = self.predictions.truth.get(row["video_id"])
         key = self.predictions.key(row["video_id"])
         columns = shown[["label", "start", "end", "score"]].itertuples(index=False)

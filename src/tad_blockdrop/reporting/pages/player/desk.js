@@ -129,9 +129,12 @@ class Desk {
     this.item = then && { segment: then, true: true, movable: true };
     this.refresh();
     this.select(this.item);
-    this.saving.add(this.video, entry);
-    const other = then && overlapping(then, this.state);
-    if (other) this.tell(`It overlaps ${other.label} from ${clock(other.start)} to ${clock(other.end)}; both are kept.`, false);
+    this.keep(entry, then && overlapping(then, this.state));
+  }
+
+  async keep(entry, other) {
+    await this.saving.add(this.video, entry);
+    if (other && !this.saving.unsaved) this.tell(`Saved. It overlaps ${other.label} from ${clock(other.start)} to ${clock(other.end)}; both are kept.`, false);
   }
 
   // Make the selected item another segment, or nothing.
