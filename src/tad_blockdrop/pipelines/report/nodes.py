@@ -114,7 +114,7 @@ def plot_timelines(
     )
     shown = tables.changed_videos(before, after, test, report.timelines)
     rows = {"true actions": truth, "uncompressed": before, model_name(final): after}
-    return timelines(rows, test, shown)
+    return timelines(rows, test, shown, evaluator.dataset.classes)
 
 
 def plot_repairs(repair_table: pd.DataFrame) -> Figure:
