@@ -118,6 +118,33 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
     assert list(models) == ["uncompressed", "step_01", "step_02", "one_shot_01", "one_shot_02"]
 
 
+def test_the_loop_drops_sub_layers(finished_project: Path, tmp_path: Path) -> None:
+    """Ranked, dropped and repaired without a gradient, evaluated and reported."""
+    folder = tiny_project(tmp_path / "sub_layers")
+    given = next(finished_project.glob("data/06_models/smoke/baseline_checkpoint/*/*"))
+    done = run_kedro(
+        folder, *JOB, "--params",
+        "compress.unit=sublayer,compress.n_drops=3,compress.repair=all,compress.align=null,"
+        f"compress.criterion=gap_error,baseline.source=checkpoint,baseline.checkpoint={given}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    scores = load(folder, "score_table")
+    assert set(scores["block"]) <= {
+        f"{i}.{name}" for i in range(8) for name in ("attention", "mlp")
+    }
+    last = load(folder, "compress.step_03.checkpoint")
+    left = {name for name in last.weights if name.startswith("backbone.blocks.")}
+    whole = {name for name in load(folder, "baseline_checkpoint").weights if ".blocks." in name}
+    table = load(folder, "result_table").set_index("model")
+    assert last.lineage["dropped_block"] == table.loc["step_03", "dropped_block"]
+    steps = table["parameters"][["uncompressed", "step_01", "step_02", "step_03"]]
+    assert steps.is_monotonic_decreasing
+    assert left < whole
+    dropped = table["dropped_block"][["step_01", "step_02", "step_03"]]
+    assert len(set(dropped)) == 3
+    assert all(f"{unit}</b>" in load(folder, "html_report") for unit in dropped)
+
+
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
     refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1

@@ -8,6 +8,8 @@ from tad_blockdrop.config.base import Config
 from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.training import TrainConfig
 
+UnitName = Literal["block", "attention", "mlp", "sublayer"]
+
 
 class AlignLossConfig(Config):
     """Weights of the eight terms of the alignment loss; 0 switches a term off."""
@@ -41,6 +43,7 @@ class CompressConfig(Config):
     """Progressive Block Drop."""
 
     n_drops: int = Field(3, ge=1)
+    unit: UnitName = Field("block", description="what a step drops; sublayer: attention or MLP")
     criterion: str = Field("train_map", description="a name of compression.criteria")
     score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
     look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")

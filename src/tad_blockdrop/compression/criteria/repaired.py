@@ -39,8 +39,8 @@ class RepairedCriterion(Criterion):
         left = candidates.skips[done:]
         for place, skip in enumerate(progress(left, "scoring blocks", len(left)), start=done):
             shorter = deepcopy(model)
-            for index in skip:
-                del shorter.backbone.blocks[str(index)]
+            for unit in skip:
+                shorter.backbone.drop(unit)
             repair_model(shorter, candidates.teacher, clips, candidates.repair)
             values[place] = self.rate(shorter, candidates, clips)
             if scratch:

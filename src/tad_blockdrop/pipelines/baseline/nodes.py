@@ -1,12 +1,14 @@
 """The node that makes the uncompressed model. Heavy imports stand inside."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, require_classes
+from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
@@ -27,29 +29,32 @@ def find_given(
 
     It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
     that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
-    FormatError or CheckpointError for what does not fit, LoraError, or RepairError for a backbone
-    that cannot be repaired.
+    FormatError or CheckpointError for what does not fit, LoraError, UnitError, or RepairError for
+    a backbone that cannot be repaired.
     """
+    from tad_blockdrop.compression.dropping import check_units
     from tad_blockdrop.compression.lora import check_targets
     from tad_blockdrop.compression.repair import check_repairable
     from tad_blockdrop.detector.backbones import make_backbone
 
     kind, crop, weights = detector.backbone, data.window.crop, None
+    kept: Sequence[Unit] = range(kind.geometry.depth)
     recipes = [compress.first, compress.later]
     if baseline.source == "checkpoint":
         assert baseline.checkpoint is not None  # guaranteed by config validation
         _exists("baseline.checkpoint", baseline.checkpoint)
         given = read_checkpoint(Path(baseline.checkpoint))
-        kind, crop = given.detector.backbone, given.window.crop
+        kind, crop, kept = given.detector.backbone, given.window.crop, given.kept_blocks
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
-    backbone = make_backbone(kind, crop, range(kind.geometry.depth))
+    backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
     for recipe in recipes:
         if recipe.tuning == "lora":
             check_targets(backbone, recipe.lora)
+    check_units(backbone, compress)
     if compress.repair.layers != "none":
         check_repairable(backbone)
     return baseline
@@ -99,7 +104,7 @@ def make_baseline(
     checkpoint = Checkpoint(
         weights=weights_of(model),
         detector=detector.model_copy(update={"backbone": backbone}),
-        kept_blocks=model.kept_blocks,
+        kept_blocks=model.kept_units,
         classes=tuple(classes),
         window=data.window,
         every=data.every,

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, weights_hash
+from tad_blockdrop.detector.units import as_stored
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 
@@ -74,7 +75,7 @@ def score_blocks(
 
 
 def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
-    """The student without the block that ranks first; unchanged once the loop has stopped."""
+    """The student without the unit that ranks first; unchanged once the loop has stopped."""
     from tad_blockdrop.compression import dropping
 
     step = int(student.lineage["step"]) + 1
@@ -84,13 +85,13 @@ def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
     drop = dropping.choose_block(scores)
     if drop.tied:
         logger.warning(
-            "step %d: blocks %s score the same as block %d (%s %.6g); the lowest index is dropped. "
+            "step %d: blocks %s score the same as block %s (%s %.6g); the lowest index is dropped. "
             "Use more videos for scoring (compress.score_videos) or another compress.criterion",
-            step, drop.tied, drop.block, drop.criterion, drop.value,
+            step, ", ".join(map(str, drop.tied)), drop.block, drop.criterion, drop.value,
         )  # fmt: skip
     shorter = dropping.drop_block(student, drop.block)
     lineage = child_lineage(
-        student, family="progressive", step=step, dropped_block=drop.block,
+        student, family="progressive", step=step, dropped_block=as_stored(drop.block),
         criterion=drop.criterion, score=drop.value, margin=drop.margin,
     )  # fmt: skip
     return replace(shorter, lineage=lineage)

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from tad_blockdrop.detector.units import parse_units, part_of_block
 from tad_blockdrop.reporting.compare import SIDES, one_side
 from tad_blockdrop.reporting.numbers import number, signed
 from tad_blockdrop.reporting.result_table import with_costs
@@ -25,12 +26,13 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
 
     Bars are the 95 % interval of the difference to the uncompressed model. A control drops
     nothing; it is drawn at the cost of the step whose training it matches. A latency that was not
-    measured is taken from a model with the same number of blocks, which computes the same.
+    measured is taken from a model with as much of as many blocks, which computes the same.
     Skipped steps are left out.
     """
     table = with_costs(results, costs)
     table = table[~table["skipped"].astype(bool)]
-    table[cost] = table[cost].fillna(table.groupby("n_blocks")[cost].transform("first"))
+    alike = table["kept_blocks"].map(_parts)
+    table[cost] = table[cost].fillna(table.groupby(alike)[cost].transform("first"))
     table = _by_cost(table, cost)
     figure = go.Figure()
     _add_reference(figure, table, cost)
@@ -46,6 +48,11 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
         error_y=_intervals(table[table["family"] == "progressive"]), selector={"name": PROGRESSIVE}
     )
     return _titled(figure, cost, height=400)
+
+
+def _parts(kept_blocks: str) -> str:
+    """How much of how many blocks a model has, of which its cost depends."""
+    return " ".join(sorted(map(part_of_block, parse_units(kept_blocks))))
 
 
 def compare_plot(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
