@@ -15,7 +15,9 @@ from tad_blockdrop.config import (
     CompressConfig,
     DataConfig,
     DetectorConfig,
+    EvaluationConfig,
     LoraSettings,
+    RuntimeConfig,
     TrainConfig,
 )
 from tad_blockdrop.detector.backbones import make_backbone
@@ -32,7 +34,10 @@ def detector(**backbone: Any) -> DetectorConfig:
 
 
 def check(settings: DetectorConfig, **baseline: Any) -> BaselineConfig:
-    return find_given(BaselineConfig(**baseline), settings, DATA, CompressConfig())
+    return find_given(
+        BaselineConfig(**baseline), settings, DATA, CompressConfig(), RuntimeConfig(),
+        EvaluationConfig(),
+    )  # fmt: skip
 
 
 def test_weights_that_fit_are_accepted(tmp_path: Path) -> None:
@@ -70,7 +75,8 @@ def test_sub_layers_that_cannot_be_dropped_are_refused(monkeypatch: pytest.Monke
     from tad_blockdrop.detector.backbones.timm_vit import TimmViT
 
     def check_units(**compress: Any) -> BaselineConfig:
-        return find_given(BaselineConfig(), detector(), DATA, CompressConfig(**compress))
+        given = BaselineConfig(), detector(), DATA, CompressConfig(**compress)
+        return find_given(*given, RuntimeConfig(), EvaluationConfig())
 
     check_units(unit="sublayer", n_drops=11)
     with pytest.raises(UnitError, match="one of the 6 units"):

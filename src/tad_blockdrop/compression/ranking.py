@@ -32,12 +32,14 @@ def score_blocks(
     compress: CompressConfig,
     scratch: Scratch | None = None,
     teacher: BlockModel | None = None,
+    gains: Mapping[Unit, float] | None = None,
 ) -> pd.DataFrame:
     """Rank the blocks of ``model``, or its sub-layers, on the task's inputs; rank 1 is dropped.
 
     ``loader`` gives the inputs in order. Runs where the model is, in evaluation mode, under the
     caller's autocast if there is one. With ``scratch`` a ranking that was cut goes on. ``teacher``
-    is the uncompressed model, if ``model`` is not.
+    is the uncompressed model, if ``model`` is not; ``gains``: what each unit saves of the measure
+    of ``compress.target``, if there is one.
 
     Returns a row per unit, in order of rank: ``block`` (its original index, or the name of a
     sub-layer), ``criterion``, ``value``, ``alone``, ``rank``. With ``compress.look_ahead`` 2 the
@@ -49,9 +51,10 @@ def score_blocks(
     units = candidate_units(model.kept_units, compress.unit)
     skips = candidate_skips(units, compress.look_ahead)
     with evaluating(model):
-        values = criterion.score(
-            model, Candidates(skips, task, loader, scratch, teacher or model, compress.repair)
+        given = Candidates(
+            skips, task, loader, scratch, teacher or model, compress.repair, gains or {}
         )
+        values = criterion.score(model, given)
     return rank(values, units, criterion)
 
 

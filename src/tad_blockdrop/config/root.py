@@ -39,6 +39,11 @@ class Parameters(Config):
                 "compress.stop.max_loss is judged on held-out training videos, but data.holdout "
                 "is 0: hold some out (data.holdout: 0.15) or stop by cost (compress.stop.max_gmacs)"
             )
+        if self.compress.target and self.compress.target.loss is not None and not self.data.holdout:
+            raise ValueError(
+                "compress.target.loss is judged on held-out training videos, but data.holdout is "
+                "0: hold some out (data.holdout: 0.15) or give compress.target.share"
+            )
         geometry, window = self.detector.backbone.geometry, self.data.window
         halves = self.compress.unit == "sublayer"
         units = 2 * geometry.depth if halves else geometry.depth

@@ -65,6 +65,11 @@ def part_of_block(unit: Unit) -> str:
     return "block" if isinstance(unit, int) else unit.name
 
 
+def parts_of_blocks(kept: Sequence[Unit]) -> tuple[str, ...]:
+    """How much of how many blocks is there, which is what costs depend on."""
+    return tuple(sorted(map(part_of_block, kept)))
+
+
 def sub_layers(kept: Sequence[Unit]) -> list[SubLayer]:
     """All sub-layers of what is kept, as they run."""
     return [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ChangeCriterion(Criterion):
     """The mean of :meth:`change` over all tokens; the block that changes least is dropped."""
 
-    larger_is_better: ClassVar[bool] = False
-    looks_ahead: ClassVar[bool] = False
+    larger_is_better = False
+    looks_ahead = False
 
     @abstractmethod
     def change(self, tokens: Tensor, out: Tensor) -> Tensor:

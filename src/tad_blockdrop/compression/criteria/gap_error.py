@@ -37,4 +37,5 @@ class GapError(Criterion):
         clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
         units = [unit for skip in candidates.skips for unit in skip]
         errors = gap_errors(model, clips, candidates.repair, units)
-        return {skip: errors.get(unit, math.nan) for skip in candidates.skips for unit in skip}
+        found = {skip: errors.get(unit, math.nan) for skip in candidates.skips for unit in skip}
+        return {skip: found.get(skip, 0.0) for skip in candidates.skips}

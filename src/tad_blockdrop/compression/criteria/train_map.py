@@ -50,7 +50,7 @@ class TrainMap(Criterion):
                     del metrics[skip]
         values = dict.fromkeys(candidates.skips, math.nan)
         values |= {skip: metric.value() for skip, metric in metrics.items()}
-        if not any(value > 0 for value in values.values()):
+        if not any(value > 0 for skip, value in values.items() if skip):
             raise ScoringError(
                 f"all {len(values)} candidates have a mean average precision of 0 on "
                 "the training videos, so there is nothing to rank: the model itself does not "

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import SubLayer, parse_units
@@ -85,7 +85,7 @@ def plot_importance(score_table: pd.DataFrame, compress: CompressConfig) -> Figu
     """The score of every block at every step."""
     from tad_blockdrop.reporting.plots.importance import block_importance
 
-    return block_importance(score_table, find_criterion(compress.criterion))
+    return block_importance(score_table, choose_criterion(compress))
 
 
 def plot_training(history_table: pd.DataFrame) -> Figure:

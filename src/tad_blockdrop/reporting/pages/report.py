@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.detector.units import SubLayer, block_of, parse_unit, parse_units
 from tad_blockdrop.reporting import result_table as tables
@@ -80,7 +80,7 @@ def render_report(
         "measured": [models[name] for name in measured["model"]],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
-        "criterion": find_criterion(facts.parameters.compress.criterion),
+        "criterion": choose_criterion(facts.parameters.compress),
         "races": records(tables.race_table(scores)),
         "figures": figures,
         "settings": [(key, as_yaml(value)) for key, value in settings.items()],

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.detector.units import parse_units, part_of_block
+from tad_blockdrop.detector.units import parse_units, parts_of_blocks
 from tad_blockdrop.reporting.compare import SIDES, one_side
 from tad_blockdrop.reporting.numbers import number, signed
 from tad_blockdrop.reporting.result_table import with_costs
@@ -31,7 +31,7 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
     """
     table = with_costs(results, costs)
     table = table[~table["skipped"].astype(bool)]
-    alike = table["kept_blocks"].map(_parts)
+    alike = table["kept_blocks"].map(lambda kept: parts_of_blocks(parse_units(kept)))
     table[cost] = table[cost].fillna(table.groupby(alike)[cost].transform("first"))
     table = _by_cost(table, cost)
     figure = go.Figure()
@@ -48,11 +48,6 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
         error_y=_intervals(table[table["family"] == "progressive"]), selector={"name": PROGRESSIVE}
     )
     return _titled(figure, cost, height=400)
-
-
-def _parts(kept_blocks: str) -> str:
-    """How much of how many blocks a model has, of which its cost depends."""
-    return " ".join(sorted(map(part_of_block, parse_units(kept_blocks))))
 
 
 def compare_plot(table: pd.DataFrame, names: tuple[str, str]) -> go.Figure:
