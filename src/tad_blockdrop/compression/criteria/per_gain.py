@@ -33,6 +33,14 @@ class PerGain(Criterion):
         )
         self.looks_ahead, self.repairs = criterion.looks_ahead, criterion.repairs
 
+    def refits(self, blocks: int, candidates: int) -> int:
+        """Those of the criterion, which also rates the model as it is."""
+        return self.criterion.refits(blocks, candidates + 1)
+
+    def passes(self, candidates: int) -> int:
+        """Those of the criterion, which also rates the model as it is."""
+        return self.criterion.passes(candidates + 1)
+
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """NaN for what gains nothing."""
         import math
