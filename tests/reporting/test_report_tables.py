@@ -16,8 +16,10 @@ from tad_blockdrop.reporting.result_table import (
     class_changes,
     format_repairs,
     format_table,
+    on_front,
     race_table,
     strongest_detections,
+    with_costs,
 )
 
 
@@ -89,6 +91,20 @@ def test_sub_layers_have_names(models, intervals, costs, facts, tmp_path):
     page = render_report(table, costs, scores, facts, Figures(importance=importance))
     assert '<i class="kept"></i><i class="kept"></i><i class="half"></i>' in page
     assert "2.attention</td>" in page
+
+
+def test_the_front_is_what_nothing_beats(results, costs):
+    """Controls and one-shot models have no place on it, nor have equals and skipped steps."""
+    table = with_costs(results, costs).set_index("model", drop=False)
+    assert list(on_front(table, "latency_ms")["model"]) == ["step_02", "step_01", "uncompressed"]
+    table.loc["step_01", "average"] = 66.0
+    assert list(on_front(table, "latency_ms")["model"]) == ["step_02", "uncompressed"]
+    table.loc["uncompressed", "latency_ms"] = 11.0
+    assert list(on_front(table, "latency_ms")["model"]) == ["uncompressed"]
+    table.loc["uncompressed", "latency_ms"] = 20.0
+    assert list(on_front(table.assign(skipped=table["model"] == "step_02"), "gmacs")["model"]) == [
+        "step_01", "uncompressed",
+    ]  # fmt: skip
 
 
 def test_console_table_is_aligned_and_tells_all(results, costs):

@@ -98,6 +98,19 @@ def with_costs(results: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     return results.merge(measured, on="model", how="left", validate="one_to_one")
 
 
+def on_front(table: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The models that nothing beats: the uncompressed one and steps, from cheap to costly.
+
+    A model is beaten by one that costs at most as much and is at least as accurate, one of them
+    strictly; of equal ones the first is taken. ``cost`` is a column of ``with_costs``.
+    """
+    able = table["family"].isin(["uncompressed", "progressive"]) & ~table["skipped"].astype(bool)
+    rows = table[able].dropna(subset=[cost, "average"])
+    rows = rows.sort_values([cost, "average"], ascending=[True, False], kind="stable")
+    better = rows["average"] > rows["average"].cummax().shift(fill_value=-np.inf)
+    return rows[better]
+
+
 def difference(value: float | None, low: float | None, high: float | None) -> str:
     """``−0.4 [−1.2, +0.3]``, without the brackets where there is no interval."""
     if pd.isna(low) or pd.isna(high):

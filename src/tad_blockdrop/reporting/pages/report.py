@@ -71,6 +71,9 @@ def render_report(
     on_the_way = table["family"].isin(["uncompressed", "progressive"])
     measured = table[on_the_way | table[MEASURED].notna().any(axis=1)]
     settings = flatten(facts.parameters.model_dump(mode="json"))
+    cost = "latency_ms" if table["latency_ms"].notna().any() else "gmacs"
+    front = list(tables.on_front(table, cost)["model"])
+    known = table[on_the_way & ~table["skipped"].astype(bool) & table[cost].notna()]["model"]
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
@@ -79,6 +82,9 @@ def render_report(
         "tious": tables.tiou_columns(results),
         "families": list(families.values()),
         "measured": [models[name] for name in measured["model"]],
+        "front": [models[name]["title"] for name in front],
+        "front_cost": "latency" if cost == "latency_ms" else "GMACs",
+        "beaten": [models[name]["title"] for name in known if name not in front],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
         "criterion": choose_criterion(facts.parameters.compress),
