@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tad_blockdrop.reporting.numbers import BLANK, number, short, signed
+from tad_blockdrop.reporting.numbers import BLANK, number, short, signed, unit
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
@@ -25,7 +25,7 @@ def render(template: str, values: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, signed=signed, short=short)
+    environment.filters.update(number=number, signed=signed, short=short, unit=unit)
     environment.filters.update(embedded=_embedded, as_json=_as_json)
     environment.globals.update(blank=BLANK, plotly=_plotly)
     return environment.get_template(template).render(values)
