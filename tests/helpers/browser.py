@@ -66,7 +66,7 @@ class Page:
 
     def html(self) -> str:
         """The page as it is now."""
-        return self.value("document.documentElement.outerHTML") or ""
+        return self.value("document.documentElement?.outerHTML") or ""
 
     def go(self, address: str) -> None:
         """Open another page, or this one anew."""
