@@ -39,6 +39,7 @@ from tad_blockdrop.detector.units import (
     SubLayer,
     Unit,
     candidate_units,
+    describe_blocks,
     parse_unit,
     sub_layers,
     without_unit,
@@ -103,6 +104,10 @@ def test_units_have_names() -> None:
         "0.attention", "0.mlp", "2.attention", "2.mlp", "3.mlp",
     ]  # fmt: skip
     assert [parse_unit(str(u)) for u in sub_layers(kept)] == sub_layers(kept)
+    assert str(kept) == "(0, 2, 3.mlp)"
+    assert describe_blocks(kept) == "3 blocks (1 without attention)"
+    assert describe_blocks((A(0), M(1), A(2))) == "3 blocks (2 without MLP, 1 without attention)"
+    assert (describe_blocks((4,)), describe_blocks((0, 1))) == ("1 block", "2 blocks")
     assert candidate_units(kept, "block") == [0, 2, 3]
     assert candidate_units(kept, "attention") == [A(0), A(2)]
     assert candidate_units(kept, "sublayer") == sub_layers(kept)

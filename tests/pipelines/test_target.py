@@ -1,6 +1,7 @@
 """A goal in the place of a count: what is reached, what it costs, what is out of reach."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -135,6 +136,27 @@ def test_it_is_found_before_any_work() -> None:
         find_given(BaselineConfig(), DETECTOR, data, compress, RUNTIME, EvaluationConfig())
 
 
+@pytest.mark.parametrize("after", [5.0, 5.1, float("nan")])
+@pytest.mark.parametrize("goal", [{"share": 0.5}, {"loss": 1.0}])
+def test_what_saves_nothing_is_refused_at_once_and_ends_no_job(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    goal: dict[str, float],
+    after: float,
+) -> None:
+    """A measurement may be noise, and a machine may have no such count."""
+
+    def measure(self: Meter, models: list[Any]) -> list[float]:
+        return [5.0, *(after for _ in models[1:])]
+
+    monkeypatch.setattr(Meter, "_measure", measure)
+    with pytest.raises(TargetError, match=r"saves no memory here \(5 MiB before"):
+        check_target(meter("memory", **goal), range(4), CompressConfig(n_drops=2))
+    found = find_savings(meter("memory", **goal), range(4), range(4), "block")
+    assert not any(gain > 0 for gain in found.gains.values())
+    assert "no unit was measured to save memory" in caplog.text
+
+
 class Given(Criterion):
     """Values that a test states."""
 
@@ -156,6 +178,9 @@ def test_units_are_rated_by_what_is_lost_for_what_is_gained(sign: float) -> None
     given = Candidates(skips, None, None, None, None, RepairConfig(), gains)  # type: ignore[arg-type]
     found = PerGain(criterion, TargetConfig(share=0.5)).score(None, given)  # type: ignore[arg-type]
     assert found == {Skip({0}): 1.0, Skip({1}): 2.0, Skip({2}): -3.0, Skip({0, 1}): 2.0}
+    noise = replace(given, gains=dict.fromkeys(gains, -0.1))
+    found = PerGain(criterion, TargetConfig(share=0.5)).score(None, noise)  # type: ignore[arg-type]
+    assert found == {Skip({0}): 4.0, Skip({1}): 2.0, Skip({2}): -1.0, Skip({0, 1}): 5.0}
 
 
 def test_the_criterion_follows_the_target() -> None:

@@ -1,6 +1,7 @@
 """Tests of tad_blockdrop.reporting.result_table."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -91,6 +92,10 @@ def test_sub_layers_have_names(models, intervals, costs, facts, tmp_path):
     page = render_report(table, costs, scores, facts, Figures(importance=importance))
     assert '<i class="kept"></i><i class="kept"></i><i class="half"></i>' in page
     assert "2.attention</td>" in page
+    short = replace(facts, final_model="step_01")
+    page = render_report(table, costs, scores, short, Figures()).replace("&nbsp;", " ")
+    assert "4 → 4 blocks (1 without attention), latency −20 %" in page
+    assert "<dt>attentions and MLPs</dt><dd><b>7</b><span>from 8</span></dd>" in page
 
 
 def test_the_front_is_what_nothing_beats(results, costs):

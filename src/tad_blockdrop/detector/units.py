@@ -16,7 +16,7 @@ SubLayerName = Literal["attention", "mlp"]
 SUB_LAYERS: tuple[SubLayerName, SubLayerName] = ("attention", "mlp")  # as they run
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, order=True, repr=False)
 class SubLayer:
     """One of the two residual branches of the block of original index ``block``."""
 
@@ -26,6 +26,8 @@ class SubLayer:
     def __str__(self) -> str:
         """What tables and files call it: ``5.attention``."""
         return f"{self.block}.{self.name}"
+
+    __repr__ = __str__  # so that a printed list of units reads as in tables: (0, 5.attention)
 
     @property
     def other(self) -> SubLayer:
@@ -68,6 +70,17 @@ def part_of_block(unit: Unit) -> str:
 def parts_of_blocks(kept: Sequence[Unit]) -> tuple[str, ...]:
     """How much of how many blocks is there, which is what costs depend on."""
     return tuple(sorted(map(part_of_block, kept)))
+
+
+def describe_blocks(kept: Sequence[Unit]) -> str:
+    """How many blocks there are, and of how many a half: ``8 blocks (2 without attention)``."""
+    halves = [
+        f"{count} without {'MLP' if left == 'attention' else 'attention'}"
+        for left in SUB_LAYERS
+        if (count := sum(part_of_block(unit) == left for unit in kept))
+    ]
+    blocks = "1 block" if len(kept) == 1 else f"{len(kept)} blocks"
+    return f"{blocks} ({', '.join(halves)})" if halves else blocks
 
 
 def sub_layers(kept: Sequence[Unit]) -> list[SubLayer]:

@@ -42,7 +42,7 @@ class PerGain(Criterion):
         return self.criterion.passes(candidates + 1)
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
-        """NaN for what gains nothing."""
+        """NaN for what gains nothing; where nothing does, which is noise, all gain alike."""
         import math
 
         from tad_blockdrop.compression.skipping import Skip
@@ -50,11 +50,14 @@ class PerGain(Criterion):
         nothing = Skip()
         given = replace(candidates, skips=[nothing, *candidates.skips])
         values = self.criterion.score(model, given)
+        gains = candidates.gains
+        if not any(gain > 0 for gain in gains.values()):
+            gains = {}
         sign = -1.0 if self.criterion.larger_is_better else 1.0
 
         def price(skip: Skip) -> float:
             worse = sign * (values[skip] - values[nothing])
-            gain = sum(candidates.gains.get(unit, 1.0) for unit in skip)
+            gain = sum(gains.get(unit, 1.0) for unit in skip)
             if gain <= 0:
                 return math.nan
             return worse / gain if worse > 0 else worse * gain

@@ -52,7 +52,7 @@ class TrainMap(Criterion):
         values |= {skip: metric.value() for skip, metric in metrics.items()}
         if not any(value > 0 for skip, value in values.items() if skip):
             raise ScoringError(
-                f"all {len(values)} candidates have a mean average precision of 0 on "
+                f"all {sum(map(bool, values))} candidates have a mean average precision of 0 on "
                 "the training videos, so there is nothing to rank: the model itself does not "
                 "detect. Train the baseline longer, score on more videos (compress.score_videos), "
                 "or set compress.criterion to 'train_loss'"

@@ -16,6 +16,7 @@ from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.annotation_file import AnnotatedVideos
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.pipelines.shared import read_given
@@ -171,10 +172,10 @@ def describe_model(checkpoint: Checkpoint) -> Model:
     from tad_blockdrop.detector.checkpoint import weights_hash
     from tad_blockdrop.prediction.predictor import DEFAULT_SCORE
 
-    name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
+    name = checkpoint.lineage.get("dataset", "model")
     points = checkpoint.metrics.get("operating_point") or {}
     return {
-        "title": f"{name} · {model_name(checkpoint)} · {blocks} blocks",
+        "title": f"{name} · {model_name(checkpoint)} · {describe_blocks(checkpoint.kept_blocks)}",
         "weights": weights_hash(checkpoint.weights),
         "classes": list(checkpoint.classes),
         "thresholds": {

@@ -1,6 +1,6 @@
 """The report of an experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,15 @@ import plotly.graph_objects as go
 
 from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import Parameters
-from tad_blockdrop.detector.units import SubLayer, block_of, parse_unit, parse_units
+from tad_blockdrop.detector.units import (
+    SubLayer,
+    Unit,
+    block_of,
+    describe_blocks,
+    parse_unit,
+    parse_units,
+    sub_layers,
+)
 from tad_blockdrop.reporting import result_table as tables
 from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
@@ -74,10 +82,12 @@ def render_report(
     cost = "latency_ms" if table["latency_ms"].notna().any() else "gmacs"
     front = list(tables.on_front(table, cost)["model"])
     known = table[on_the_way & ~table["skipped"].astype(bool) & table[cost].notna()]["model"]
+    compared = ("uncompressed", facts.final_model)
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
         "final": models[facts.final_model],
+        "halves": any("half" in models[name]["strip"].values() for name in compared),
         "original": sorted(models["uncompressed"]["strip"]),
         "tious": tables.tiou_columns(results),
         "families": list(families.values()),
@@ -95,9 +105,8 @@ def render_report(
     return render("report.html.j2", values)
 
 
-def _strip(row: dict[str, Any]) -> dict[int, str]:
+def _strip(row: dict[str, Any], kept: Sequence[Unit]) -> dict[int, str]:
     """How the blocks of a model are drawn: those it has, and the one that it has just lost."""
-    kept = parse_units(str(row["kept_blocks"]))
     new = (
         {} if row["dropped_block"] is None else {block_of(parse_unit(row["dropped_block"])): "new"}
     )
@@ -106,9 +115,12 @@ def _strip(row: dict[str, Any]) -> dict[int, str]:
 
 def _model_row(row: dict[str, Any]) -> dict[str, Any]:
     """What the report shows of one model of the result table."""
+    kept = parse_units(str(row["kept_blocks"]))
     return row | {
         "title": tables.model_title(row["family"], row["step"]),
-        "strip": _strip(row),
+        "blocks": describe_blocks(kept),
+        "n_sub_layers": len(sub_layers(kept)),
+        "strip": _strip(row, kept),
         "difference": tables.difference(row["delta"], row["delta_low"], row["delta_high"]),
         "difference_control": tables.difference(
             row["delta_control"], row["delta_control_low"], row["delta_control_high"]

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.detector.units import parse_units, parts_of_blocks
+from tad_blockdrop.detector.units import describe_blocks, parse_units, parts_of_blocks
 from tad_blockdrop.reporting.compare import SIDES, one_side
 from tad_blockdrop.reporting.numbers import number, signed
 from tad_blockdrop.reporting.result_table import on_front, with_costs
@@ -106,7 +106,8 @@ def _add_line(
         line={"color": marker["color"], "width": width, "dash": DASHES[family]},
         marker={"size": 9} | marker,
         text=[
-            f"<b>{name}</b><br>{escaped(row['model'])}, {int(row['n_blocks'])} blocks: "
+            f"<b>{name}</b><br>{escaped(row['model'])}, "
+            f"{describe_blocks(parse_units(row['kept_blocks']))}: "
             f"{number(row['average'])} %<br>{signed(row['delta'])} points against uncompressed"
             for row in rows.to_dict("records")
         ],
