@@ -19,7 +19,8 @@ from tad_blockdrop.video.annotations import read_annotation_file, read_annotatio
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
 
-READY = "typeof desk === 'object' && desk.screen.element.readyState >= 2"
+# Until the page's script has run, ``desk`` is the element of that name.
+READY = "typeof desk === 'object' && desk.screen?.element.readyState >= 2"
 SAVED = "!desk.saving.unsaved && desk.video.entries.length"
 TRUE = "[...desk.state.truth.values()].map((s) => [s.label, s.start, s.end])"
 
