@@ -22,6 +22,7 @@ class PipelineShape:
     predict_folder: bool
     predict_formats: tuple[str, ...]
     export_folder: bool
+    learn_folder: bool
 
     @classmethod
     def of(cls, parameters: Parameters) -> PipelineShape:
@@ -35,6 +36,7 @@ class PipelineShape:
             predict_folder=parameters.predict.checkpoint is not None,
             predict_formats=parameters.predict.formats,
             export_folder=parameters.export.checkpoint is not None,
+            learn_folder=parameters.learn.checkpoint is not None,
         )
 
 
@@ -72,6 +74,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines.export import pipeline as export
     from tad_blockdrop.pipelines.export_weights import pipeline as export_weights
     from tad_blockdrop.pipelines.import_weights import pipeline as import_weights
+    from tad_blockdrop.pipelines.learn import pipeline as learn
     from tad_blockdrop.pipelines.predict import pipeline as predict
     from tad_blockdrop.pipelines.preflight import pipeline as preflight
     from tad_blockdrop.pipelines.report import pipeline as report
@@ -98,6 +101,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder, shape.predict_formats),
         "corrections": corrections.create_pipeline(),
+        "learn": corrections.create_pipeline() + learn.create_pipeline(shape.learn_folder),
         "export": evaluator + export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),

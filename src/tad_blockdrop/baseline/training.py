@@ -85,7 +85,11 @@ class BaselineLoss(nn.Module):
 
 
 def train_baseline(
-    model: Detector, baseline: BaselineConfig, evaluator: Evaluator, scratch: Path | None = None
+    model: Detector,
+    baseline: BaselineConfig,
+    evaluator: Evaluator,
+    scratch: Path | None = None,
+    label: str = "baseline",
 ) -> pd.DataFrame:
     """Fine-tune in place on the training videos; the model ends plain. Returns the history.
 
@@ -105,7 +109,7 @@ def train_baseline(
     )
     aids = {"aids": baseline.aids.model_dump(mode="json"), "data": dataset.facts}
     history = train(
-        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), "baseline", aids
+        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), label, aids
     )
     loss.detach()
     merge_lora(model)

@@ -22,6 +22,7 @@ from tad_blockdrop.config.detector import (
     NeckConfig,
 )
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
+from tad_blockdrop.config.learn import LearnConfig
 from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.root import Parameters
 from tad_blockdrop.config.target import TargetConfig
@@ -40,6 +41,7 @@ __all__ = [
     "EvaluationConfig",
     "Geometry",
     "HeadConfig",
+    "LearnConfig",
     "LoraSettings",
     "MaxNeckConfig",
     "NeckConfig",

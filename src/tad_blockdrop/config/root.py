@@ -10,6 +10,7 @@ from tad_blockdrop.config.compress import CompressConfig
 from tad_blockdrop.config.data import DataConfig, SyntheticConfig
 from tad_blockdrop.config.detector import DetectorConfig
 from tad_blockdrop.config.evaluation import EvaluationConfig, ReportConfig
+from tad_blockdrop.config.learn import LearnConfig
 from tad_blockdrop.config.predict import ExportConfig, PredictConfig
 from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
 from tad_blockdrop.config.weights import ImportWeightsConfig
@@ -30,6 +31,7 @@ class Parameters(Config):
     import_weights: ImportWeightsConfig
     compare: CompareConfig
     predict: PredictConfig
+    learn: LearnConfig
     export: ExportConfig
 
     @model_validator(mode="after")

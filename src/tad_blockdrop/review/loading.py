@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tad_blockdrop.checksums import verify
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.review.predictions import Predictions
+from tad_blockdrop.review.predictions import Predictions, Reviewed
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.project_paths import usable_paths
 
@@ -53,6 +53,17 @@ def load_predictions(data: Path, experiment: str) -> tuple[Predictions, str]:
         json.loads(model.read_text(encoding="utf-8")),
         json.loads(truth.read_text(encoding="utf-8")),
     ), whole[-1]
+
+
+def load_reviewed(data: Path, experiment: str) -> Reviewed:
+    """The same predictions, with the files of all versions. Raises the same errors."""
+    predictions, _ = load_predictions(data, experiment)
+    files: dict[str, dict[str, str]] = {}
+    for file in sorted((data / OUTPUT / experiment / TABLES[1]).glob(f"*/{TABLES[1]}")):
+        verify(file)
+        table = usable_paths(read_parquet(file), file)
+        files[file.parent.name] = dict(zip(table["video_id"], table["path"], strict=True))
+    return Reviewed(predictions, files)
 
 
 def _file(folder: Path, name: str, version: str) -> Path:

@@ -48,6 +48,14 @@ class Predictions:
         return known["video"] if known else video_id
 
 
+@dataclass(frozen=True, eq=False)
+class Reviewed:
+    """The newest ``predictions``, and the ``files`` of all: paths by version and video id."""
+
+    predictions: Predictions
+    files: dict[str, dict[str, str]]
+
+
 def doubts(detections: pd.DataFrame, videos: pd.DataFrame, model: Model) -> pd.Series:
     """How unsure the model is of each video, 0 to 1, by the index of ``videos``.
 

@@ -19,11 +19,13 @@ MADE_BY = {
     "baseline": ("06_models/{}/baseline_*",),
     "compress": (
         "06_models/{}/compress", "06_models/{}/control", "06_models/{}/final_checkpoint",
-        "06_models/{}/export", "07_model_output/{}/compress", "07_model_output/{}/control",
+        "06_models/{}/export", "06_models/{}/learned_*",
+        "07_model_output/{}/compress", "07_model_output/{}/control",
         "07_model_output/{}/predict*", "07_model_output/{}/drawn_videos",
         "07_model_output/{}/playable_videos",
         "08_reporting/{}/score_table.parquet", "08_reporting/{}/predictions.html",
-        "08_reporting/{}/export_*",
+        "08_reporting/{}/export_*", "08_reporting/{}/learned_*",
+        "08_reporting/{}/annotate_next.csv",
     ),
     "report": (
         "07_model_output/{}/baseline_*", "07_model_output/{}/one_shot_*",

@@ -31,6 +31,7 @@ STAGE_KEYS = {
 STAGE_OF = {
     "data": "data",
     "baseline": "baseline",
+    "learn": "baseline",
     "compress": "compress",
     "control": "compress",
     "evaluate": "report",

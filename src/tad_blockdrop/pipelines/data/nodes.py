@@ -135,13 +135,20 @@ def index_frames(
     Returns the dataset, without the videos whose frames could not be extracted, and the problems
     table of these.
     """
-    from tad_blockdrop.video.dataset import source_frames, without_failed
-    from tad_blockdrop.video.files.listing import file_name
-    from tad_blockdrop.video.files.proxies import source_fingerprint
+    from tad_blockdrop.video.dataset import without_failed
 
     videos, problems = without_failed(accepted.videos, proxies.failed)
     for problem in problems:
         logger.warning("%s: %s; %s", problem.video_id, problem.message, problem.advice)
+    return replace(accepted, videos=with_frames(videos, proxies, data)), problems_table(problems)
+
+
+def with_frames(videos: pd.DataFrame, proxies: VideoFolder, data: DataConfig) -> pd.DataFrame:
+    """The rows of probed ``videos`` as a dataset has them, once all of their frames are there."""
+    from tad_blockdrop.video.dataset import source_frames
+    from tad_blockdrop.video.files.listing import file_name
+    from tad_blockdrop.video.files.proxies import source_fingerprint
+
     if data.proxy is None:
         content = [source_fingerprint(path) for path in videos["path"]]
         frames = source_frames(videos, data.clock)
@@ -152,8 +159,7 @@ def index_frames(
         videos = videos.assign(path=paths, content=[proxies.made_from[v] for v in ids])
         if data.window.kept is not None:
             videos = videos.assign(kept=data.window.kept)
-    videos = videos.drop(columns=["start", "variable_rate"])
-    return replace(accepted, videos=videos), problems_table(problems)
+    return videos.drop(columns=["start", "variable_rate"])
 
 
 def summarise_dataset(

@@ -49,13 +49,28 @@ def probe_videos(
     """
     paths, problems = _find(list(listed["video_id"]), list_videos(folder), fatal)
     rates = listed.set_index("video_id")["fps"].dropna()
-    jobs = {
+    files = {
         video: (path, replace(timing, picture_rate=rates.get(video, timing.picture_rate)))
         for video, path in paths.items()
     }
+    facts, unreadable = probe_files(files, workers, timeout, fatal, cache)
+    readable = {video: paths[video] for video in facts["video_id"]}
+    problems += _drop_twins(readable, dict(zip(listed["video_id"], listed["split"], strict=True)))
+    facts = facts[facts["video_id"].isin(list(readable))].reset_index(drop=True)
+    return facts, problems + unreadable
+
+
+def probe_files(
+    files: Mapping[str, tuple[Path, Timing]],
+    workers: int,
+    timeout: float,
+    fatal: bool,
+    cache: Path | None = None,
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The same of ``files`` that have been found, by video id."""
     memory = _Memory(cache)
-    known = {job: facts for job in jobs.values() if (facts := memory.recall(job))}
-    unknown = [job for job in jobs.values() if job not in known]
+    known = {file: facts for file in files.values() if (facts := memory.recall(file))}
+    unknown = [file for file in files.values() if file not in known]
     reasons: dict[_Job, Exception] = {}
     outcomes = run_guarded(_probe, unknown, max(1, workers), timeout)
     for outcome in progress(outcomes, "probing videos", len(unknown)):
@@ -64,16 +79,15 @@ def probe_videos(
             memory.keep(outcome.item, known[outcome.item])
         elif outcome.error is not None:
             reasons[outcome.item] = outcome.error
-    readable = {video: path for video, path in paths.items() if jobs[video] in known}
-    problems += _drop_twins(readable, dict(zip(listed["video_id"], listed["split"], strict=True)))
     rows = [
-        {"video_id": video, "path": str(path), **known[jobs[video]]}
-        for video, path in readable.items()
+        {"video_id": video, "path": str(file[0]), **known[file]}
+        for video, file in files.items()
+        if file in known
     ]
-    problems += [
-        _unreadable(video, job[0], reasons[job], fatal)
-        for video, job in jobs.items()
-        if job in reasons
+    problems = [
+        _unreadable(video, file[0], reasons[file], fatal)
+        for video, file in files.items()
+        if file in reasons
     ]
     return pd.DataFrame(rows, columns=["video_id", "path", *FACTS]), problems
 

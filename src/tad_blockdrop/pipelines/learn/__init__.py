@@ -1,0 +1,1 @@
+"""Learning again from annotations and corrections."""

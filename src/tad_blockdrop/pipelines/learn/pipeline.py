@@ -1,0 +1,64 @@
+"""Annotations, corrections and a model -> a model that has learned from them, judged and adopted.
+
+A round that was cut goes on when it is run again: training from its last whole epoch.
+"""
+
+from kedro.pipeline import Pipeline
+
+from tad_blockdrop.pipelines.data.nodes import extract_frames
+from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.learn import nodes
+from tad_blockdrop.pipelines.shared import make_evaluator
+
+
+def create_pipeline(from_folder: bool) -> Pipeline:
+    """``from_folder``: whether the model to start from is that of ``learn.checkpoint``.
+
+    Otherwise it is the experiment's ``final_checkpoint``, of which the last node writes a version.
+    """
+    before = "learn_checkpoint" if from_folder else "model_before"
+    read = [node(nodes.read_folder, "params:learn", before)] if from_folder else []
+    settings = ["params:data", "params:runtime"]
+    return stage(
+        "learn",
+        *read,
+        node(
+            nodes.gather,
+            [
+                before, "dataset", "video_facts", "corrected_annotations", "corrections",
+                "reviewed", "scratch", "params:learn", *settings,
+            ],
+            ["gathered", "learned_problems"],
+        ),
+        node(
+            nodes.refuse_fatal_problems,
+            ["gathered", "learned_problems", "corrections", "params:experiment"],
+            ["known_videos", "new_videos"],
+        ),
+        node(extract_frames, ["new_videos", *settings], "new_frames"),
+        node(
+            nodes.join_videos,
+            ["known_videos", "new_videos", "new_frames", "params:data"],
+            "learning_dataset",
+        ),
+        node(
+            make_evaluator,
+            ["learning_dataset", "params:data", "params:evaluation", "params:runtime"],
+            "learning_evaluator",
+        ),
+        node(
+            nodes.learn_again,
+            [before, "learning_evaluator", "scratch", "params:learn", "params:baseline"],
+            ["learned_history", "learned"],
+        ),
+        node(
+            nodes.judge,
+            [before, "learned", "learning_evaluator", "scratch", "params:learn"],
+            ["learned_comparison", "learned_outcome", "learned_checkpoint", "final_checkpoint"],
+        ),
+        node(
+            nodes.annotate_next,
+            ["reviewed", "corrections", "learning_evaluator"],
+            "annotate_next",
+        ),
+    )  # fmt: skip

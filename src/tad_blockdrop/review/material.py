@@ -1,0 +1,197 @@
+"""What a model learns again from: its dataset with all corrections made, and videos new to it.
+
+Videos stay what they are in the dataset: none that was held out or tested on is ever learned from.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from tad_blockdrop.config import DataConfig, LearnConfig, RuntimeConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, require_classes
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.review.corrections import Edit, Entry, Judge, active
+from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.annotations import Annotations
+from tad_blockdrop.video.dataset import build_dataset
+from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.identity import ids_of_one_video
+from tad_blockdrop.video.files.probing import FACTS, probe_files
+from tad_blockdrop.video.problems import Problem
+
+
+class LearnError(BlockDropError):
+    """A model cannot learn from these corrections: every reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """The ``known`` dataset as corrected, the ``new`` training videos as probed, and problems."""
+
+    known: ActionDataset
+    new: ActionDataset
+    problems: list[Problem]
+
+
+def refuse_unlearnable(
+    before: Checkpoint,
+    known: ActionDataset,
+    entries: list[Entry],
+    data: DataConfig,
+    learn: LearnConfig,
+) -> None:
+    """Raise LearnError unless ``before``, a model, can learn from the ``entries``, and be judged.
+
+    ``known``: the experiment's dataset. All that is wrong is told at once.
+    """
+    model = "final_checkpoint" if learn.checkpoint is None else "learn.checkpoint"
+    wrong: list[str] = []
+    if not active(entries):
+        wrong.append("all corrections were taken back: make some with kedro review")
+    try:
+        require_classes(before, known.classes, model)
+    except CheckpointError as error:
+        wrong.append(str(error))
+    if not data.class_agnostic and (new := _new_classes(entries, before.classes)):
+        wrong.append(
+            f"corrections name classes that the model does not detect: {', '.join(new)}. Change "
+            "them with kedro review, or train a new model on the annotations that kedro run "
+            "--pipeline corrections writes"
+        )
+    if (before.window, before.every, before.fps) != (data.window, data.every, data.fps):
+        wrong.append(
+            f"{model} was trained with another data.window, data.every or data.fps than this "
+            "experiment has: set these to what its config.json says, in a new experiment"
+        )
+    held = known.in_split("holdout")["video_id"]
+    if learn.adopt == "if_not_worse" and not known.instances["video_id"].isin(held).any():
+        wrong.append(
+            "no held-out video has an action to judge the new model by: set learn.adopt to always "
+            "or never, or hold videos out (data.holdout: 0.15) in a new experiment"
+        )
+    if wrong:
+        raise LearnError("nothing can be learned yet:\n" + "\n".join(f"  {w}" for w in wrong))
+
+
+def _new_classes(entries: Iterable[Entry], classes: Iterable[str]) -> list[str]:
+    changes = [change for entry in active(entries) for change in entry.changes]
+    judged = [change.truth for change in changes if isinstance(change, Judge)]
+    edited = [change.after for change in changes if isinstance(change, Edit)]
+    labels = {segment.label for segment in judged + edited if segment is not None}
+    return sorted(labels - set(classes))
+
+
+def gather(
+    before: Checkpoint,
+    known: ActionDataset,
+    known_facts: pd.DataFrame,
+    merged: Annotations,
+    new: tuple[Mapping[str, Path], list[Problem]],
+    data: DataConfig,
+    runtime: RuntimeConfig,
+    cache: Path,
+) -> Material:
+    """Probe the ``new`` videos (``new_videos``) and hold all that is true against the files.
+
+    ``known_facts``: of the videos of the ``known`` dataset, as probed; ``merged``: annotations and
+    corrections; ``cache``: as in ``probe_files``. Raises LearnError for facts of an older version.
+    """
+    if lost := set(FACTS) - set(known_facts):
+        raise LearnError(
+            f"video_facts is from an older version (it lacks {', '.join(sorted(lost))}): run kedro "
+            "run --pipeline validate once, with the same --env and --params"
+        )
+    paths, problems = new
+    timing = Timing(data.clock, data.picture_rate)
+    files = {video: (path, timing) for video, path in paths.items()}
+    strict = data.on_missing == "error"
+    facts, unreadable = probe_files(files, runtime.workers, runtime.decode_timeout, strict, cache)
+    own = known_facts[known_facts["video_id"].isin(known.videos["video_id"])]
+    # What is held out has been decided: of the new videos none is.
+    found = build_dataset(
+        merged,
+        pd.concat([table for table in (own, facts) if len(table)], ignore_index=True),
+        data.model_copy(update={"holdout": 0.0}),
+        None if data.class_agnostic else before.classes,
+    )
+    added = found.videos[found.videos["video_id"].isin(facts["video_id"])]
+    added = added[added["split"] == "train"].reset_index(drop=True)
+
+    def part(videos: pd.DataFrame) -> ActionDataset:
+        inside = found.instances["video_id"].isin(videos["video_id"])
+        return ActionDataset(videos, found.instances[inside], known.classes)
+
+    return Material(part(known.videos), part(added), [*problems, *unreadable, *found.problems])
+
+
+def new_videos(
+    entries: list[Entry],
+    merged: Annotations,
+    known: Mapping[str, Path],
+    files: Mapping[str, Mapping[str, str]],
+    strict: bool,
+) -> tuple[dict[str, Path], list[Problem]]:
+    """The files of the corrected videos in ``merged`` that are none of the ``known`` ones.
+
+    ``known``: files by video id; ``files``: those of all predictions (``Reviewed``). ``strict``: a
+    file that is gone is fatal. A copy of a known video is left out, so that nothing that is held
+    out or tested on is learned from.
+    """
+    stated = set(merged.stated["video_id"]) - known.keys()
+    places: dict[str, dict[str, None]] = {}
+    for entry in active(entries):
+        if entry.video in stated:
+            own = files.get(entry.predictions, {}).get(entry.video)
+            places.setdefault(entry.video, {}).update({own: None} if own else {})
+    problems: list[Problem] = []
+    found: dict[str, Path] = {}
+    for video, paths in places.items():
+        newest = [versions[video] for versions in files.values() if video in versions][-1:]
+        path, problem = _one_file(video, list(paths) or newest, strict)
+        if path:
+            found[video] = path
+        problems += [problem] if problem else []
+    there = {video: path for video, path in known.items() if path.exists()}
+    for first, *copies in ids_of_one_video(there | found):
+        for video in copies:
+            if video in found:
+                problems.append(
+                    Problem(
+                        video, str(found.pop(video)), "video id", "one video, two ids",
+                        f"it is the same video as '{first}'",
+                        "left out; correct it under that name",
+                    )
+                )  # fmt: skip
+    return found, problems
+
+
+def _one_file(video: str, paths: list[str], strict: bool) -> tuple[Path | None, Problem | None]:
+    """The one file of a corrected video that is there, or why there is none."""
+    if len(paths) > 1:
+        return None, Problem(
+            video, paths[0], "video id", "two videos, one id",
+            f"there are corrections of this file and of {paths[1]}",
+            "left out; give one of the files another name, then predict and correct both again",
+        )  # fmt: skip
+    if not paths:
+        return None, Problem(
+            video, "", "video id", "missing file",
+            "the predictions that were corrected are gone, and with them where its file is",
+            "left out; run the predict pipeline on it once more",
+        )  # fmt: skip
+    path = Path(paths[0])
+    if path.exists():
+        return path, None
+    return None, Problem(
+        video, paths[0], "video id", "missing file", "it is not where it was predicted",
+        "put it back there, or set data.on_missing to skip", strict,
+    )  # fmt: skip
+
+
+def counted(actions: pd.DataFrame, classes: Iterable[str]) -> dict[str, int]:
+    """How many of the ``actions`` (label) there are of each class."""
+    counts = Counter(actions["label"])
+    return {name: counts[name] for name in classes}
