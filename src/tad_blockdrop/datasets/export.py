@@ -1,4 +1,4 @@
-"""An export as a catalog entry: one folder per version with the three files to ship."""
+"""An export as a catalog entry: one folder per version with the files to ship."""
 
 from pathlib import Path
 
@@ -10,12 +10,15 @@ from tad_blockdrop.storage.atomic import sealed_write
 
 
 class ExportDataset(VersionedFolder[ExportedModel]):
-    """``<filepath>/<version>/<name>/{model.onnx, model.pt2, model.json}``."""
+    """``<filepath>/<version>/<name>/``: ``model.onnx``, ``model.pt2``, ``model.json``.
+
+    And ``model_int8.onnx`` if there is one.
+    """
 
     MARKER = SIDECAR_FILE
 
     def load(self) -> ExportedModel:
-        """Read the three files, as they were written."""
+        """Read the files, as they were written."""
         verify(Path(self._get_load_path()))
         return read_export(Path(self._get_load_path()))
 

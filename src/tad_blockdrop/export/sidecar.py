@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tad_blockdrop.detector.backbones.contract import Backbone
 
 ONNX_FILE = "model.onnx"
+INT8_FILE = "model_int8.onnx"
 ARCHIVE_FILE = "model.pt2"
 SIDECAR_FILE = "model.json"
 INPUTS = ("frames", "mask")

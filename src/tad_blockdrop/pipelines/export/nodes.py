@@ -42,20 +42,22 @@ def check_export(
 ) -> tuple[ExportedModel, dict[str, Any]]:
     """Compare the exports with PyTorch on windows of the first ``check_videos`` test videos.
 
-    Returns the export, now checked, and the differences. Raises ExportError if they exceed
-    ``export.max_difference``.
+    Returns the export, now checked and with its int8 file if that is asked for and good enough,
+    and the differences. Raises ExportError if they exceed ``export.max_difference``.
     """
     from tad_blockdrop.export.check import compare, refuse_difference
+    from tad_blockdrop.export.int8 import add_int8, rate_int8, to_int8
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
 
     own_windows = evaluator.data.model_copy(update={"window": checkpoint.window})
+    evaluator = replace(evaluator, data=own_windows, features=None)
     test = evaluator.dataset.records("test")[: export.check_videos]
     parity = compare(
         checkpoint,
         open_session(exported.onnx, evaluator.runtime.config.threads),
         from_archive(exported.archive),
-        replace(evaluator, data=own_windows).loader(test),
+        evaluator.loader(test),
         test,
     )
     refuse_difference(parity, export.max_difference)
@@ -65,7 +67,13 @@ def check_export(
         parity.windows, parity.onnx_logits, parity.archive_logits,
         100 * parity.same, parity.detections,
     )  # fmt: skip
-    return exported, asdict(parity) | {"videos": len(test)}
+    facts = asdict(parity) | {"videos": len(test)}
+    if not export.int8:
+        return exported, facts
+    int8 = to_int8(exported.onnx)
+    rating = rate_int8(exported.onnx, int8, checkpoint, evaluator)
+    with_int8 = add_int8(exported, int8, rating, export.max_int8_loss)
+    return with_int8, facts | {"int8": asdict(rating) | {"written": with_int8.int8 is not None}}
 
 
 def time_exports(
@@ -75,7 +83,7 @@ def time_exports(
     uncompressed: Checkpoint,
     export: ExportConfig,
 ) -> pd.DataFrame:
-    """Milliseconds of a window in ONNX Runtime on one thread, both models in turns.
+    """Milliseconds of a window in ONNX Runtime on one thread, all models in turns.
 
     Columns model, blocks, median, low, high (ms, with the quartiles), ratio (to the uncompressed
     model's median).
@@ -91,10 +99,12 @@ def time_exports(
             "(--params experiment=<name>)"
         )
     files = {"uncompressed": exported_uncompressed.onnx, "exported": exported.onnx}
+    if exported.int8 is not None:
+        files["int8"] = exported.int8
     table = measure(files, from_checkpoint(checkpoint), export.latency_repeats)
     numbers = ["median", "low", "high"]
     table[numbers] = (1000 * table[numbers]).round(3)
-    kept = {"uncompressed": uncompressed.kept_blocks, "exported": checkpoint.kept_blocks}
+    kept = dict.fromkeys(files, checkpoint.kept_blocks) | {"uncompressed": uncompressed.kept_blocks}
     table["blocks"] = [len(kept[name]) for name in table["model"]]
     before = table.set_index("model")["median"]["uncompressed"]
     table["ratio"] = (table["median"] / before).round(4)

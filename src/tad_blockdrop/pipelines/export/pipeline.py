@@ -24,5 +24,9 @@ def create_pipeline(from_folder: bool) -> Pipeline:
             ["export", "export_parity"],
         ),
         node(nodes.export_model, first, exported[1], "export_uncompressed"),
-        node(nodes.time_exports, [*exported, model, first, "params:export"], "export_latency"),
+        node(
+            nodes.time_exports,
+            ["export", exported[1], model, first, "params:export"],
+            "export_latency",
+        ),
     )

@@ -1,0 +1,122 @@
+"""The exported model in 8-bit integers, and how well it still detects.
+
+Weights are rounded once, to 7 bits for each output channel: sums of two products then fit the
+16 bits in which CPUs without VNNI add them. What is multiplied by them is rounded while the model
+runs. Convolutions, norms and the attention's own products stay as they are.
+"""
+
+import logging
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from tad_blockdrop.detections.evaluation import Evaluator
+from tad_blockdrop.detections.task import instances_of
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.heads.contract import make_points
+from tad_blockdrop.detector.model import Detector, DetectorOutput, Inputs
+from tad_blockdrop.export.bundle import ExportedModel
+from tad_blockdrop.export.onnx import ExportError, Run, open_session
+from tad_blockdrop.export.sidecar import INT8_FILE
+from tad_blockdrop.metrics.average_precision import average_map
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Int8Rating:
+    """Average mAP (percent) on ``videos`` of a ``split``, of the ONNX file and of its int8 form."""
+
+    split: str
+    videos: int
+    fp32: float
+    int8: float
+
+    @property
+    def loss(self) -> float:
+        """Points that are lost."""
+        return self.fp32 - self.int8
+
+
+def to_int8(onnx: bytes) -> bytes:
+    """The same ONNX model with the weights of its linear layers in 8-bit integers."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole, small = Path(folder, "whole.onnx"), Path(folder, "small.onnx")
+        whole.write_bytes(onnx)
+        level = logging.root.level
+        logging.root.setLevel(logging.ERROR)  # it advises a step that changes nothing here
+        try:
+            quantize_dynamic(
+                whole,
+                small,
+                op_types_to_quantize=["MatMul"],
+                per_channel=True,
+                reduce_range=True,
+                weight_type=QuantType.QInt8,
+            )
+        finally:
+            logging.root.setLevel(level)
+        return small.read_bytes()
+
+
+class OnnxDetector(Detector):
+    """A detector whose outputs come from an ONNX file. It runs on the CPU and learns nothing."""
+
+    def __init__(self, checkpoint: Checkpoint, run: Run) -> None:
+        classes = len(checkpoint.classes)
+        super().__init__(checkpoint.detector, classes, checkpoint.window, checkpoint.kept_blocks)
+        self._run = run
+        self._points = make_points(checkpoint.window.grid, checkpoint.detector.head.ranges)
+
+    def output_of(self, batch: Inputs) -> DetectorOutput:
+        """The output for the frames of a batch."""
+        logits, offsets = map(torch.from_numpy, self._run(batch.frames.numpy(), batch.mask.numpy()))
+        return DetectorOutput(
+            features=torch.empty(0),
+            logits=logits,
+            offsets=offsets,
+            mask=batch.mask[:, self._points.location.long()],
+            points=self._points,
+        )
+
+
+def rate_int8(onnx: bytes, int8: bytes, checkpoint: Checkpoint, evaluator: Evaluator) -> Int8Rating:
+    """Both files on the held-out videos or, where nothing is held out, on the training videos.
+
+    Test videos have no part in it. Raises ExportError where none of them shows an action.
+    """
+    dataset = evaluator.dataset
+    split = "holdout" if dataset.records("holdout") else "train"
+    videos = dataset.records(split)
+    if instances_of(videos, dataset.classes).empty:
+        raise ExportError(
+            f"export.int8 is judged on {split} videos, and none of them shows an action: set it to "
+            "false, or hold other videos out (data.holdout)"
+        )
+
+    def average(file: bytes, what: str) -> float:
+        model = OnnxDetector(checkpoint, open_session(file, evaluator.runtime.config.threads))
+        return 100 * average_map(evaluator.evaluate(model, videos, f"rating {what}")[1])
+
+    return Int8Rating(split, len(videos), average(onnx, "fp32"), average(int8, "int8"))
+
+
+def add_int8(
+    exported: ExportedModel, int8: bytes, rating: Int8Rating, most: float
+) -> ExportedModel:
+    """The export with its int8 file, unless that loses more than ``most`` points."""
+    good = rating.loss <= most
+    logger.log(
+        logging.INFO if good else logging.WARNING,
+        "int8 on %d %s videos: average mAP %.1f, in fp32 %.1f%s",
+        rating.videos, rating.split, rating.int8, rating.fp32,
+        "" if good else f"; not written, because it loses more than export.max_int8_loss {most:g}",
+    )  # fmt: skip
+    if not good:
+        return exported
+    files = exported.sidecar["files"] | {"onnx_int8": INT8_FILE}
+    return replace(exported, int8=int8, sidecar=exported.sidecar | {"files": files})
