@@ -25,7 +25,7 @@ from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.guarded_processes import clean_processes
-from tad_blockdrop.video.windows.augment import augment, centre_crop
+from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
     Window,
@@ -141,17 +141,20 @@ class TrainingWindows(EpochWindows):
         return len(self.records) * self.data.window.per_video
 
     def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
+        window, box, augmentation = self.draw(key)
+        return _loaded(window, augmentation.finish(box), self.data.window)
+
+    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
+        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         record = self.records[index // self.data.window.per_video]
         window = training_window(record, self.data.window, rng)
-        frames = augment(
-            read_window(record, window, self.data.cache),
-            self.data.window.crop,
-            self.data.augment,
-            rng,
-        )
-        return _loaded(window, frames, self.data.window)
+        frames = read_window(record, window, self.data.cache)
+        height, width = frames.shape[1:3]
+        crop, config = self.data.window.crop, self.data.augment
+        augmentation = draw_augmentation(height, width, crop, config, rng)
+        return window, augmentation.cut(frames), augmentation
 
 
 class TestWindows(Dataset[LoadedWindow]):
@@ -197,8 +200,11 @@ def make_loader(
     batch: int,
     workers: int,
     shuffle_seed: int | None = None,
+    join: Callable[[Any], Any] | None = None,
 ) -> DataLoader[LoadedWindow]:
     """Iterates over ``Batch``es of up to ``batch`` windows, read by ``workers`` processes.
+
+    ``join`` makes another kind of batch of a list of items.
 
     ``EpochWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
     ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
@@ -214,7 +220,7 @@ def make_loader(
         batch_size=batch,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=join or collate,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         multiprocessing_context=_worker_context() if workers else None,
