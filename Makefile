@@ -6,6 +6,9 @@ PYTHON ?= python3
 MINUTES ?= 5
 VENV := .venv
 BIN := $(VENV)/bin
+UV := $(VENV)-uv/bin/uv
+# The newest Python that all packages support.
+NEWEST := 3.14
 KEDRO := $(BIN)/kedro
 CPU_BUILDS := https://download.pytorch.org/whl/cpu
 
@@ -17,14 +20,26 @@ define install
 	$(if $(filter cpu,$(TORCH)),PIP_EXTRA_INDEX_URL=$(CPU_BUILDS)) $(BIN)/python -m pip install -e ".$(1)"
 endef
 
+# $(call try,<versions of packages>,<Python>): the smoke job and the suite in an environment of its own.
+define try
+	$(UV) venv --clear --python $(2) $(VENV)-$(1)
+	$(UV) pip install --python $(VENV)-$(1) --resolution $(1) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) -e ".[dev]"
+	$(VENV)-$(1)/bin/kedro run --pipeline compress --env smoke --params experiment=smoke_$(1)
+	$(VENV)-$(1)/bin/kedro versions --experiment smoke_$(1) --delete --yes
+	$(VENV)-$(1)/bin/python -m pytest
+endef
+
 .DEFAULT_GOAL := help
-.PHONY: help compress smoke test fuzz viz ablation benchmark benchmark-large soak field audit clean check-python
+.PHONY: help compress quick smoke test fuzz viz ablation benchmark benchmark-large soak field bounds audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
 compress: $(VENV)/.installed  ## the whole job on the embedded benchmark; goes on where it was cut
 	$(KEDRO) run --pipeline compress $(if $(ENV),--env $(ENV)) --only-missing-outputs
+
+quick: $(VENV)/.installed     ## the same without alignment, repaired in closed form: half the time
+	$(KEDRO) run --pipeline compress --env quick --only-missing-outputs
 
 smoke: $(VENV)/.installed     ## the same job, tiny: a minute or two
 	$(KEDRO) run --pipeline compress --env smoke --only-missing-outputs
@@ -54,6 +69,11 @@ soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, resume, c
 
 field: $(VENV)/.installed-dev ## files as people have them, made and tried: docs/field.md
 	PYTHONPATH=tests/helpers $(BIN)/python tests/field/field_table.py $(WRITE)
+
+bounds: check-python ## the oldest and the newest packages that pyproject.toml allows: half an hour
+	test -x $(UV) || { $(PYTHON) -m venv $(VENV)-uv && $(VENV)-uv/bin/python -m pip install --quiet uv; }
+	$(call try,lowest-direct,3.11)
+	$(call try,highest,$(NEWEST))
 
 audit: $(VENV)/.installed-dev ## known flaws in the installed packages (asks the public list)
 	test -x $(VENV)-audit/bin/pip-audit || $(PYTHON) -m venv $(VENV)-audit

@@ -157,7 +157,7 @@ def from_scratch(bench: Bench) -> Iterator[tuple[int, float]]:
     for n in points(bench):
         backbone = p.detector.backbone.model_copy(update={"depth": p.detector.backbone.depth - n})
         detector = p.detector.model_copy(update={"backbone": backbone})
-        _, shorter = make_baseline(bench.evaluator, bench.scratch, detector, p.baseline)
+        _, shorter = make_baseline(bench.evaluator, bench.scratch, detector, p.baseline, p.compress)
         yield n, bench.average(shorter)
 
 

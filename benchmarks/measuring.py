@@ -137,12 +137,16 @@ class Bench:
         and matching get the most they can. The offsets are made as trained ones.
         """
         from tad_blockdrop.baseline.training import new_detector
+        from tad_blockdrop.detector.model import Detector
 
         p, detector = self.parameters, self.parameters.detector
         if depth is not None:
             backbone = detector.backbone.model_copy(update={"depth": depth})
             detector = detector.model_copy(update={"backbone": backbone})
-        model = new_detector(detector, len(self.classes), p.data, p.baseline, 0, kept)
+        model = new_detector(detector, len(self.classes), p.data, p.baseline, 0)
+        if kept is not None:
+            whole, model = model, Detector(detector, len(self.classes), p.data.window, kept)
+            model.load_state_dict(whole.state_dict(), strict=False)
         model.head.regress.bias.data.fill_(2.0)
         return model.eval()
 

@@ -193,7 +193,8 @@ def scoring_cost(
     skips = candidate_skips(model.kept_blocks, 1)
     before = resident("VmRSS")
     loader = make_loader(windows, p.evaluation.batch, 0)
-    candidates = Candidates(skips, bench.task(records), loader)
+    task, repair = bench.task(records), p.compress.repair
+    candidates = Candidates(skips, task, loader, None, model, repair)
     with evaluating(model):
         spent = once(lambda: TrainMap().score(model, candidates))
     peak = resident("VmHWM")

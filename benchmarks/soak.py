@@ -1,12 +1,12 @@
 """Kill every pipeline that writes, again and again, resume it, and compare with an undisturbed run.
 
-``make soak`` (or ``python benchmarks/soak.py --kills 30``) first runs the smoke job, then predict,
-export and the weights pipelines, each once and left alone. Then it runs them as other experiments
-that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process group) at random moments and
-resumed with ``--only-missing-outputs``, over and over: what is finished is compared and begun
-anew. Prints a row per kill, with the node it hit and the node that the next run went on with, and
-a row per finished round. Everything but measured times must be equal, bit for bit, and nothing
-half-written may be left; the exit code says so.
+``make soak`` (or ``python benchmarks/soak.py --kills 30``) first runs the smoke job, the same with
+repairs, then predict, export and the weights pipelines, each once and left alone. Then it runs them
+as other experiments that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process group) at
+random moments and resumed with ``--only-missing-outputs``, over and over: what is finished is
+compared and begun anew. Prints a row per kill, with the node it hit and the node that the next run
+went on with, and a row per finished round. Everything but measured times must be equal, bit for
+bit, and nothing half-written may be left; the exit code says so.
 
 ``--full-disk`` (root, Linux) instead runs the smoke job on disks that are too small, gives them
 more each time it has stopped, and compares in the end.
@@ -33,7 +33,7 @@ import pandas as pd
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 LOGS = DATA / "08_reporting" / "soak"
-REFERENCE, JOB, USES = "soak_reference", "soak_job", "soak_uses"
+REFERENCE, REPAIRED, JOB, USES = "soak_reference", "soak_repaired", "soak_job", "soak_uses"
 OPENTAD = f"data/06_models/{REFERENCE}/export/opentad.pth"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Measured times, and pages and figures that show them; torch.export's archive is no stable bytes.
@@ -56,19 +56,27 @@ DISKS = {
 
 @dataclass(frozen=True)
 class Use:
-    """A pipeline, the parameters it needs, and its share of the kills."""
+    """A pipeline, its share of the kills, its parameters, and where it runs undisturbed."""
 
+    name: str
     pipeline: str
     share: float
     parameters: str = ""
+    reference: str = REFERENCE
 
 
 USED = (
-    Use("compress", 0.6),
-    Use("predict", 0.15, f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true"),
-    Use("export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
-    Use("export_weights", 0.05),
-    Use("import_weights", 0.1, f"import_weights.path={OPENTAD}"),
+    Use("compress", "compress", 0.4),
+    Use("repair", "compress", 0.2, "compress.repair=all,compress.align=last", REPAIRED),
+    Use(
+        "predict",
+        "predict",
+        0.15,
+        f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true",
+    ),
+    Use("export", "export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
+    Use("export_weights", "export_weights", 0.05),
+    Use("import_weights", "import_weights", 0.1, f"import_weights.path={OPENTAD}"),
 )
 
 
@@ -87,14 +95,13 @@ def finish(use: Use, experiment: str, log: Path) -> float:
     """Run to the end; returns the seconds it took."""
     begin = time.monotonic()
     if start(use, experiment, log).wait() != 0:
-        sys.exit(f"{use.pipeline} failed:\n{log.read_text(errors='replace')[-3000:]}")
+        sys.exit(f"{use.name} failed:\n{log.read_text(errors='replace')[-3000:]}")
     return time.monotonic() - begin
 
 
 def nodes_run(log: Path) -> list[str]:
     """The nodes that a run began, in order."""
-    text = re.sub(r"\s*\n\s+", "", log.read_text(errors="replace"))
-    return [name.strip() for name in re.findall(r"stage \d+ of \d+: ?([\w.]+)", text)]
+    return re.findall(r"stage \d+ of \d+: ([\w.]+)", log.read_text(errors="replace"))
 
 
 def begin_anew(experiment: str) -> None:
@@ -107,11 +114,11 @@ def begin_anew(experiment: str) -> None:
             shutil.copytree(DATA / part.format(REFERENCE), DATA / part.format(USES))
 
 
-def outcome(experiment: str) -> dict[str, str]:
+def outcome(experiment: str, data: Path = DATA) -> dict[str, str]:
     """A digest of everything an experiment has made, without versions and measured times."""
     found = {}
-    for file in sorted(DATA.glob(f"*/{experiment}/**/*")):
-        name = file.relative_to(DATA).as_posix().replace(f"/{experiment}/", "/", 1)
+    for file in sorted(data.glob(f"*/{experiment}/**/*")):
+        name = file.relative_to(data).as_posix().replace(f"/{experiment}/", "/", 1)
         name = VERSION.sub("*", name)
         if file.is_file() and not TIMED.search(name) and not STATE.search(name):
             found[name] = digest(file)
@@ -126,24 +133,26 @@ def digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def faults(experiment: str, expected: dict[str, str]) -> list[str]:
+def faults(experiment: str, expected: dict[str, str], data: Path = DATA) -> list[str]:
     """What a finished round made otherwise than the reference, or left behind."""
-    found = outcome(experiment)
+    found = outcome(experiment, data)
     mine = {name for name in found if TEMPORARY.search(f"/{name}")}
     faults = [f"left behind: {name}" for name in sorted(mine)]
     faults += [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
     same = expected.keys() & found.keys()
     faults += [f"different: {name}" for name in sorted(same) if expected[name] != found[name]]
-    state = [path for path in DATA.glob(f"06_models/{experiment}/scratch/**/*") if path.is_file()]
+    # What is known of the videos stays: nodes that need it again find it there.
+    state = [path for path in data.glob(f"06_models/{experiment}/scratch/**/*")
+             if path.is_file() and path.name != "facts.jsonl"]  # fmt: skip
     return faults + [f"left behind: {path.name} of a finished node" for path in state]
 
 
 def made_by(use: Use, seconds: dict[str, float]) -> dict[str, str]:
     """Run a pipeline undisturbed; what it adds to the reference."""
-    before = outcome(REFERENCE)
-    seconds[use.pipeline] = finish(use, REFERENCE, LOGS / f"reference_{use.pipeline}.log")
-    print(f"undisturbed {use.pipeline}: {seconds[use.pipeline]:.0f} s", flush=True)
-    return {name: value for name, value in outcome(REFERENCE).items() if name not in before}
+    before = outcome(use.reference)
+    seconds[use.name] = finish(use, use.reference, LOGS / f"reference_{use.name}.log")
+    print(f"undisturbed {use.name}: {seconds[use.name]:.0f} s", flush=True)
+    return {name: value for name, value in outcome(use.reference).items() if name not in before}
 
 
 def kill_rounds(
@@ -154,7 +163,7 @@ def kill_rounds(
     begin_anew(experiment)
     killed, rounds, before = 0, 0, ""
     while killed < kills or before:
-        log = LOGS / f"{use.pipeline}_{rounds:02d}_{killed:02d}.log"
+        log = LOGS / f"{use.name}_{rounds:02d}_{killed:02d}.log"
         process, signalled = start(use, experiment, log), False
         number = moments.choice(SIGNALS)
         after = moments.uniform(2, max(8.0, seconds / 2))
@@ -171,20 +180,20 @@ def kill_rounds(
         if process.returncode == 0:
             rounds += 1
             bad = faults(experiment, expected)
-            print(f"| | {use.pipeline} | round {rounds} finished | | | "
+            print(f"| | {use.name} | round {rounds} finished | | | "
                   f"{'equal' if not bad else '; '.join(bad)} |", flush=True)  # fmt: skip
             yield from bad
             begin_anew(experiment)
             continue
         text = log.read_text(errors="replace")
         if not signalled:
-            sys.exit(f"{use.pipeline} failed by itself:\n{text[-3000:]}")
+            sys.exit(f"{use.name} failed by itself:\n{text[-3000:]}")
         killed += 1
         # Before the first node Python itself is still starting, and may say so at length.
         clean = process.returncode in (-number, 128 + number) and "Traceback" not in text
         if ran and not clean:
             yield f"{log.name} ended with {process.returncode}, see its traceback"
-        before = (f"| {killed} | {use.pipeline} | {signal.Signals(number).name} | "
+        before = (f"| {killed} | {use.name} | {signal.Signals(number).name} | "
                   f"{after:.0f} s | {ran[-1] if ran else 'start-up'} |")  # fmt: skip
 
 
@@ -221,15 +230,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0, help="of the moments and signals")
-    parser.add_argument("--only", choices=[use.pipeline for use in USED], help="one pipeline")
+    parser.add_argument("--only", choices=[use.name for use in USED], help="one of them")
     parser.add_argument("--full-disk", action="store_true", help="a full disk instead of kills")
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
     LOGS.mkdir(parents=True, exist_ok=True)
-    begin_anew(REFERENCE)
+    for reference in (REFERENCE, REPAIRED):
+        begin_anew(reference)
     seconds: dict[str, float] = {}
-    wanted = USED[:1] if arguments.full_disk or arguments.only == "compress" else USED
-    expected = {use.pipeline: made_by(use, seconds) for use in wanted}
+    only = "compress" if arguments.full_disk else arguments.only
+    # The whole jobs stand alone; what uses their models needs the others before it.
+    alone = [use for use in USED if use.name == only and use.pipeline == "compress"]
+    wanted = alone or USED
+    expected = {use.name: made_by(use, seconds) for use in wanted}
     bad: list[str] = []
     if arguments.full_disk:
         print("\n| disk enlarged | last node | | |\n| --- | --- | --- | --- |", flush=True)
@@ -238,10 +251,10 @@ def main() -> None:
         print("\n| kill | pipeline | signal | after | in node | resumed with, or result |")
         print("| --- | --- | --- | --- | --- | --- |", flush=True)
         for use in wanted:
-            if arguments.only in (None, use.pipeline):
-                kills = arguments.kills if arguments.only else round(use.share * arguments.kills)
+            if only in (None, use.name):
+                kills = arguments.kills if only else round(use.share * arguments.kills)
                 bad += kill_rounds(
-                    use, max(1, kills), seconds[use.pipeline], expected[use.pipeline], moments
+                    use, max(1, kills), seconds[use.name], expected[use.name], moments
                 )
     print("\nall equal" if not bad else "\n" + "\n".join(bad))
     sys.exit(1 if bad else 0)

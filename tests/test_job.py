@@ -61,6 +61,7 @@ def test_the_report_is_there_and_self_contained(finished_project: Path) -> None:
     page = load(finished_project, "html_report")
     assert "step 2" in page
     assert "<script src=" not in page
+    assert "repairs put back" not in page, "nothing was repaired"
 
 
 def test_a_finished_run_is_not_done_again(finished_project: Path) -> None:
@@ -116,6 +117,8 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
     assert all("attn.proj" in name or "mlp.fc2" in name for name in changed)
     models = load(folder, "result_table")["model"]
     assert list(models) == ["uncompressed", "step_01", "step_02", "one_shot_01", "one_shot_02"]
+    assert "What the repairs put back" in load(folder, "html_report")
+    assert "repairs: error of the tokens" in done.stdout
 
 
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:

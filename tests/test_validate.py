@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 from dataset_files import database, video, write_video
+from tool_files import boris, observation
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.config.training import RuntimeConfig
@@ -43,6 +44,31 @@ def own(project: Path) -> Path:
         write_video(raw / "videos" / f"{name}.mp4")
     (raw / "annotations.csv").write_text(ROWS)
     return project
+
+
+def test_files_of_tools_are_a_dataset(own: Path, kedro: Kedro) -> None:
+    raw = own / "data" / "01_raw" / "my_dataset"
+    events = [[0.2, "", "groom", "", ""], [1.0, "", "groom", "", ""], [1.5, "", "sniff", "", ""]]
+    project = boris(one=observation("/home/u/a.mp4", "/home/u/b.mp4", lengths=(2.0, 2.0), events=[
+        *events, *([time + 2, *rest] for time, *rest in events)]))  # fmt: skip
+    (raw / "mice.boris").write_text(json.dumps(project))
+    (raw / "frames").mkdir()
+    rows = [f"{n},{int(n < 5)},{int(n >= 5)},0" for n in range(20)]
+    (raw / "frames" / "c_labels.csv").write_text("\n".join([",background,groom,run", *rows]))
+    places = own / "conf" / "own" / "globals.yml"
+    listed = yaml.safe_load(places.read_text())
+    folder = "data/01_raw/my_dataset"
+    listed["annotations"] = [f"{folder}/mice.boris", f"{folder}/frames"]
+    places.write_text(yaml.safe_dump(listed))
+    done = kedro("run", "--env", "own", "--pipeline", "data")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mice.boris was read as BORIS project: 2 video(s), 4" in done.stdout + done.stderr
+    table = pd.read_parquet(own / "data/03_primary/my_dataset/instances.parquet")
+    actions = table[["video_id", "label", "start", "end"]].round(3).to_numpy().tolist()
+    assert sorted(actions) == [
+        ["a", "groom", 0.2, 1.0], ["a", "sniff", 1.0, 2.0],
+        ["b", "groom", 0.2, 1.0], ["b", "sniff", 1.0, 2.0], ["c", "groom", 0.5, 2.0],
+    ]  # fmt: skip
 
 
 def outputs(project: Path) -> set[str]:

@@ -20,6 +20,7 @@ class PipelineShape:
     synthetic: bool
     compared: tuple[str, str]
     predict_folder: bool
+    predict_formats: tuple[str, ...]
     export_folder: bool
 
     @classmethod
@@ -32,6 +33,7 @@ class PipelineShape:
             synthetic=parameters.data.source == "synthetic",
             compared=(parameters.compare.first or "first", parameters.compare.second or "second"),
             predict_folder=parameters.predict.checkpoint is not None,
+            predict_formats=parameters.predict.formats,
             export_folder=parameters.export.checkpoint is not None,
         )
 
@@ -85,12 +87,15 @@ def register_pipelines() -> dict[str, Pipeline]:
         "data": data.create_pipeline(shape.synthetic),
         "baseline": evaluator + baseline.create_pipeline(),
         "evaluate": evaluator + control + models + evaluate.create_pipeline() + references,
-        "report": evaluator + references + results + report.create_pipeline(shape.control),
+        "report": evaluator
+        + references
+        + results
+        + report.create_pipeline(shape.control, shape.repair),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops, shape.repair))
     uses = {
         "compare": compare.create_pipeline(*shape.compared),
-        "predict": predict.create_pipeline(shape.predict_folder),
+        "predict": predict.create_pipeline(shape.predict_folder, shape.predict_formats),
         "export": evaluator + export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),

@@ -96,6 +96,16 @@ def test_all_is_nearer_than_gap_and_gap_than_nothing(make_detector: MakeDetector
     assert errors[2] < 0.9 * errors[0]
 
 
+def test_a_dropped_first_block_is_repaired_by_the_next(make_detector: MakeDetector) -> None:
+    """The teacher's states are those behind its first block, which no kept block stands before."""
+    teacher = make_detector()
+    student = without(teacher, {0})
+    before = distance(student, teacher)
+    table = repair_model(student, teacher, clips(100), ALL)
+    assert table["before"].iloc[0] > 0.01
+    assert distance(student, teacher) < 0.9 * before
+
+
 def test_only_the_ends_of_branches_change(make_detector: MakeDetector) -> None:
     teacher = make_detector()
     before, student = without(teacher, {2}).state_dict(), without(teacher, {2})

@@ -11,11 +11,18 @@ from pathlib import Path
 
 import av
 import field_clocks
+import field_tables
 import field_videos
 from field_rows import Row
 
 PAGE = Path(__file__).parents[2] / "docs/field.md"
-TOPICS = {"Time": field_clocks.KINDS, "Files": field_videos.KINDS}
+TOPICS = {
+    "Time": field_clocks.KINDS,
+    "Files": field_videos.KINDS,
+    "Annotations": field_tables.ANNOTATIONS,
+    "Weights": field_tables.WEIGHTS,
+    "Saved tables and pages": field_tables.RESULTS,
+}
 
 
 def rows(topic: str) -> list[Row]:

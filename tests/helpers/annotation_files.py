@@ -19,6 +19,7 @@ MEANT: dict[str, tuple[bytes, list[tuple[str, str, float, float]], list[str]]] =
     "an old Mac": (HEAD.replace("\n", "\r").encode() + b"a,1.5,3,jump,training\r", JUMP, []),
     "quoted decimal commas": (HEAD.encode() + b'a,"1,5",3,jump,t\n', JUMP, ["decimal commas"]),
     "Windows letters": (CAFE.encode("cp1252"), FOUND_CAFE, ["Windows-1252, for example 'café'"]),
+    "a Windows blank": (b"\xa0" + HEAD.encode() + b"a,1.5,3,jump,t\n", JUMP, ["Windows-1252"]),
     "UTF-8": (CAFE.encode(), FOUND_CAFE, []),
     "empty rows": (HEAD.encode() + b",,,,\na,1.5,3,jump,t\n,,,,\n , ,,,\n\n", JUMP, []),
     "empty columns": (b"video,start,end,label,,\na,1.5,3,jump,,\n", JUMP, []),
@@ -57,6 +58,7 @@ MEANT: dict[str, tuple[bytes, list[tuple[str, str, float, float]], list[str]]] =
 
 # kind: (content, part of the message)
 REFUSED: dict[str, tuple[bytes, str]] = {
+    "separators alone": (b",\n,,\n", "it is empty"),
     "a workbook": (b"PK\x03\x04...", "it is an Excel or OpenDocument workbook"),
     "nothing": (b" \n", "it is empty; add the annotations"),
     "no text": (b"video,start\n\x81\xff", "neither UTF-8, UTF-16 nor Windows-1252"),

@@ -15,12 +15,18 @@ from hostile_values import HALF, json_values, spoilt, texts, torn
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.conftest import ROOT
+from tool_files import EGO4D, LABEL_STUDIO, OSL, SOCCERNET, TOOLS, VIA, boris, observation
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.context import ParameterError, validate_parameters
 from tad_blockdrop.detections.classifier import read_classifier
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.video.annotations import read_annotation_file, read_annotations, read_classes
+from tad_blockdrop.video.annotations import (
+    AnnotationFile,
+    read_annotation_file,
+    read_annotations,
+    read_classes,
+)
 from tad_blockdrop.video.dataset import build_dataset, listed_videos
 from tad_blockdrop.video.files.probing import FACTS
 from tad_blockdrop.video.problems import problems_table, refuse_fatal
@@ -89,6 +95,38 @@ def use_file(file: Path) -> None:
 @example({"database": {"a": {"subset": "training", "annotations": [{**ACTION, "label": HALF}]}}})
 def test_annotations(raw: Any) -> None:
     use(raw)
+
+
+EVENTS = [[1.0, "", "groom", "", ""], [3.5, "", "groom", "", ""], [2.0, "", "sniff", "x", ""]]
+BORIS = boris(one=observation("/x/a.mp4", "/x/b.mp4", lengths=(2.0, 3.0), events=EVENTS))
+
+
+@pytest.mark.parametrize(
+    "tree", [BORIS, {"": LABEL_STUDIO}, VIA, EGO4D, SOCCERNET, OSL],
+    ids=["boris", "label studio", "via", "ego4d", "soccernet", "osl"],
+)  # fmt: skip
+@given(data=st.data())
+def test_json_of_tools(tree: dict[str, Any], data: st.DataObject) -> None:
+    raw = data.draw(spoilt(tree))
+    use(raw[""] if list(raw) == [""] else raw)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+@given(data=st.data())
+def test_files_of_tools(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    file = tmp_path_factory.getbasetemp() / name
+    file.write_bytes(data.draw(torn(TOOLS[name][0].encode())))
+    use_file(file)
+
+
+def test_deep_and_expanding_xml_is_refused_or_read_quickly() -> None:
+    bomb = "<!DOCTYPE a [<!ENTITY a 'x'>]><ANNOTATION_DOCUMENT>&a;</ANNOTATION_DOCUMENT>"
+    deep = "<ANNOTATION_DOCUMENT>" + "<TIER>" * 100_000
+    circle = TOOLS["talk.eaf"][0].replace('ANNOTATION_REF="a1"', 'ANNOTATION_REF="a4"')
+    for text in (bomb, deep, deep + "</TIER>" * 100_000 + "</ANNOTATION_DOCUMENT>", circle, HALF):
+        use(AnnotationFile(text, name="a.eaf"))
 
 
 @given(torn(json.dumps(ANNOTATIONS).encode()))

@@ -30,7 +30,7 @@ from tad_blockdrop.detector.model import BlockModel
 from tad_blockdrop.detector.necks import NECKS
 from tad_blockdrop.detector.necks.contract import Neck, level_norms
 from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video
-from tad_blockdrop.video.annotations import FORMATS, Annotations
+from tad_blockdrop.video.annotations import FORMATS, Annotations, Source
 from tad_blockdrop.video.annotations.table import INSTANCES, STATED
 
 
@@ -140,11 +140,11 @@ class Lines:
 
     name, layout = "lines", '{"lines": ["subset video start end label", ...]}'
 
-    def recognise(self, raw: object) -> bool:
-        return isinstance(raw, Mapping) and "lines" in raw
+    def recognise(self, content: object) -> bool:
+        return isinstance(content, Mapping) and "lines" in content
 
-    def read(self, raw: Any) -> Annotations:
-        rows = pd.DataFrame([line.split() for line in raw["lines"]],
+    def read(self, content: Any, source: Source) -> Annotations:
+        rows = pd.DataFrame([line.split() for line in content["lines"]],
                             columns=["subset", "video_id", "start", "end", "label"])  # fmt: skip
         rows = rows.astype({"start": float, "end": float})
         stated = rows.drop_duplicates("video_id").assign(

@@ -67,7 +67,7 @@ def test_a_folder_whose_name_is_not_utf8_is_told_of(checkpoint, write_video, tmp
     other = Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9"))
     other.mkdir()
     shutil.copy(folder / "good.mp4", other / "well_named.mp4")
-    _, videos = detect_actions(checkpoint, predict(folder), RUNTIME)
+    _, videos = detect_actions(checkpoint, predict(folder), DATA, RUNTIME)
     assert "is not UTF-8: rename it" in videos.set_index("video_id")["problem"]["well_named"]
     videos.to_parquet(tmp_path / "videos.parquet")  # as the catalog does
 
@@ -131,7 +131,8 @@ def test_a_wrong_checkpoint_folder_names_its_parameter(tmp_path):
 def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, write_video, tmp_path):
     video = write_video("clip, take=1: end.mp4")
     write_checkpoint(checkpoint, tmp_path / "model")
-    settings = predict(video, checkpoint=str(tmp_path / "model"), draw=True)
+    formats = ("csv", "activitynet", "srt")
+    settings = predict(video, checkpoint=str(tmp_path / "model"), draw=True, formats=formats)
     catalog = DataCatalog(
         {
             "params:predict": MemoryDataset(settings),
@@ -139,11 +140,12 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
             "params:runtime": MemoryDataset(RUNTIME),
         }
     )
-    pipeline = create_pipeline(from_folder=True)
+    pipeline = create_pipeline(True, formats)
     assert pipeline.inputs() == {"params:predict", "params:data", "params:runtime"}
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}
+    assert " --> " in found["prediction_files"]["srt/clip, take=1: end.srt"]
     assert "toys · step_01 · 2 blocks" in found["predictions_page"]["predictions.html"]
     [task] = found["drawn_videos"].tasks.values()
     task.write(tmp_path / "drawn.mp4")

@@ -1,5 +1,6 @@
 """What a whole job will take, against sums done by hand."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from tad_blockdrop.preflight.forecast import (
     disk_needed,
     obstacles,
     predict_hours,
+    repair_clips,
+    repair_states,
 )
 from tad_blockdrop.video.windows.cutting import VideoRecord
 
@@ -57,7 +60,10 @@ def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
     )
 
 
-WORK = Work(training=100, scored=40, held_out=10, rated=10, tested=50, samples=10_000, kept=10_000)
+WORK = Work(
+    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20,
+    samples=10_000, kept=10_000,
+)  # fmt: skip
 
 
 def one(**changes: Any) -> OneWindow:
@@ -68,6 +74,7 @@ def one(**changes: Any) -> OneWindow:
         "batch": 2,
         "scoring": Measured(18.0, 1e9),
         "detection": Measured(1.0, 1e9),
+        "repair": None,
     }
     return OneWindow(**(measured | changes))
 
@@ -76,12 +83,18 @@ def test_work_is_counted() -> None:
     train = [record("a", 32), record("b", 8), record("c", 20, actions=0)]
     work = count_work(train, [record("h", 16)], [record("t", 40), record("u", 1)], settings())
     # windows of 16 samples every 8: 32 -> 3, 8 -> 1, 20 -> 2; 16 -> 1; 40 -> 4, 1 -> 1
-    assert work == Work(training=4, scored=6, held_out=1, rated=1, tested=5, samples=117, kept=117)
+    assert work == Work(
+        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117, kept=117
+    )
     whole = {"kind": "resize", "frames": 16}
     resized = count_work(train, [], [record("t", 40)], settings(data={"window": whole}))
     assert (resized.samples, resized.kept) == (100, 16 + 8 + 16 + 16)
     no_holdout = count_work(train, [], [record("t", 40)], settings(compress={"score_videos": 1}))
     assert (no_holdout.scored, no_holdout.held_out, no_holdout.rated) == (3, 0, 6)
+    for repair, windows in (({"videos": 1}, 3), ({"windows": 2}, 2), ({"windows": None}, 6)):
+        assert (
+            count_work(train, [], [], settings(compress={"repair": repair})).calibrating == windows
+        )
 
 
 def test_hours() -> None:
@@ -116,6 +129,35 @@ def test_what_the_report_adds_is_counted() -> None:
 def test_a_given_baseline_is_not_trained() -> None:
     given = settings(baseline={"source": "checkpoint", "checkpoint": "somewhere"})
     assert predict_hours(WORK, one(), given)["baseline"] == 0
+
+
+@pytest.mark.parametrize(
+    ("criterion", "ranking"),
+    [
+        ("block_mse", 40 * 18),
+        ("gap_error", 40 * 0.1 + 7 * 3),
+        ("repaired_features", 40 * 0.1 + 8 * 7 * 3),
+        ("repaired_map", 40 * (0.1 + 8 * 1) + 8 * 7 * 3),
+    ],
+)
+def test_repairs_are_counted(criterion: str, ranking: float) -> None:
+    """8 blocks: a repair refits at most 7, a criterion that repairs each candidate 8 times 7."""
+    repaired = settings(compress={"criterion": criterion, "repair": "all", "align": None})
+    scoring = Measured(18.0, 1e9) if criterion == "block_mse" else None
+    hours = predict_hours(WORK, one(scoring=scoring, repair=Measured(3.0, 1e9)), repaired)
+    assert hours["repair"] == pytest.approx(2 * (20 * 0.1 + 7 * 3) / 3600)
+    assert hours["ranking"] == pytest.approx(2 * ranking / 3600)
+    assert hours["alignment"] == 0
+
+
+def test_a_repair_keeps_its_clips_and_three_states_in_main_memory() -> None:
+    """Clips of 16 frames of 32 pixels; 32 tokens of width 64."""
+    found = settings(data={"window": {"frames": 64}}, compress={"repair": {"clips": 50}})
+    assert repair_clips(WORK, found) == 50
+    assert repair_clips(replace(WORK, calibrating=10), found) == 10 * 4
+    assert repair_states(50, found) == 50 * (3 * 4 * 32 * 64 + 16 * 32 * 32 * 3)
+    (told,) = obstacles(5e9, 10e9, 1e9, 2e9, repair=11e9, main=10e9)
+    assert told.startswith("main memory: a repair needs 11.0 GB of 10.0 GB: lower compress.repair")
 
 
 def test_disk_holds_proxies_checkpoints_and_a_run_under_way() -> None:

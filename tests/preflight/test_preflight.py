@@ -10,14 +10,15 @@ from dataset_files import write_video
 from test_forecast import WORK, record, settings
 from training_small import DETECTOR
 
+from tad_blockdrop.compression.refitting import RepairError
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.preflight import measuring as preflight
+from tad_blockdrop.preflight.forecast import describe
 from tad_blockdrop.preflight.measuring import (
     PreflightError,
     choose_record,
-    describe,
     given_model,
     measure_training,
     run_preflight,
@@ -71,7 +72,32 @@ def test_the_whole_job_is_predicted(source: VideoRecord) -> None:
 def test_every_criterion_can_be_measured(source: VideoRecord, criterion: str) -> None:
     parameters = small(criterion=criterion)
     model = given_model(parameters, 3)
-    assert preflight.measure_scoring(model, source, parameters).seconds > 0
+    measured = preflight.measure_scoring(model, source, parameters)
+    assert measured
+    assert measured.seconds > 0
+
+
+@pytest.mark.parametrize("layers", ["gap", "all"])
+@pytest.mark.parametrize("clip_frames", [8, 16])
+def test_a_repair_is_measured(source: VideoRecord, layers: str, clip_frames: int) -> None:
+    """Even where a window is a single clip, which no real repair would be done on."""
+    parameters = small(repair=layers, criterion="repaired_features")
+    backbone = parameters.detector.backbone.model_copy(update={"clip_frames": clip_frames})
+    detector = parameters.detector.model_copy(update={"backbone": backbone})
+    parameters = parameters.model_copy(update={"detector": detector})
+    report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
+    assert report["obstacles"] == []
+    assert report["measured"]["scoring"] is None
+    assert report["measured"]["repair"]["seconds"] > 0
+    assert report["predicted_hours"]["repair"] > 0
+    assert report["repair_memory"] > report["measured"]["repair"]["memory"]
+    assert "repair (one block)" in describe(report)
+
+
+def test_calibration_on_too_little_is_refused(source: VideoRecord) -> None:
+    parameters = small(repair="all")
+    with pytest.raises(RepairError, match=r"at least two clips .* raise compress\.repair\.videos"):
+        preflight.measure_repair(given_model(parameters, 3), source, 1, parameters)
 
 
 def test_the_step_is_that_of_the_loop(source: VideoRecord, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,16 @@ def scores():
 
 
 @pytest.fixture
+def repairs():
+    rows = [
+        (1, 0, 1, 0.125, 0.025, 1e-3),
+        (1, 3, 0, 0.03, 0.03, np.nan),
+        (2, 0, 1, 0.25, 0.05, 1e-2),
+    ]
+    return pd.DataFrame(rows, columns=["step", "block", "branch", "before", "after", "ridge"])
+
+
+@pytest.fixture
 def history():
     def epoch(stage, number, **values):
         return {

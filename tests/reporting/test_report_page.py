@@ -13,6 +13,7 @@ from tad_blockdrop.reporting.pages.report import Figures, render_report
 from tad_blockdrop.reporting.plots.accuracy import accuracy_against_cost
 from tad_blockdrop.reporting.plots.classes import class_change
 from tad_blockdrop.reporting.plots.importance import block_importance
+from tad_blockdrop.reporting.plots.repairs import repair_errors
 from tad_blockdrop.reporting.plots.timelines import timelines
 from tad_blockdrop.reporting.plots.training import training_curves
 from tad_blockdrop.reporting.result_table import build_result_table, class_changes
@@ -142,6 +143,16 @@ def test_tables_hold_all_models_and_races(page):
     for name in ("uncompressed", "step 1", "step 2 (final)", "control 1", "one shot 2"):
         assert name in page.texts
     assert {"63.00", "62.25", "0.75"} <= set(page.texts)
+
+
+def test_repairs_have_a_section_where_there_are_some(
+    facts, results, costs, scores, figures, repairs, source
+):
+    assert "repairs put back" not in source
+    shown = replace(figures, repairs=repair_errors(repairs))
+    page = Page(render_report(results, costs, scores, facts, shown))
+    assert "What the repairs put back" in page.texts
+    assert len(page.figures) == 7
 
 
 def test_a_run_without_control_one_shot_or_figures(facts, models, intervals, costs, scores):

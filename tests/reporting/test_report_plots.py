@@ -9,6 +9,7 @@ from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.reporting.plots.accuracy import accuracy_against_cost
 from tad_blockdrop.reporting.plots.classes import class_change
 from tad_blockdrop.reporting.plots.importance import block_importance
+from tad_blockdrop.reporting.plots.repairs import repair_errors
 from tad_blockdrop.reporting.plots.training import training_curves
 from tad_blockdrop.reporting.result_table import class_changes
 
@@ -93,6 +94,18 @@ def test_bright_always_means_easy_to_spare(scores, criterion, turned):
 
 def test_importance_of_nothing(scores):
     assert valid(block_importance(scores.head(0), WORDS))["data"][0]["z"] == []
+
+
+def test_every_layer_of_every_repair_is_a_cell(repairs):
+    figure = valid(repair_errors(repairs))
+    heat = figure["data"][0]
+    assert figure["layout"]["yaxis"]["ticktext"] == ["0 MLP", "3 attention"]
+    assert heat["text"] == [["12.5 → 2.5", "25.0 → 5.0"], ["3.0", ""]]
+    assert heat["z"] == [[2.5, 5.0], [3.0, None]]
+
+
+def test_repairs_of_nothing(repairs):
+    assert valid(repair_errors(repairs.head(0)))["data"][0]["z"] == []
 
 
 def titles(figure):

@@ -10,6 +10,7 @@ from tad_blockdrop.reporting.result_table import (
     build_result_table,
     changed_videos,
     class_changes,
+    format_repairs,
     format_table,
     race_table,
     strongest_detections,
@@ -82,6 +83,16 @@ def test_console_table_shows_three_of_many_thresholds(models, intervals):
     text = format_table(build_result_table(models, intervals))
     shown = [word for word in text.splitlines()[0].split() if word.startswith("mAP@")]
     assert shown == ["mAP@0.50", "mAP@0.75", "mAP@0.95"]
+
+
+def test_repairs_are_a_row_a_step(repairs):
+    lines = format_repairs(repairs).splitlines()[1:]
+    assert lines[0].split() == ["step", "layers", "refitted", "error", "before,", "%", "error",
+                                "after,", "%"]  # fmt: skip
+    assert [line.split() for line in lines[1:]] == [
+        ["1", "2", "1", "7.8", "2.8"],
+        ["2", "1", "1", "25.0", "5.0"],
+    ]
 
 
 def test_races(scores):

@@ -39,6 +39,7 @@ from tad_blockdrop.storage.experiment_record import refuse_mixing
 from tad_blockdrop.storage.resumable import read_state, write_state
 from tad_blockdrop.storage.stamps import check_videos, write_stamp
 from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.files.clock import PLAYER
 from tad_blockdrop.video.files.probing import FACTS, _Memory
 from tad_blockdrop.video.windows.features import _intact, _write
 
@@ -158,11 +159,11 @@ def write_probed(folder: Path) -> None:
     (folder / "film.mp4").write_bytes(b"a video")
     os.utime(folder / "film.mp4", ns=(10**18, 10**18))
     for value in (1, 2):  # the later line counts
-        _Memory(folder).keep(folder / "film.mp4", dict.fromkeys(FACTS, value))
+        _Memory(folder).keep((folder / "film.mp4", PLAYER), dict.fromkeys(FACTS, value))
 
 
 def read_probed(folder: Path) -> object:
-    found = _Memory(folder).recall(folder / "film.mp4")
+    found = _Memory(folder).recall((folder / "film.mp4", PLAYER))
     return found if found != dict.fromkeys(FACTS, 1) else None
 
 

@@ -15,11 +15,12 @@ from tad_blockdrop.video.annotations import (
     FORMATS,
     AnnotationError,
     Annotations,
+    Source,
     read_annotations,
     read_classes,
     subset_key,
 )
-from tad_blockdrop.video.annotations.activitynet import ActivityNet
+from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
 
 
 def table(text: str, **options: Any) -> pd.DataFrame:
@@ -172,11 +173,11 @@ class Cues:
     name = "cues"
     layout = "cues at 25 frames a second, then lines of video label start length"
 
-    def recognise(self, raw: object) -> bool:
-        return isinstance(raw, str) and raw.startswith("cues at")
+    def recognise(self, content: object) -> bool:
+        return isinstance(content, str) and content.startswith("cues at")
 
-    def read(self, raw: str) -> Annotations:
-        head, *lines = raw.splitlines()
+    def read(self, content: str, source: Source) -> Annotations:
+        head, *lines = content.splitlines()
         fps = float(head.split()[2])
         found = [line.split() for line in lines]
         return Annotations.from_rows(

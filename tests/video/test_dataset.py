@@ -171,7 +171,8 @@ def test_one_video_under_two_ids_counts_once() -> None:
 
 @pytest.mark.parametrize("other", ["v_cam1/é", "cam1\\e\u0301"])
 def test_two_spellings_of_an_id_in_two_subsets_are_refused(other: str) -> None:
-    raw = database(**{"cam1/é": video("training"), other: video("validation")}, b=video("val"))
+    first = video("training", ("run", 0, 1))
+    raw = database(**{"cam1/é": first, other: video("validation")}, b=video("val"))
     _, problems = listed_videos(read_annotations(raw), config())
     assert [p.kind for p in problems if p.fatal] == ["duplicate"]
     _, problems = listed_videos(read_annotations(raw), config(blocked_videos=["cam1/é"]))

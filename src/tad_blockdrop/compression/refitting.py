@@ -5,7 +5,7 @@ What ``repair`` does block by block is built from these steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil, inf, nan, sqrt
@@ -50,6 +50,15 @@ def fitted_clips(n: int) -> int:
     return n - max(1, round(HELD_OUT * n))
 
 
+def check_clips(n: int) -> None:
+    """Raise RepairError if n calibration clips are too few."""
+    if n < 2:
+        raise RepairError(
+            "compress.repair needs at least two clips of training videos, to fit and to judge: "
+            "raise compress.repair.videos, compress.repair.windows or compress.repair.clips"
+        )
+
+
 class Walk:
     """The states of student and teacher at a kept block, for all clips at once.
 
@@ -60,11 +69,7 @@ class Walk:
     def __init__(
         self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
     ) -> None:
-        if len(clips) < 2:
-            raise RepairError(
-                "compress.repair needs at least two clips of training videos, to fit and to judge: "
-                "raise compress.repair.videos or compress.repair.clips"
-            )
+        check_clips(len(clips))
         self.student, self.teacher, self.ridges = student, teacher, config.ridge
         n_tokens = student.backbone.tokens_per_clip
         at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
@@ -74,7 +79,17 @@ class Walk:
         self.n_fitted = len(chunks) - len(judging)
         self.share = min(1.0, config.tokens / (len(clips) * n_tokens))
         self.own = [self._embedded(student.backbone, chunk) for chunk in chunks]
-        self.wanted = [self._embedded(teacher.backbone, chunk) for chunk in chunks]
+        first = student.kept_blocks[0]
+        gone = [i for i in teacher.kept_blocks if i < first]  # before anything can be refitted
+        self.wanted = [
+            self._led(gone, self._embedded(teacher.backbone, chunk)).cpu() for chunk in chunks
+        ]
+
+    def _led(self, blocks: Sequence[int], tokens: Tensor) -> Tensor:
+        """Tokens through some blocks of the teacher."""
+        for index in blocks:
+            tokens = self.teacher.backbone.run_block(index, tokens.to(self.student.device))[1]
+        return tokens
 
     def _embedded(self, backbone: Backbone, clips: Tensor) -> Tensor:
         return backbone.embed_clips(clips.to(self.student.device)).float().cpu()
@@ -89,10 +104,8 @@ class Walk:
         mids = []
         for place, tokens in enumerate(self.wanted):
             mid, out = self.teacher.backbone.run_block(index, tokens.to(self.student.device))
-            for skipped in hole:
-                out = self.teacher.backbone.run_block(skipped, out)[1]
             mids.append(mid.cpu())
-            self.wanted[place] = out.cpu()
+            self.wanted[place] = self._led(hole, out).cpu()
         return mids, self.wanted
 
     def leave(self, index: int) -> None:

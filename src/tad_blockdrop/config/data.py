@@ -104,6 +104,18 @@ class AugmentConfig(Config):
     policy_magnitude: int = Field(9, ge=0, le=30)
 
 
+class ReadingConfig(Config):
+    """What files of annotation tools leave open (docs/annotation-formats.md)."""
+
+    point_seconds: float = Field(1.0, gt=0, description="length given to events without one")
+    labels: str | None = Field(
+        None, description="of several tiers, attributes or columns the one that names actions"
+    )
+    frame_rate: float | None = Field(
+        None, gt=0, description="frames per second of files that count frames; none: the video's"
+    )
+
+
 class DataConfig(Config):
     """The dataset: where it came from, how frames are sampled, what is held out."""
 
@@ -114,6 +126,7 @@ class DataConfig(Config):
     training_subset: str = "training"
     evaluation_subset: str = "validation"
     blocked_videos: tuple[str, ...] = ()
+    reading: ReadingConfig = ReadingConfig()
     class_agnostic: bool = Field(False, description="one class 'action' (ActivityNet)")
     every: int | None = Field(None, ge=1, description="sample every k-th source frame, or")
     fps: float | None = Field(None, gt=0, description="samples per second")

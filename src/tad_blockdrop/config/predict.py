@@ -1,8 +1,16 @@
 """Using a finished model: detections on any videos, and files for other programs."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from tad_blockdrop.config.base import Config
+
+# The last eight are files of other tools: the keys of video.annotations.WRITERS.
+Format = Literal[
+    "csv", "activitynet",
+    "boris", "elan", "label_studio", "audacity", "srt", "vtt", "frames", "fiftyone",
+]  # fmt: skip
 
 
 class PredictConfig(Config):
@@ -19,6 +27,9 @@ class PredictConfig(Config):
     )
     draw: bool = Field(False, description="also write copies of the videos with their detections")
     batch: int = Field(1, ge=1, description="windows per forward pass")
+    formats: tuple[Format, ...] = Field(
+        ("csv", "activitynet"), description="what detections are written in"
+    )
 
 
 class ExportConfig(Config):

@@ -18,6 +18,7 @@ from kedro_datasets.plotly import JSONDataset as PlotlyJSONDataset
 from kedro_datasets.text import TextDataset
 
 from tad_blockdrop.checksums import Origins, verify
+from tad_blockdrop.datasets.folder import VersionedFolder
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
@@ -115,6 +116,29 @@ class PlotlyFigure(SealedFile, PlotlyJSONDataset):
 
 class TextFile(SealedFile, TextDataset):
     """Text, such as the HTML report."""
+
+
+class TextFolder(VersionedFolder[dict[str, str]]):
+    """``<filepath>/<version>/<name>/``: texts by their path in it."""
+
+    MARKER = ""
+
+    def load(self) -> dict[str, str]:
+        """Read all of them."""
+        folder = Path(self._get_load_path())
+        files = (file for file in sorted(folder.rglob("*")) if file.is_file())
+        return {f.relative_to(folder).as_posix(): f.read_text(encoding="utf-8") for f in files}
+
+    def save(self, data: dict[str, str]) -> None:
+        """Write the folder as a whole."""
+        with atomic_write(Path(self._get_save_path())) as temporary:
+            temporary.mkdir(parents=True)
+            for name, text in data.items():
+                (temporary / name).parent.mkdir(exist_ok=True)
+                (temporary / name).write_text(text, encoding="utf-8", newline="\n")
+
+    def _exists(self) -> bool:
+        return Path(self._get_load_path()).is_dir()
 
 
 class LinkedPages(TextFile):

@@ -4,6 +4,8 @@ Frame by frame, at the times of the source, without sound; memory does not grow 
 The first frame is shown from second 0 on.
 """
 
+from __future__ import annotations  # packets take a type for readers only
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction

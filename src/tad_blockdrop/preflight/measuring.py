@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,10 +16,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from tad_blockdrop.baseline.training import new_detector
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.compression.dropping import ScoringError
 from tad_blockdrop.compression.lora import add_lora
 from tad_blockdrop.compression.losses import AlignLoss
 from tad_blockdrop.compression.ranking import score_blocks
+from tad_blockdrop.compression.refitting import check_clips
+from tad_blockdrop.compression.repair import calibration_clips, repair_model
 from tad_blockdrop.config import DataConfig, Parameters, TrainConfig
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask
@@ -43,6 +47,8 @@ from tad_blockdrop.video.windows.loading import (
     TestWindows,
     make_loader,
 )
+
+REPAIRED_CLIPS = 32  # at least, for a time that can be multiplied
 
 
 class PreflightError(BlockDropError):
@@ -84,7 +90,8 @@ def run_preflight(
     """
     data, recipe = settings.data, settings.compress.first
     device = Runtime(settings.runtime).device
-    share, kept = record.n_samples / work.samples, forecast.kept_samples(record, data.window)
+    share, clips = record.n_samples / work.samples, forecast.repair_clips(work, settings)
+    held = forecast.kept_samples(record, data.window)
     with TemporaryDirectory() as folder:
         seconds, proxy_bytes = 0.0, 0
         if data.proxy is not None:
@@ -102,11 +109,16 @@ def run_preflight(
             batch=recipe.batch,
             scoring=measure_scoring(model, record, settings),
             detection=measure_detection(model, record, settings),
+            repair=measure_repair(model, record, clips, settings),
         )
-    proxies = proxy_bytes * work.kept / kept
+    proxies = proxy_bytes * work.kept / held
     disk = forecast.disk_needed(proxies, 4 * count_parameters(model), settings)
-    memory = max(m.memory for m in (one.training, one.scoring, one.detection))
-    there = _memory_of(device)
+    works = (one.training, one.scoring, one.detection, one.repair)
+    memory, there = max(work.memory for work in works if work), _memory_of(device)
+    # The states of a repair are in main memory, wherever the model is.
+    kept = forecast.repair_states(clips, settings) if one.repair else 0.0
+    main, on_cpu = _memory_of(torch.device("cpu")), device.type == "cpu"
+    repair = kept + (one.repair.memory if one.repair and on_cpu else 0.0)
     return {
         "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
         "video": record.video_id,
@@ -114,12 +126,13 @@ def run_preflight(
         "measured": asdict(one),
         "work": asdict(work),
         "predicted_hours": forecast.predict_hours(work, one, settings),
-        "memory_needed": memory,
+        "memory_needed": max(memory, repair) if on_cpu else memory,
+        "repair_memory": repair,
         "memory_there": there,
         "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
         "disk_needed": disk,
         "disk_free": free_disk,
-        "obstacles": forecast.obstacles(memory, there, disk, free_disk),
+        "obstacles": forecast.obstacles(memory, there, disk, free_disk, repair, main),
     }
 
 
@@ -166,8 +179,13 @@ def measure_training(
     return Measured(end - begins[-1], memory)
 
 
-def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured:
-    """One test window, ranked by ``compress.criterion`` with all candidates."""
+def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured | None:
+    """One test window, ranked by ``compress.criterion`` with all candidates.
+
+    Not where these are repaired: :func:`measure_repair` and :func:`measure_detection` tell that.
+    """
+    if choose_criterion(settings.compress).repairs:
+        return None
     loader, task = _one_window(record, settings.data), _task(model, record, settings)
 
     def work() -> None:
@@ -184,6 +202,38 @@ def measure_detection(model: Detector, record: VideoRecord, settings: Parameters
     return _one_pass(model, settings, work, "detecting", "lower data.window.frames")
 
 
+def measure_repair(
+    model: Detector, record: VideoRecord, clips: int, settings: Parameters
+) -> Measured | None:
+    """One block refitted on ``clips`` clips, where a repair is configured.
+
+    Those of one window go through it, a few times, and twice as many: what these take more is
+    taken for all the others. Memory is without the states of all clips, which
+    ``forecast.repair_states`` counts.
+    """
+    repair = settings.compress.repair
+    if repair.layers == "none":
+        return None
+    check_clips(clips)
+    two, shape = model.kept_blocks[:2], (model.config, model.n_classes, model.window)
+    teacher = Detector(*shape, two)
+    kept = two[1:] or two if repair.layers == "all" else two[:1]
+    window = calibration_clips(model, _one_window(record, settings.data), repair.clips)
+    few = window.repeat(ceil(REPAIRED_CLIPS / len(window)), 1, 1, 1, 1)
+
+    def seconds(given: Tensor) -> Measured:
+        # The same share of tokens as of all clips.
+        tokens = max(2, round(repair.tokens * len(given) / clips))
+        student, part = Detector(*shape, kept), repair.model_copy(update={"tokens": tokens})
+        work = partial(repair_model, student, teacher, given, part)
+        return _one_pass(student, settings, work, "a repair", "set compress.repair to none")
+
+    seconds(few)  # first calls compile and allocate
+    once, twice = seconds(few), seconds(torch.cat([few, few]))
+    more = max(0.0, twice.seconds - once.seconds) * (clips / len(few) - 1)
+    return Measured(max(0.0, once.seconds + more), twice.memory)
+
+
 def _one_pass(
     model: Detector, settings: Parameters, work: Callable[[], object], what: str, advice: str
 ) -> Measured:
@@ -194,27 +244,6 @@ def _one_pass(
     with _too_much(runtime.device, what, advice), runtime.autocast():
         memory, end = _measure(work, runtime.device)
     return Measured(end - begin, memory)
-
-
-def describe(report: Mapping[str, Any]) -> str:
-    """The report as lines for people."""
-    measured = report["measured"]
-    rows = [("reading", {"seconds": measured["reading"], "memory": None})]
-    rows += [(name, measured[name]) for name in ("training", "scoring", "detection")]
-    lines = [f"one window {report['window']} of '{report['video']}' on {report['device']}:"]
-    for name, row in rows:
-        text = f"{name} (batch of {measured['batch']})" if name == "training" else name
-        memory = "" if row["memory"] is None else size(row["memory"])
-        lines.append(f"  {text:<22}{row['seconds']:10.2f} s {memory:>10}")
-    lines.append("the whole job, at most about:")
-    lines += [f"  {stage:<22}{h:10.2f} h" for stage, h in report["predicted_hours"].items()]
-    lines.append(
-        f"memory {size(report['memory_needed'])} of {size(report['memory_there'])}, "
-        f"disk {size(report['disk_needed'])} of {size(report['disk_free'])} free"
-    )
-    if store := report["proxies"]["store"]:
-        lines[-1] += f", {size(report['proxies']['bytes'])} of it proxies ({store})"
-    return "\n".join(lines)
 
 
 def _task(model: Detector, record: VideoRecord, settings: Parameters) -> DetectionTask:

@@ -111,7 +111,8 @@ def build_dataset(
     ``classes``: the class list, by default those of the listed videos, in the annotations' order.
     """
     listed, problems = listed_videos(annotations, data)
-    before = annotations.instances[annotations.instances["video_id"].isin(listed["video_id"])]
+    before = annotations.in_seconds(facts)
+    before = before[before["video_id"].isin(listed["video_id"])]
     there = set(before["label"])
     categories = tuple(classes or (name for name in annotations.classes if name in there))
     shown = facts.set_index("video_id")[["start", "duration"]]

@@ -53,3 +53,14 @@ class Criterion(ABC):
 
         The model is in evaluation mode, under ``inference_mode`` and the caller's autocast.
         """
+
+    def refits(self, blocks: int, candidates: int) -> int:
+        """How many blocks are refitted to rate ``candidates`` of a model of ``blocks`` blocks.
+
+        With :meth:`passes` what a criterion that repairs costs; any other is measured.
+        """
+        return candidates * (blocks - 1) if self.repairs else 0
+
+    def passes(self, candidates: int) -> int:
+        """How often a model sees all inputs to rate ``candidates`` that are repaired."""
+        return candidates if self.repairs else 0

@@ -30,6 +30,14 @@ class GapError(Criterion):
     looks_ahead = False
     repairs = True
 
+    def refits(self, blocks: int, candidates: int) -> int:
+        """Every block before another."""
+        return blocks - 1
+
+    def passes(self, candidates: int) -> int:
+        """None: candidates are not run."""
+        return 0
+
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """On clips that were not fitted on; NaN for the first block."""
         from tad_blockdrop.compression.repair import calibration_clips, gap_errors

@@ -10,6 +10,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, requi
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
+from tad_blockdrop.pipelines.shared import calibration_loader
 
 logger = logging.getLogger(__name__)
 
@@ -76,12 +77,23 @@ def _exists(key: str, path: str) -> None:
 
 
 def make_baseline(
-    evaluator: Evaluator, scratch: Path, detector: DetectorConfig, baseline: BaselineConfig
+    evaluator: Evaluator,
+    scratch: Path,
+    detector: DetectorConfig,
+    baseline: BaselineConfig,
+    compress: CompressConfig,
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Train the uncompressed model (docs/method.md §3), or take ``baseline.checkpoint``.
 
-    Returns its history (no rows for a given checkpoint) and the checkpoint.
+    Returns its history (no rows for a given checkpoint) and the checkpoint. Raises RepairError if
+    there would be too few clips to repair models on.
     """
+    if compress.repair.layers != "none":
+        from tad_blockdrop.compression.refitting import check_clips
+
+        windows = len(calibration_loader(evaluator, compress.repair).dataset)
+        per_window = evaluator.data.window.frames // detector.backbone.geometry.clip_frames
+        check_clips(windows * per_window)
     from tad_blockdrop.baseline.training import new_detector, train_baseline, with_frozen_features
     from tad_blockdrop.detector.model import weights_of
 

@@ -14,7 +14,7 @@ def create_pipeline() -> Pipeline:
         node(nodes.find_given, parameters, "baseline_settings"),
         node(
             nodes.make_baseline,
-            ["evaluator", "scratch", "params:detector", "baseline_settings"],
+            ["evaluator", "scratch", "params:detector", "baseline_settings", "params:compress"],
             ["baseline_history", "baseline_checkpoint"],
         ),
     )

@@ -15,7 +15,7 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, weights_hash
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
-from tad_blockdrop.pipelines.shared import Tables, join_tables
+from tad_blockdrop.pipelines.shared import Tables, calibration_loader, join_tables
 
 if TYPE_CHECKING:
     from tad_blockdrop.detections.evaluation import Evaluator
@@ -116,7 +116,7 @@ def repair(
     config, device = compress.repair, evaluator.runtime.device
     model, teacher = from_checkpoint(dropped, device), from_checkpoint(uncompressed, device)
     videos = evaluator.dataset.records("train")[: config.videos]
-    clips = calibration_clips(model, evaluator.loader(videos, config.windows), config.clips)
+    clips = calibration_clips(model, calibration_loader(evaluator, config), config.clips)
     facts = {
         "teacher": weights_hash(uncompressed.weights),
         "repair": config.model_dump(mode="json"),

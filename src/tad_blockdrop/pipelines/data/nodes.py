@@ -47,7 +47,7 @@ def probe_videos(
     from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.probing import probe_videos as probe_all
 
-    listed, _ = listed_videos(read_annotations(raw_annotations), data)
+    listed, _ = listed_videos(read_annotations(raw_annotations, data.reading), data)
     return probe_all(
         listed,
         raw_videos.path,
@@ -77,7 +77,8 @@ def check_dataset(
     classes = None
     if data.classes_file is not None:
         classes = read_classes_file(data.classes_file)
-    found = build_dataset(read_annotations(raw_annotations), video_facts, data, classes)
+    annotations = read_annotations(raw_annotations, data.reading)
+    found = build_dataset(annotations, video_facts, data, classes)
     test = found.videos.loc[found.videos["split"] == "test", "video_id"]
     named: list[Problem] = []
     if evaluation.postprocess.classifier is not None:

@@ -130,14 +130,31 @@ def _sum_up(videos: pd.DataFrame) -> None:
         )
 
 
-def write_results(
-    predictions: pd.DataFrame, predicted_videos: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The detections for other programs: a table to be saved as CSV, and ActivityNet's JSON."""
-    from tad_blockdrop.video.annotations.activitynet import ActivityNet
+def write_table(predictions: pd.DataFrame) -> pd.DataFrame:
+    """The detections as a table to be saved as CSV."""
+    return predictions.round(4)
+
+
+def write_activitynet(predictions: pd.DataFrame, predicted_videos: pd.DataFrame) -> dict[str, Any]:
+    """The detections as ActivityNet's JSON."""
+    from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
 
     read = predicted_videos[predicted_videos["problem"].isna()]
-    return predictions.round(4), ActivityNet().write(predictions, read["video_id"])
+    return ActivityNet().write(predictions, read["video_id"])
+
+
+def write_tool_files(
+    predictions: pd.DataFrame,
+    predicted_videos: pd.DataFrame,
+    predict: PredictConfig,
+    data: DataConfig,
+) -> dict[str, str]:
+    """The detections in the other ``predict.formats``: texts by format and file name."""
+    from tad_blockdrop.prediction.tool_files import tool_files
+    from tad_blockdrop.video.files.clock import Timing
+
+    timing = Timing(data.clock, data.picture_rate)
+    return tool_files(predictions, predicted_videos, predict.formats, timing)
 
 
 def plot_timelines(

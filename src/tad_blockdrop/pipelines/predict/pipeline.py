@@ -1,4 +1,6 @@
-"""Any videos -> detections as a table and as JSON, a page of timelines, copies drawn upon."""
+"""Any videos -> detections in the formats asked for, a page of timelines, copies drawn upon."""
+
+from collections.abc import Sequence
 
 from kedro.pipeline import Pipeline
 
@@ -6,20 +8,28 @@ from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.predict import nodes
 
 
-def create_pipeline(from_folder: bool) -> Pipeline:
+def create_pipeline(from_folder: bool, formats: Sequence[str] = ("csv", "activitynet")) -> Pipeline:
     """``from_folder``: whether the model is that of ``predict.checkpoint``.
 
-    Otherwise it is the experiment's ``final_checkpoint``.
+    Otherwise it is the experiment's ``final_checkpoint``. ``formats``: ``predict.formats``.
     """
     model = "predict_checkpoint" if from_folder else "final_checkpoint"
     read = [node(nodes.read_folder, "params:predict", model)] if from_folder else []
     work = ["params:predict", "params:data", "params:runtime"]
     results = ["predictions", "predicted_videos"]
+    plain = {
+        "csv": node(nodes.write_table, "predictions", "predictions_csv"),
+        "activitynet": node(nodes.write_activitynet, results, "predictions_json"),
+    }
+    written = [each for name, each in plain.items() if name in formats]
+    if not plain.keys() >= set(formats):
+        settings = ["params:predict", "params:data"]
+        written.append(node(nodes.write_tool_files, [*results, *settings], "prediction_files"))
     return stage(
         "predict",
         *read,
         node(nodes.detect_actions, [model, *work], results),
-        node(nodes.write_results, results, ["predictions_csv", "predictions_json"]),
+        *written,
         node(nodes.plot_timelines, [*results, model], "predictions_page"),
         node(nodes.draw_videos, [*results, model, *work], "drawn_videos"),
     )

@@ -20,7 +20,7 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     The paths of ``accepted`` are those of the sources.
     """
     from tad_blockdrop.preflight import measuring as preflight
-    from tad_blockdrop.preflight.forecast import count_work
+    from tad_blockdrop.preflight.forecast import count_work, describe
     from tad_blockdrop.video.dataset import source_frames
 
     settings = Parameters.model_validate(parameters)
@@ -39,7 +39,7 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
         shutil.disk_usage(DATA).free,
         settings,
     )
-    logger.info("%s", preflight.describe(report))
+    logger.info("%s", describe(report))
     return report
 
 

@@ -117,6 +117,13 @@ def plot_timelines(
     return timelines(rows, test, shown)
 
 
+def plot_repairs(repair_table: pd.DataFrame) -> Figure:
+    """The error of the tokens before and after every refit."""
+    from tad_blockdrop.reporting.plots.repairs import repair_errors
+
+    return repair_errors(repair_table)
+
+
 def collect_figures(against_macs: Figure, against_latency: Figure, *others: Figure) -> Figures:
     """The figures that the page shows; ``others`` in the order of the fields of ``Figures``."""
     from tad_blockdrop.reporting.pages.report import Figures
@@ -143,10 +150,16 @@ def write_report(
 
 
 def show_results(
-    result_table: pd.DataFrame, cost_table: pd.DataFrame, html_report: str, experiment: str
+    result_table: pd.DataFrame,
+    cost_table: pd.DataFrame,
+    html_report: str,
+    experiment: str,
+    repair_table: pd.DataFrame | None = None,
 ) -> None:
     """Print the result table; runs last and always, so that a resumed run ends with it too."""
 
     assert html_report, "the report is written before the run ends"
     print(tables.format_table(result_table, cost_table))
+    if repair_table is not None and len(repair_table):
+        print(tables.format_repairs(repair_table))
     print(f"report, tables and plots: data/08_reporting/{experiment}")

@@ -9,8 +9,14 @@ FIGURES = ["accuracy_plot", "latency_plot", "importance_plot"]
 FIGURES += ["training_plot", "class_plot", "timeline_plot"]
 
 
-def create_pipeline(control: bool) -> Pipeline:
-    """``control``: whether there is an equally trained uncompressed model to compare with."""
+def create_pipeline(control: bool, repair: bool) -> Pipeline:
+    """From all results to the report.
+
+    ``control``: whether there is an equally trained uncompressed model to compare with;
+    ``repair``: whether models were repaired.
+    """
+    repairs = ["repair_table"] if repair else []
+    plotting = [node(nodes.plot_repairs, "repair_table", "repair_plot")] if repair else []
     results = ["reference_results", "step_results", *(["control_results"] if control else [])]
     final, costs = "final_checkpoint", ["result_table", "cost_table"]
     return stage(
@@ -30,11 +36,16 @@ def create_pipeline(control: bool) -> Pipeline:
             ["all_detections", "evaluator", final, "params:report"],
             "timeline_plot",
         ),
-        node(nodes.collect_figures, FIGURES, "report_figures"),
+        *plotting,
+        node(
+            nodes.collect_figures,
+            [*FIGURES, *(["repair_plot"] if repair else [])],
+            "report_figures",
+        ),
         node(
             nodes.write_report,
             [*costs, "score_table", "report_figures", final, "parameters"],
             "html_report",
         ),
-        node(nodes.show_results, [*costs, "html_report", "params:experiment"], None),
+        node(nodes.show_results, [*costs, "html_report", "params:experiment", *repairs], None),
     )

@@ -1,18 +1,41 @@
 """Annotations: one file per format, one table behind all of them.
 
-A new format is a file with a class that keeps to ``AnnotationFormat``, and a line in ``FORMATS``.
+A new format is a file in ``formats/`` with a class that keeps to ``AnnotationFormat``, and a line
+in ``FORMATS``.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from pathlib import Path
 
 import pandas as pd
 
-from tad_blockdrop.video.annotations.activitynet import ActivityNet
+from tad_blockdrop.config.data import ReadingConfig
 from tad_blockdrop.video.annotations.class_list import read_classes, read_classes_file
-from tad_blockdrop.video.annotations.csv_table import CSVTable
-from tad_blockdrop.video.annotations.file import AnnotationFile, read_annotation_file
+from tad_blockdrop.video.annotations.file import (
+    AnnotationFile,
+    read_annotation_file,
+    read_annotation_files,
+)
+from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
+from tad_blockdrop.video.annotations.formats.audacity import Audacity
+from tad_blockdrop.video.annotations.formats.boris import Boris
+from tad_blockdrop.video.annotations.formats.boris_table import BorisTable
+from tad_blockdrop.video.annotations.formats.charades import Charades
+from tad_blockdrop.video.annotations.formats.contract import AnnotationFormat, Source
+from tad_blockdrop.video.annotations.formats.csv_table import CSVTable
+from tad_blockdrop.video.annotations.formats.cvat import Cvat
+from tad_blockdrop.video.annotations.formats.ego4d import Ego4D
+from tad_blockdrop.video.annotations.formats.elan import Elan
+from tad_blockdrop.video.annotations.formats.epic_kitchens import EpicKitchens
+from tad_blockdrop.video.annotations.formats.fiftyone import FiftyOne
+from tad_blockdrop.video.annotations.formats.frame_table import DeepEthogram, SimBA
+from tad_blockdrop.video.annotations.formats.label_studio import LabelStudio
+from tad_blockdrop.video.annotations.formats.soccernet import OpenSportsLab, SoccerNet
+from tad_blockdrop.video.annotations.formats.subtitles import SubRip, WebVTT
+from tad_blockdrop.video.annotations.formats.via import Via
+from tad_blockdrop.video.annotations.formats.writing import Action, LabelledVideo, WritableFormat
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
@@ -21,60 +44,128 @@ from tad_blockdrop.video.annotations.table import (
     shown,
     subset_key,
 )
+from tad_blockdrop.video.files.listing import compared
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 __all__ = [
-    "FORMATS", "NO_SUBSET", "AnnotationError", "AnnotationFile", "AnnotationFormat",
-    "Annotations", "read_annotation_file", "read_annotations", "read_classes",
-    "read_classes_file", "subset_key",
+    "FORMATS", "NO_SUBSET", "WRITERS", "Action", "AnnotationError", "AnnotationFile",
+    "AnnotationFormat", "Annotations", "LabelledVideo", "Source", "read_annotation_file",
+    "read_annotation_files", "read_annotations", "read_classes", "read_classes_file", "subset_key",
 ]  # fmt: skip
 
+FORMATS: list[AnnotationFormat] = [
+    ActivityNet(), CSVTable(), Boris(), BorisTable(), Elan(), LabelStudio(), Via(), Cvat(),
+    DeepEthogram(), SimBA(), Audacity(), Charades(), EpicKitchens(), Ego4D(), SoccerNet(),
+    OpenSportsLab(),
+]  # fmt: skip
 
-class AnnotationFormat(Protocol):
-    """One way to write annotations down.
+WRITERS: dict[str, WritableFormat] = {
+    "boris": Boris(), "elan": Elan(), "srt": SubRip(), "vtt": WebVTT(),
+    "label_studio": LabelStudio(), "audacity": Audacity(), "frames": DeepEthogram(),
+    "fiftyone": FiftyOne(),
+}  # fmt: skip
+"""The formats that detections can be written in, by their name in ``predict.formats``."""
 
-    ``name`` is what people call it, ``layout`` is how a file of it looks. A format that detections
-    can be written in has a method ``write`` as well.
+
+def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annotations:
+    """The tables of loaded files, each by the first of ``FORMATS`` that recognises it.
+
+    ``raw``: an ``AnnotationFile`` or a tuple of them, as the catalog loads them, or what would be
+    in one: parsed JSON, the DataFrame of a table, or text. No video may be in two files. Raises
+    AnnotationError.
     """
+    files = raw if isinstance(raw, tuple) else (raw,)
+    files = tuple(f if isinstance(f, AnnotationFile) else AnnotationFile(f) for f in files)
+    found: dict[str, Annotations] = {}
+    passed_over: list[AnnotationFile] = []
+    for number, file in enumerate(files):
+        name = file.name or f"number {number + 1}"
+        try:
+            if (read := _read(file, Source(file.name, config or ReadingConfig()))) is not None:
+                found[name] = read
+            elif file.in_folder and len(files) > 1:
+                passed_over.append(file)
+            else:
+                raise _unknown([file])
+        except AnnotationError as error:
+            where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
+            raise AnnotationError(where, error.what, error.advice) from None
+    if not found:
+        raise _unknown(passed_over)
+    if not any(len(each.instances) for each in found.values()):
+        what = f"no video has an action (in {', '.join(list(found)[:3])})"
+        raise AnnotationError("in the annotations", what, "annotate actions and export again")
+    joined = next(iter(found.values())) if len(found) == 1 else _joined(found)
+    notes = [_passed_over_problem(passed_over)] if passed_over else []
+    return replace(joined, problems=(*notes, *joined.problems))
 
-    name: str
-    layout: str
 
-    def recognise(self, raw: object) -> bool:
-        """Whether ``raw`` is meant to be in this format, by its content; it may be faulty."""
+def _read(file: AnnotationFile, source: Source) -> Annotations | None:
+    """The tables of one file; None if no format knows it."""
+    for each in FORMATS:
+        if each.recognise(file.content):
+            found = each.read(file.content, source)
+            problems = (*map(choice_problem, file.choices), *found.problems)
+            if not isinstance(each, ActivityNet | CSVTable):  # these are our own
+                problems = (_format_problem(each, source, found), *problems)
+            return replace(found, problems=problems)
+    return None
 
-    def read(self, raw: Any) -> Annotations:
-        """The tables of what ``recognise`` accepts. Raises AnnotationError."""
+
+def _joined(found: Mapping[str, Annotations]) -> Annotations:
+    """The tables of several files, by name, as one. Raises AnnotationError."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for name, each in found.items():
+        for video in dict.fromkeys(map(compared, each.stated["video_id"])):
+            files[video].append(name)
+    for video, names in files.items():
+        if len(names) > 1:
+            raise AnnotationError(
+                f"in {names[0]} and {names[1]}",
+                f"video '{video}' is annotated in both",
+                "keep one of them, or join its actions into one file",
+            )
+    parts = list(found.values())
+    return Annotations(
+        pd.concat([each.stated for each in parts], ignore_index=True),
+        pd.concat([each.instances for each in parts], ignore_index=True),
+        tuple(sorted({label for each in parts for label in each.classes})),
+        tuple(problem for each in parts for problem in each.problems),
+        frozenset().union(*(each.in_frames for each in parts)),
+    )
 
 
-FORMATS: list[AnnotationFormat] = [ActivityNet(), CSVTable()]
+def _format_problem(taken: AnnotationFormat, source: Source, found: Annotations) -> Problem:
+    file = Path(source.name).name or "the file"
+    return Problem(
+        "", ANNOTATIONS, "", "how the file was read",
+        f"{file} was read as {taken.name}: {len(found.stated)} video(s), "
+        f"{len(found.instances)} action(s)",
+        "if that is wrong, export it in another format (docs/annotation-formats.md)",
+    )  # fmt: skip
 
 
-def read_annotations(raw: object) -> Annotations:
-    """The tables of a loaded file, by the first of ``FORMATS`` that recognises it.
+def _passed_over_problem(files: Sequence[AnnotationFile]) -> Problem:
+    return Problem(
+        "", ANNOTATIONS, "", "passed over",
+        f"{len(files)} file(s) in the folder of annotations are in no known format, for example "
+        f"{Path(files[0].name).name}",
+        "if it holds annotations, export them in a known format (docs/annotation-formats.md)",
+    )  # fmt: skip
 
-    ``raw``: an ``AnnotationFile``, as the catalog loads it, or what would be in one: parsed JSON,
-    the DataFrame of a table, or text. Raises AnnotationError.
-    """
-    choices = tuple(map(choice_problem, raw.choices)) if isinstance(raw, AnnotationFile) else ()
-    raw = raw.content if isinstance(raw, AnnotationFile) else raw
-    try:
-        for each in FORMATS:
-            if each.recognise(raw):
-                found = each.read(raw)
-                return replace(found, problems=(*choices, *found.problems))
-        known = "; ".join(f"{each.name}: {each.layout}" for each in FORMATS)
-        raise AnnotationError(
-            "top level",
-            f"the format is not known (found: {_found(raw)})",
-            f"use one of these formats. {known}",
-        )
-    except AnnotationError as error:
-        where = f"in the annotations, {error.where}"
-        raise AnnotationError(where, error.what, error.advice) from None
+
+def _unknown(files: Sequence[AnnotationFile]) -> AnnotationError:
+    """The error that says what was found and what was tried."""
+    known = "; ".join(f"{each.name}: {each.layout}" for each in FORMATS)
+    return AnnotationError(
+        "top level",
+        f"the format is not known (found: {_found(files[0].content)})",
+        f"use one of these formats. {known}",
+    )
 
 
 def _found(raw: object) -> str:
     if not isinstance(raw, Mapping | pd.DataFrame):
-        return type(raw).__name__
+        return "no text" if raw is None else type(raw).__name__
     names = shown(", ".join(map(str, raw)))
     return f"{'the keys' if isinstance(raw, Mapping) else 'the columns'} {names}"

@@ -8,17 +8,21 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.video.annotations.table import AnnotationError, given, shown
+from tad_blockdrop.video.files.listing import VIDEO_FORMATS
+from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS
 
 LINE = "line"  # name of a table's index: the lines of the file
 _SEPARATORS = "\t;,|"
+_NUMBERS = re.compile(r"\s*[-\d.,]+\t[-\d.,]+(\t|$)")  # a row of a table without a header
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -30,6 +34,7 @@ _NO_TEXT = (
     (b"PK\x03\x04", "an Excel or OpenDocument workbook, or another archive"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"PAR1", "a Parquet table"),
+    (b"\x1f\x8b", "a compressed file (.gz), which has to be unpacked first"),
 )
 
 
@@ -38,10 +43,51 @@ class AnnotationFile:
     """What a file holds: parsed JSON, a table of texts (its index: the lines), or plain text.
 
     ``choices``: how the file was understood where something else was possible, for people.
+    ``name``: its path. ``in_folder``: whether it was found in a folder, where not every file need
+    hold annotations; ``content`` is None if it holds no text.
     """
 
     content: Any
     choices: tuple[str, ...] = ()
+    name: str = ""
+    in_folder: bool = False
+
+
+def read_annotation_files(paths: Iterable[str | Path]) -> tuple[AnnotationFile, ...]:
+    """The files at these paths, and those in the folders among them. Raises AnnotationError.
+
+    Of a folder and those below, hidden files, videos and pictures do not count.
+    """
+    found: list[AnnotationFile] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(read_annotation_file(path))
+            continue
+        inside = [file for file in sorted(path.rglob("*")) if _may_hold_text(file, path)]
+        if not inside:
+            raise AnnotationError(str(path), "the folder is empty", "put the annotations there")
+        for file in inside:
+            read = read_annotation_file(file) if _holds_text(file) else AnnotationFile(None)
+            found.append(replace(read, name=str(file), in_folder=True))
+    return tuple(found)
+
+
+def _may_hold_text(file: Path, folder: Path) -> bool:
+    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    media = file.suffix.lower() in (*VIDEO_FORMATS, *PICTURE_ENDINGS)
+    return not hidden and not media and file.is_file()
+
+
+def _holds_text(file: Path) -> bool:
+    """Whether a file of a folder begins like text; empty ones do not."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError:
+        return True  # reading it says what is wrong
+    if any(head.startswith(start) for start, _ in _NO_TEXT):
+        return False
+    return head.strip() != b"" and (0 not in head[2:] or 0 in head[:2] or _mark(head) is not None)
 
 
 def read_annotation_file(path: str | Path) -> AnnotationFile:
@@ -56,15 +102,16 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
         ) from error  # fmt: skip
     except AnnotationError as error:
         raise AnnotationError(str(path), error.what, error.advice) from None
-    lines = [line for line in text.splitlines() if line.strip()]
-    if not lines:
+    first = next((line for line in text.splitlines() if line.strip()), None)
+    if first is None:
         raise AnnotationError(str(path), "it is empty", "add the annotations")
-    if lines[0].lstrip()[0] in "{[":
-        return AnnotationFile(_parsed_json(text, path), choices)
-    if lines[0].lstrip()[0] == "<" or not any(mark in lines[0] for mark in _SEPARATORS):
-        return AnnotationFile(text, choices)
+    if first.lstrip()[0] in "{[":
+        return AnnotationFile(_parsed_json(text, path), choices, str(path))
+    separated = any(mark in first for mark in _SEPARATORS)
+    if first.lstrip()[0] == "<" or not separated or _NUMBERS.match(first):
+        return AnnotationFile(text, choices, str(path))
     table, more = _parsed_table(text, path)
-    return AnnotationFile(table, (*choices, *more))
+    return AnnotationFile(table, (*choices, *more), str(path))
 
 
 def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
@@ -72,7 +119,7 @@ def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
     for start, what in _NO_TEXT:
         if content.startswith(start):
             raise AnnotationError("the file", f"it is {what}", "save it as CSV (UTF-8)")
-    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), None)
+    encoding = _mark(content)
     if encoding is None and 0 in content[:2]:  # UTF-16 of a Latin script, without its mark
         encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
     try:
@@ -87,8 +134,13 @@ def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
         raise AnnotationError(
             "the file", "its letters are neither UTF-8, UTF-16 nor Windows-1252", advice
         ) from error
-    word = next(word for word in text.replace(",", " ").split() if not word.isascii())
+    word = next(re.finditer(r"[^\s,]*[^\x00-\x7f][^\s,]*", text))[0]
     return text, (f"letters that are not UTF-8 as Windows-1252, for example {shown(word)}",)
+
+
+def _mark(content: bytes) -> str | None:
+    """The encoding that a byte order mark states."""
+    return next((name for mark, name in _MARKS if content.startswith(mark)), None)
 
 
 def _parsed_json(text: str, path: Path) -> Any:
@@ -137,6 +189,8 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
             f"{path}, line {reader.line_num + skipped}", f"it cannot be read ({error})",
             "is a quotation mark missing?",
         ) from error  # fmt: skip
+    if not rows:
+        raise AnnotationError(str(path), "it is empty", "add the annotations")
     names, *cells = rows
     width = len(names)
     for line, row in zip(lines[1:], cells, strict=True):

@@ -48,13 +48,15 @@ class Annotations:
     ``stated``: video_id, subset, duration (s), fps, n_frames; one row per listed video, NaN where
     the file does not say. ``instances``: video_id, label, start, end (s). ``classes``: the labels
     in the order that the file gives them, otherwise by name: never in that of its rows.
-    ``problems``: what people should know of how the file was read.
+    ``problems``: what people should know of how the file was read. ``in_frames``: the videos whose
+    starts and ends are still numbers of frames, from 0, at the rate of the video's file.
     """
 
     stated: pd.DataFrame
     instances: pd.DataFrame
     classes: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
+    in_frames: frozenset[str] = frozenset()
 
     @classmethod
     def from_rows(
@@ -63,6 +65,7 @@ class Annotations:
         instances: Iterable[tuple[str, str, float, float]],
         classes: tuple[str, ...] | None = None,
         problems: Iterable[Problem] = (),
+        in_frames: frozenset[str] = frozenset(),
     ) -> "Annotations":
         """The tables of rows whose values are in the order of the columns."""
         table = pd.DataFrame(list(instances), columns=INSTANCES).astype(
@@ -70,7 +73,21 @@ class Annotations:
         )
         if classes is None:
             classes = tuple(sorted(set(table["label"])))
-        return cls(pd.DataFrame(list(stated), columns=STATED), table, classes, tuple(problems))
+        listed = pd.DataFrame(list(stated), columns=STATED)
+        return cls(listed, table, classes, tuple(problems), in_frames)
+
+    def in_seconds(self, facts: pd.DataFrame) -> pd.DataFrame:
+        """The instances in seconds. ``facts``: video_id, fps and start (s) of the files.
+
+        Of videos without facts, which cannot be used, frame numbers stay what they are.
+        """
+        if not self.in_frames:
+            return self.instances
+        known = facts[facts["video_id"].isin(self.in_frames)].set_index("video_id")
+        video = self.instances["video_id"]
+        rate, begin = video.map(known["fps"]).fillna(1.0), video.map(known["start"]).fillna(0.0)
+        times = {name: begin + self.instances[name] / rate for name in ("start", "end")}
+        return self.instances.assign(**times)
 
 
 def choice_problem(choice: str) -> Problem:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tad_blockdrop.storage.spreadsheet import restore_cells
 from tad_blockdrop.video.annotations.file import LINE
+from tad_blockdrop.video.annotations.formats.contract import Source
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     STATED,
@@ -43,13 +44,13 @@ class CSVTable:
     name = "CSV table"
     layout = "the columns video,start,end,label,subset"
 
-    def recognise(self, raw: object) -> bool:
+    def recognise(self, content: object) -> bool:
         """Whether it has three of the four required columns: ``read`` then names the fourth."""
-        return isinstance(raw, pd.DataFrame) and len(_missing(_plain(raw))) <= 1
+        return isinstance(content, pd.DataFrame) and len(_missing(_plain(content))) <= 1
 
-    def read(self, raw: pd.DataFrame) -> Annotations:
+    def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The tables of a loaded file. Raises AnnotationError."""
-        table = _plain(raw)
+        table = _plain(content)
         _check_header(table)
         lines = table.index if table.index.name == LINE else pd.RangeIndex(2, len(table) + 2)
         filled = table.map(given).any(axis=1)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from tad_blockdrop.video.annotations.formats.contract import Source
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -32,19 +33,19 @@ class ActivityNet:
         '{"database": {video: {"subset": ..., "annotations": [{"segment": [s, e], "label": n}]}}}'
     )
 
-    def recognise(self, raw: object) -> bool:
+    def recognise(self, content: object) -> bool:
         """Whether it is an object with the annotations or, by mistake, the results."""
-        return isinstance(raw, Mapping) and ("database" in raw or "results" in raw)
+        return isinstance(content, Mapping) and ("database" in content or "results" in content)
 
-    def read(self, raw: Mapping[str, Any]) -> Annotations:
+    def read(self, content: Mapping[str, Any], source: Source) -> Annotations:
         """The tables of a parsed file. Raises AnnotationError."""
-        if "database" not in raw:
+        if "database" not in content:
             raise AnnotationError(
                 "top level",
                 "there is no 'database'",
                 "this is a file of predictions, not of annotations",
             )
-        database = self._mapping(raw["database"], "database")
+        database = self._mapping(content["database"], "database")
         if not database:
             raise AnnotationError("database", "it lists no video", "add your videos")
         stated, instances, silent = [], [], []

@@ -1,0 +1,181 @@
+"""Tables that BORIS exports: its tabular events, and its aggregated ones, of all versions.
+
+Their column of media names the file that an event lies in without regard to the time offset, so
+times are placed by the queue of the column ``Source`` instead.
+"""
+
+import re
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.video.annotations.formats.boris_observation import (
+    Medium,
+    Observation,
+    State,
+    collect,
+)
+from tad_blockdrop.video.annotations.formats.contract import Collected, Source
+from tad_blockdrop.video.annotations.table import (
+    AnnotationError,
+    Annotations,
+    given,
+    number_of,
+    optional_number,
+    text_of,
+)
+
+_ALWAYS = {"observation id", "behavior", "behavior type"}
+_TABULAR, _AGGREGATED = {"time"}, {"start (s)", "stop (s)"}
+_MEDIA = ("media file name", "media file", "media file path")
+_PLAYER = re.compile(r"(?:^|\|)player #(\d+):")
+_LIVE = ("", "na", "live observation", "not found")
+_OLD_HEADER = {"time", "media file path", "behavior", "status"}
+_Row = Mapping[Hashable, Any]
+
+
+class BorisTable:
+    """A row per event (START, STOP or POINT), or per state and point with start and stop."""
+
+    name = "BORIS export"
+    layout = "tabular or aggregated events as CSV or TSV"
+
+    def recognise(self, content: object) -> bool:
+        """Whether it has BORIS's columns, or the lines above them of versions before 8."""
+        if not isinstance(content, pd.DataFrame) or content.empty:
+            return False
+        columns = {str(name).strip().casefold() for name in content}
+        new = columns >= _ALWAYS and (columns >= _TABULAR or columns >= _AGGREGATED)
+        return new or _old_header(content) is not None
+
+    def read(self, content: pd.DataFrame, source: Source) -> Annotations:
+        """The tables of all observations of media. Raises AnnotationError."""
+        table = _as_new(content)
+        table = table.set_axis([str(name).strip().casefold() for name in table], axis=1)
+        table = table.loc[:, ~table.columns.duplicated()]
+        found = Collected(source)
+        observations: dict[str, Observation] = {}
+        changes: dict[str, list[tuple[State, float]]] = {}
+        lines = table.index if table.index.name else pd.RangeIndex(2, len(table) + 2)
+        for line, row in zip(lines, table.to_dict("records"), strict=True):
+            where = f"line {line}"
+            name = text_of(row["observation id"], f"{where}, Observation id", "name it")
+            if name not in observations:
+                observations[name] = _observation(name, row, where)
+            if not observations[name].media:
+                found.left_out("events of observations without media (live, or of pictures)",
+                               "observe a video file", f"'{name}'")  # fmt: skip
+            elif change := _code(observations[name], row, where):
+                changes.setdefault(name, []).append(change)
+        used = [each for each in observations.values() if each.media]
+        if not used:
+            raise AnnotationError(
+                "table", f"none of {len(observations)} observation(s) has media",
+                "observe video files in BORIS",
+            )  # fmt: skip
+        for name, found_in in changes.items():
+            observations[name].pair(sorted(found_in, key=lambda change: change[1]))
+        collect(used, found)
+        return found.annotations()
+
+
+def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float] | None:
+    """Put a row into its observation; of tabular exports, the beginning or end of a state."""
+    code = text_of(row["behavior"], f"{where}, Behavior", "name the behaviour")
+    subject = str(row.get("subject", ""))
+    modifiers = [
+        str(cell) for name, cell in row.items() if str(name).startswith("modifier") and given(cell)
+    ]
+    observation.modified += any(text not in ("", "None", "NA") for text in modifiers)
+    observation.subjects.add(subject)
+    is_point = str(row["behavior type"]).strip().casefold() == "point"
+    column = "time" if "time" in row else "start (s)"
+    start = _seconds(row[column], f"{where}, {column}")
+    if is_point:
+        observation.points.append((code, start))
+    elif column == "time":
+        return (subject, code, "|".join(modifiers)), start
+    else:
+        end = _seconds(row["stop (s)"], f"{where}, stop (s)")
+        observation.states.append((code, start, end))
+    return None
+
+
+def _observation(name: str, row: _Row, where: str) -> Observation:
+    """The observation of its first row, without events. Raises AnnotationError."""
+    media = _first_player(str(row.get("source", "")))
+    if not media:
+        media = next((str(row[column]) for column in _MEDIA if given(row.get(column))), "")
+    paths = [path.strip() for path in media.split(";")]
+    length = row.get("media duration (s)", row.get("total length"))
+    lengths = _parts(length)
+    if len(paths) > 1 and len(lengths) == 1 and "media duration (s)" in row:
+        paths = [media]  # a path with a semicolon
+    rates = _parts(row.get("fps (frame/s)", row.get("fps")))
+    if media.strip().casefold() in _LIVE:
+        paths = []
+    offset = row.get("time offset (s)")
+    return Observation(
+        name,
+        [
+            Medium(path, _number(lengths, n, len(paths), where), _number(rates, n, 0, where))
+            for n, path in enumerate(paths)
+        ],
+        _seconds(offset, f"{where}, Time offset (s)") if given(offset) else 0.0,
+    )
+
+
+def _first_player(source: str) -> str:
+    """What player 1 plays, of ``player #1:a.mp4;b.mp4|player #2:c.mp4``."""
+    parts = _PLAYER.split(source)
+    players = dict(zip(parts[1::2], parts[2::2], strict=False))
+    return players.get("1", "" if players else source)
+
+
+def _parts(cell: object) -> list[str]:
+    """The values of player 1's media, in order."""
+    text = str(cell) if given(cell) else ""
+    return [part.strip() for part in text.split("|")[0].split(";")]
+
+
+def _number(parts: list[str], place: int, count: int, where: str) -> float:
+    """A length or rate; NaN where BORIS has none, or only the sum of all."""
+    known = len(parts) == count or count == 0
+    cell = parts[place] if known and place < len(parts) else ""
+    return optional_number("" if cell == "NA" else cell.replace(",", "."), where)
+
+
+def _seconds(cell: object, where: str) -> float:
+    return number_of(cell.replace(",", ".") if isinstance(cell, str) else cell, where)
+
+
+def _old_header(content: pd.DataFrame) -> int | None:
+    """The row in which the columns of an export before version 8 are named."""
+    if str(content.columns[0]).strip().casefold() != "observation id" or len(content.columns) < 2:
+        return None
+    for place in range(min(len(content), 500)):
+        if {str(cell).strip().casefold() for cell in content.iloc[place]} >= _OLD_HEADER:
+            return place
+    return None
+
+
+def _as_new(content: pd.DataFrame) -> pd.DataFrame:
+    """An export before version 8, whose first lines are about its one observation, as a new one."""
+    place = _old_header(content)
+    if place is None:
+        return content
+    facts = dict(_pairs(content.iloc[:place]))
+    names = [str(cell).strip().casefold() for cell in content.iloc[place]]
+    table = content.iloc[place + 1 :].set_axis(names, axis=1)
+    return table.rename(columns={"status": "behavior type"}).assign(
+        **{
+            "observation id": content.columns[1],
+            "time offset (s)": facts.get("time offset (s)", ""),
+        }
+    )
+
+
+def _pairs(rows: pd.DataFrame) -> Iterable[tuple[str, str]]:
+    for first, second, *_ in rows.itertuples(index=False, name=None):
+        yield str(first).strip().casefold(), str(second)

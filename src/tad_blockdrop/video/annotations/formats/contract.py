@@ -1,0 +1,175 @@
+"""What a format of annotations is, and what all of them need to read their files."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from tad_blockdrop.config.data import ReadingConfig
+from tad_blockdrop.video.annotations.table import (
+    NO_SUBSET,
+    AnnotationError,
+    Annotations,
+    shown,
+    text_of,
+)
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem
+
+_ESCAPES = (("%2F", "/"), ("%5C", "\\"), ("%25", "%"))  # of listing.file_name
+_SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where annotations come from. ``name``: the file's path, empty for what is in memory."""
+
+    name: str = ""
+    config: ReadingConfig = field(default_factory=ReadingConfig)
+
+    def video(self, *endings: str) -> str:
+        """The id of the one video that the file is about, for formats that only its name says.
+
+        The file's name without its ending and without the first of ``endings`` that it has.
+        Raises AnnotationError.
+        """
+        if not self.name:
+            raise AnnotationError(
+                "top level", "only the name of such a file says its video", "read it from a file"
+            )
+        stem = Path(self.name).stem
+        for written, meant in _ESCAPES:  # as we write them
+            stem = stem.replace(written, meant)
+        shorter = (stem.removesuffix(ending) for ending in endings if stem.endswith(ending))
+        return text_of(next(shorter, stem) or stem, "the file's name", "name it after its video")
+
+    def subset(self) -> str:
+        """The subset that the file's name speaks of, for datasets with a file for each."""
+        words = re.findall("[a-z]+", Path(self.name).stem.casefold())
+        return next((word for word in words if word in _SUBSETS), NO_SUBSET)
+
+
+class AnnotationFormat(Protocol):
+    """One way to write annotations down.
+
+    ``name`` is what people call it, ``layout`` is how a file of it looks.
+    """
+
+    name: str
+    layout: str
+
+    def recognise(self, content: object) -> bool:
+        """Whether ``content`` is meant to be in this format; it may be faulty.
+
+        Content is parsed JSON, the DataFrame of a table with a header, or text.
+        """
+
+    def read(self, content: Any, source: Source) -> Annotations:
+        """The tables of what ``recognise`` accepts. Raises AnnotationError."""
+
+
+class Collected:
+    """What a format finds in a file, row by row, and how much it leaves out.
+
+    ``unit``: of all times given. With "frames" they become seconds at ``config.frame_rate`` or at
+    the rate stated of their video; otherwise at that of the video's file, once that is known.
+    """
+
+    def __init__(self, source: Source, unit: str = "s") -> None:
+        self.config = source.config
+        self.unit = unit
+        self.stated: dict[str, tuple[str, str, float, float, float]] = {}
+        self.rows: list[tuple[str, str, float, float]] = []
+        self.problems: list[Problem] = []
+        self._left: Counter[tuple[str, str]] = Counter()
+        self._where: dict[tuple[str, str], str] = {}
+        self._points: Counter[str] = Counter()
+        self._in_frames: set[str] = set()
+
+    def video(
+        self,
+        video: str,
+        subset: str = NO_SUBSET,
+        duration: float = math.nan,
+        fps: float = math.nan,
+        frames: float = math.nan,
+    ) -> None:
+        """A video that the file lists; what it says first of a video counts."""
+        duration, fps, frames = (n if n > 0 else math.nan for n in (duration, fps, frames))
+        self.stated.setdefault(video, (video, subset, duration, fps, frames))
+
+    def action(self, video: str, label: str, start: float, end: float) -> None:
+        """An action of a video that is listed."""
+        if self.unit == "frames":
+            rate = self.rate(video)
+            if rate is None:
+                self._in_frames.add(video)
+            else:
+                start, end = start / rate, end / rate
+        self.rows.append((video, label, start, end))
+
+    def point(self, video: str, label: str, time: float) -> None:
+        """An event without a length: a segment of ``point_seconds`` around it."""
+        rate = self.rate(video) if self.unit == "frames" else 1.0
+        if rate is None:
+            self.left_out("events without a length, as the frame rate is not known",
+                          "state it as data.reading.frame_rate", video)  # fmt: skip
+            return
+        half = self.config.point_seconds / 2
+        self.rows.append((video, label, max(time / rate - half, 0.0), time / rate + half))
+        self._points[video] += 1
+
+    def rate(self, video: str) -> float | None:
+        """Frames per second of a video that is listed; None where only its file can say."""
+        stated = self.stated[video][3]
+        return self.config.frame_rate or (None if math.isnan(stated) else stated)
+
+    def left_out(self, what: str, advice: str, where: str, count: int = 1) -> None:
+        """Count what is not read: a plural, what to do about it, and one place where it is."""
+        self._left[what, advice] += count
+        self._where.setdefault((what, advice), where)
+
+    def note(self, video: str, kind: str, message: str, advice: str) -> None:
+        """Tell people of something that was decided for them."""
+        self.problems.append(Problem(video, ANNOTATIONS, "", kind, message, advice))
+
+    def annotations(self, classes: Iterable[str] = ()) -> Annotations:
+        """The tables. ``classes``: names in their order, of which those that occur are taken."""
+        labels = {label for _, label, _, _ in self.rows}
+        order = [name for name in classes if name in labels]
+        points = self._points.total()
+        if points:
+            video = next(iter(self._points))
+            seconds = self.config.point_seconds
+            self.note(
+                video, "events without a length",
+                f"{points} event(s) have no length, in this video for example; each became a "
+                f"segment of {seconds:g} s around it",
+                "set data.reading.point_seconds to the length that such an event usually has",
+            )  # fmt: skip
+        for (what, advice), count in self._left.items():
+            where = self._where[what, advice]
+            self.note("", "left out", f"left out: {count} {what}, for example in {where}", advice)
+        return Annotations.from_rows(
+            self.stated.values(),
+            self.rows,
+            (*order, *sorted(labels - set(order))),
+            self.problems,
+            frozenset(self._in_frames),
+        )
+
+
+def mapping(value: object, where: str) -> Mapping[str, Any]:
+    """A JSON object. Raises AnnotationError."""
+    if isinstance(value, Mapping):
+        return value
+    raise AnnotationError(where, f"it is {shown(value)}, not an object", "export the file again")
+
+
+def sequence(value: object, where: str) -> list[Any]:
+    """A JSON array. Raises AnnotationError."""
+    if isinstance(value, list):
+        return value
+    raise AnnotationError(where, f"it is {shown(value)}, not a list", "export the file again")

@@ -1,0 +1,130 @@
+"""CVAT's XML "for video": tracks of objects, shown from frame to frame."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from re import search
+from xml.etree.ElementTree import Element
+
+from tad_blockdrop.video.annotations.formats.contract import Collected, Source
+from tad_blockdrop.video.annotations.formats.xml import parse
+from tad_blockdrop.video.annotations.media import video_names
+from tad_blockdrop.video.annotations.table import (
+    AnnotationError,
+    Annotations,
+    number_of,
+    text_of,
+)
+
+_States = list[tuple[int, str]]  # from this frame on this class, an empty one where it is outside
+
+
+class Cvat:
+    """A track is an action as long as it is shown, or as long as an attribute keeps its value.
+
+    The attribute is ``data.reading.labels``; without it the class is the track's label. CVAT writes
+    a single shape as a track of one frame: those of one class in consecutive frames are joined.
+    """
+
+    name = "CVAT for video"
+    layout = "its XML, version 1.1"
+
+    def recognise(self, content: object) -> bool:
+        """Whether it is XML with CVAT's root and version."""
+        return isinstance(content, str) and "<annotations" in content[:1024]
+
+    def read(self, content: str, source: Source) -> Annotations:
+        """The tracks, with frames counted as in the video file. Raises AnnotationError."""
+        root = parse(content)
+        if root.find("image") is not None:
+            raise AnnotationError(
+                "image", "it is exported as images, without tracks",
+                "export the task as 'CVAT for video 1.1'",
+            )  # fmt: skip
+        found = Collected(source, "frames")
+        videos = _videos(root, source)
+        names = video_names(videos.values())
+        steps = [_step(meta) for meta in root.iterfind("meta//frame_filter")]
+        step = max(steps, default=1)
+        for path in videos.values():
+            found.video(names[path])
+        singles: dict[tuple[str, str], set[int]] = defaultdict(set)
+        for number, track in enumerate(root.iterfind("track")):
+            where = f"track {track.get('id', number)}"
+            task = track.get("task_id", "")
+            video = names[videos[task] if task in videos else next(iter(videos.values()))]
+            states = _states(track, found.config.labels, step, where)
+            for label, start, end in _segments(states):
+                if end - start <= step:
+                    singles[video, label].add(start)
+                else:
+                    found.action(video, label, start, end)
+        for (video, label), frames in singles.items():
+            for start, end in _runs(sorted(frames), step):
+                if end - start <= step:
+                    found.point(video, label, start)
+                else:
+                    found.action(video, label, start, end)
+        return found.annotations()
+
+
+def _videos(root: Element, source: Source) -> dict[str, str]:
+    """The video's name by the task's number; a project has several tasks."""
+    videos: dict[str, str] = {}
+    for task in root.iterfind("meta//task"):
+        name = task.findtext("source") or task.findtext("name") or ""
+        videos[task.findtext("id") or ""] = text_of(name, "meta, source", "name the video")
+    common = root.findtext("meta/source")
+    if common and len(videos) <= 1:
+        return {"": common}
+    return videos or {"": source.video()}
+
+
+def _step(meta: Element) -> int:
+    """Each how many frames a task has, of its filter ``step=5``."""
+    found = search(r"step\s*=\s*(\d{1,6})", meta.text or "")
+    return max(int(found[1]), 1) if found else 1
+
+
+def _states(track: Element, attribute: str | None, step: int, where: str) -> _States:
+    """From which frame on the track shows which class, in order."""
+    states: _States = []
+    for shape in track:
+        if "frame" not in shape.attrib:
+            continue
+        frame = number_of(shape.get("frame"), f"{where}, frame")
+        if not 0 <= frame < 2**31:
+            raise AnnotationError(f"{where}, frame", f"it is {frame:g}", "export the task again")
+        label = ""
+        if shape.get("outside", "0") == "0":
+            label = track.get("label", "")
+            if attribute is not None:
+                values = (v for v in shape.iterfind("attribute") if v.get("name") == attribute)
+                label = next((v.text or "" for v in values), "")
+            label = label.strip()
+        states.append((int(frame), label))
+    states.sort(key=lambda state: state[0])
+    return [*states, (states[-1][0] + step, "")] if states else []
+
+
+def _segments(states: Sequence[tuple[int, str]]) -> Iterator[tuple[str, int, int]]:
+    """Class, first frame and the frame after the last one, of each stretch of one class."""
+    begin, shown = 0, ""
+    for frame, label in states:
+        if label != shown:
+            if shown:
+                yield shown, begin, frame
+            begin, shown = frame, label
+
+
+def _runs(frames: Sequence[int], step: int) -> Iterator[tuple[int, int]]:
+    """The first and the frame after the last of frames that follow each other."""
+    begin = before = None
+    for frame in frames:
+        if begin is None or before is None:
+            begin = frame
+        elif frame - before > step:
+            yield begin, before + step
+            begin = frame
+        before = frame
+    if begin is not None and before is not None:
+        yield begin, before + step

@@ -1,0 +1,203 @@
+"""ELAN's annotation documents (``.eaf``), after its XML schema, version 3.0."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, SubElement
+
+from tad_blockdrop.video.annotations.formats.contract import Collected, Source
+from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, in_lanes
+from tad_blockdrop.video.annotations.formats.xml import parse, to_text, writable
+from tad_blockdrop.video.annotations.media import video_names
+from tad_blockdrop.video.annotations.table import (
+    AnnotationError,
+    Annotations,
+    number_of,
+    optional_number,
+)
+from tad_blockdrop.video.files.listing import file_name
+
+_SCHEMA = "http://www.mpi.nl/tools/elan/EAFv3.0.xsd"
+_UNTIMED = "annotations of which ELAN does not state the time"
+
+
+@dataclass(frozen=True)
+class _Tier:
+    name: str
+    parent: str | None
+    annotations: Sequence[Element]
+
+
+class Elan:
+    """Tiers of annotations: the value of each is its class, or its tier's name if it has none.
+
+    Without ``data.reading.labels``, all tiers count that depend on no other.
+    """
+
+    name = "ELAN document"
+    layout = "the .eaf file"
+
+    def recognise(self, content: object) -> bool:
+        """Whether it is XML with ELAN's root."""
+        return isinstance(content, str) and "<ANNOTATION_DOCUMENT" in content[:4096]
+
+    def read(self, content: str, source: Source) -> Annotations:
+        """The annotations of the chosen tiers. Raises AnnotationError."""
+        root = parse(content)
+        header = root.find("HEADER")
+        units = "" if header is None else header.get("TIME_UNITS", "milliseconds")
+        if units not in ("", "milliseconds"):
+            raise AnnotationError("HEADER", f"it counts {units}", "save it with a newer ELAN")
+        found = Collected(source)
+        video, origin = _medium(root, source, found)
+        found.video(video)
+        slots = _slots(root)
+        tiers = [
+            _Tier(tier.get("TIER_ID", ""), tier.get("PARENT_REF"), tier.findall("ANNOTATION/*"))
+            for tier in root.findall("TIER")
+        ]
+        times = _times(tiers, slots)
+        for tier in _chosen(tiers, found):
+            for annotation in tier.annotations:
+                span = times.get(annotation.get("ANNOTATION_ID", ""))
+                if span is None:
+                    found.left_out(_UNTIMED, "align them in ELAN", f"tier '{tier.name}'")
+                    continue
+                label = (annotation.findtext("ANNOTATION_VALUE") or "").strip() or tier.name
+                found.action(video, label, span[0] + origin, span[1] + origin)
+        if not found.rows and any(tier.annotations for tier in tiers):
+            raise AnnotationError(
+                "TIME_ORDER", f"no annotation has a time ({len(slots)} time slots state one)",
+                "align the annotations with the video in ELAN",
+            )  # fmt: skip
+        return found.annotations()
+
+    def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
+        """A document for each video, with a tier for each class.
+
+        A tier of ELAN has no overlaps, so actions that overlap one of their class get another.
+        """
+        return {file_name(video.video_id, ".eaf"): to_text(_document(video)) for video in videos}
+
+
+def _medium(root: Element, source: Source, found: Collected) -> tuple[str, float]:
+    """The id of the document's video, and the second of it at which ELAN's time begins."""
+    media = root.findall("HEADER/MEDIA_DESCRIPTOR")
+    videos = [each for each in media if each.get("MIME_TYPE", "video").startswith("video")] or media
+    if not videos:
+        return source.video(), 0.0
+    if len(videos) > 1:
+        found.left_out(
+            "further videos, which show what the first shows",
+            "annotate them in documents of their own", source.name, len(videos) - 1,
+        )  # fmt: skip
+    path = videos[0].get("MEDIA_URL") or videos[0].get("RELATIVE_MEDIA_URL") or source.video()
+    name = video_names([path])[path]
+    if not name:
+        raise AnnotationError("MEDIA_DESCRIPTOR", f"'{path}' names no video", "link it in ELAN")
+    origin = optional_number(videos[0].get("TIME_ORIGIN", "0"), "MEDIA_DESCRIPTOR, TIME_ORIGIN")
+    return name, origin / 1000
+
+
+def _slots(root: Element) -> dict[str, float]:
+    """The seconds of those time slots that have a time."""
+    slots = {}
+    for slot in root.findall("TIME_ORDER/TIME_SLOT"):
+        value = slot.get("TIME_VALUE")
+        if value is not None:
+            name = slot.get("TIME_SLOT_ID", "")
+            slots[name] = number_of(value, f"TIME_SLOT {name}", "give milliseconds") / 1000
+    return slots
+
+
+def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Start and end of every annotation that has them, itself or by the one that it refers to."""
+    times: dict[str, tuple[float, float]] = {}
+    refers: dict[str, str] = {}
+    for annotation in (each for tier in tiers for each in tier.annotations):
+        name = annotation.get("ANNOTATION_ID", "")
+        start, end = (slots.get(annotation.get(f"TIME_SLOT_REF{n}", "")) for n in (1, 2))
+        if start is not None and end is not None:
+            times[name] = (start, end)
+        elif "ANNOTATION_REF" in annotation.attrib:
+            refers[name] = annotation.attrib["ANNOTATION_REF"]
+    seen: set[str] = set()
+    for name in refers:
+        path, at = [], name
+        while at in refers and at not in seen:
+            seen.add(at)
+            path.append(at)
+            at = refers[at]
+        if at in times:
+            times |= dict.fromkeys(path, times[at])
+    return times
+
+
+def _chosen(tiers: Sequence[_Tier], found: Collected) -> Sequence[_Tier]:
+    """The tiers that hold actions; what the others are is told. Raises AnnotationError."""
+    if not tiers:
+        raise AnnotationError("TIER", "there is none", "annotate in ELAN")
+    names = ", ".join(f"'{tier.name}'" for tier in tiers)
+    if found.config.labels is not None:
+        chosen = [tier for tier in tiers if tier.name == found.config.labels]
+        if not chosen:
+            what = f"there is no tier '{found.config.labels}' (found: {names})"
+            raise AnnotationError("TIER", what, "correct data.reading.labels")
+    else:
+        chosen = [tier for tier in tiers if tier.parent is None]
+    for tier in tiers:
+        if tier not in chosen and tier.annotations:
+            what = "annotations of other tiers" if found.config.labels else "dependent annotations"
+            found.left_out(what, "name a tier as data.reading.labels to read it alone",
+                           f"tier '{tier.name}'", len(tier.annotations))  # fmt: skip
+    return chosen
+
+
+def _document(video: LabelledVideo) -> Element:
+    root = Element(
+        "ANNOTATION_DOCUMENT",
+        {
+            "AUTHOR": "tad_blockdrop",
+            "DATE": "2000-01-01T00:00:00+00:00",  # the same each time
+            "VERSION": "3.0",
+            "FORMAT": "3.0",
+            "xmlns:xsi": "http://www.w3.org/2001/XMLSchema-instance",
+            "xsi:noNamespaceSchemaLocation": _SCHEMA,
+        },
+    )
+    header = SubElement(root, "HEADER", {"MEDIA_FILE": "", "TIME_UNITS": "milliseconds"})
+    path = Path(video.path)
+    address = path.as_uri() if path.is_absolute() else f"./{video.path}"
+    descriptor = {
+        "MEDIA_URL": address,
+        "MIME_TYPE": f"video/{path.suffix[1:].lower() or 'mp4'}",
+        "RELATIVE_MEDIA_URL": f"./{path.name}",
+    }
+    SubElement(header, "MEDIA_DESCRIPTOR", {k: writable(v) for k, v in descriptor.items()})
+    order = SubElement(root, "TIME_ORDER")
+    tiers: dict[str, Element] = {}
+    slots: list[tuple[int, str]] = []
+    for number, (lane, action) in enumerate(in_lanes(video.actions)):
+        name = writable(f"{action.label} (overlap {lane})" if lane else action.label)
+        if name not in tiers:
+            about = {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": name}
+            tiers[name] = SubElement(root, "TIER", about)
+        start = round(action.start * 1000)
+        first, last = f"ts{2 * number + 1}", f"ts{2 * number + 2}"
+        slots += [(start, first), (max(round(action.end * 1000), start + 1), last)]
+        annotation = SubElement(
+            SubElement(tiers[name], "ANNOTATION"),
+            "ALIGNABLE_ANNOTATION",
+            {"ANNOTATION_ID": f"a{number + 1}", "TIME_SLOT_REF1": first, "TIME_SLOT_REF2": last},
+        )
+        SubElement(annotation, "ANNOTATION_VALUE").text = writable(action.label)
+    for time, slot in sorted(slots):
+        SubElement(order, "TIME_SLOT", {"TIME_SLOT_ID": slot, "TIME_VALUE": str(time)})
+    if not tiers:
+        SubElement(root, "TIER", {"LINGUISTIC_TYPE_REF": "default-lt", "TIER_ID": "default"})
+    SubElement(
+        root, "LINGUISTIC_TYPE",
+        {"GRAPHIC_REFERENCES": "false", "LINGUISTIC_TYPE_ID": "default-lt",
+         "TIME_ALIGNABLE": "true"},
+    )  # fmt: skip
+    return root

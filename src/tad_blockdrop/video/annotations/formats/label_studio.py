@@ -1,0 +1,174 @@
+"""Label Studio's video timelines (``TimelineLabels``), exported as JSON or JSON-MIN.
+
+Frames are counted from 1, at the ``frameRate`` of the project's ``<Video>`` tag, which is 24 unless
+it says otherwise, and which no export states.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from re import compile as pattern
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement
+
+from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
+from tad_blockdrop.video.annotations.formats.writing import LabelledVideo
+from tad_blockdrop.video.annotations.formats.xml import to_text, writable
+from tad_blockdrop.video.annotations.media import video_names
+from tad_blockdrop.video.annotations.table import (
+    AnnotationError,
+    Annotations,
+    number_of,
+    optional_number,
+    shown,
+    text_of,
+)
+
+_UPLOADED = pattern(r"^[0-9a-f]{8}-(?=.)")  # it puts eight digits before the names of uploads
+_RATES = ("fps", "framerate", "frame_rate", "frameRate")  # under which tasks state it
+_VIDEOS = ("video", "video_url", "videos", "url")
+
+
+class LabelStudio:
+    """Tasks with a video and ranges of frames."""
+
+    name = "Label Studio export"
+    layout = "JSON or JSON-MIN with video timelines"
+
+    def recognise(self, content: object) -> bool:
+        """Whether it is a list of tasks."""
+        if not isinstance(content, list) or not content or not isinstance(content[0], Mapping):
+            return False
+        first = content[0]
+        return "annotations" in first or "predictions" in first or any(_regions_in(first))
+
+    def read(self, content: list[Any], source: Source) -> Annotations:
+        """The timelines of all tasks; of a task that several people did, the first one's."""
+        found = Collected(source, "frames")
+        tasks = [mapping(task, f"[{n}]") for n, task in enumerate(content)]
+        media = [_video_of(task, f"[{n}]") for n, task in enumerate(tasks)]
+        names = video_names(media)
+        for number, (task, path) in enumerate(zip(tasks, media, strict=True)):
+            where, video = f"[{number}]", names[path]
+            if video in found.stated:
+                raise AnnotationError(
+                    f"{where}.data", f"video '{video}' is in two tasks", "delete one of them"
+                )
+            data = task.get("data", task)
+            rate = next((data[key] for key in _RATES if key in data), None)
+            found.video(video, fps=optional_number(rate, f"{where}.data, frame rate"))
+            self._task(task, video, where, found)
+        unknown = [video for video in found.stated if found.rate(video) is None]
+        if unknown and found.rows:
+            found.note(
+                unknown[0], "frame rate", f"{len(unknown)} task(s) do not say at which rate frames "
+                "were counted, this one for example: the video's own was taken",
+                "if the <Video> tag of the project had no frameRate, Label Studio counted 24 a "
+                "second: set data.reading.frame_rate to 24",
+            )  # fmt: skip
+        return found.annotations()
+
+    def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
+        """Tasks with pre-annotations, and the labelling configuration of their project.
+
+        Videos are found by name in the folder LOCAL_FILES_DOCUMENT_ROOT of Label Studio.
+        """
+        tasks = [
+            {
+                "data": {
+                    "video": f"/data/local-files/?d={PurePath(video.path).name}",
+                    "fps": video.fps,
+                },
+                "predictions": [
+                    {"model_version": "tad_blockdrop", "result": list(_results(video))}
+                ],
+            }
+            for video in videos
+        ]
+        labels = dict.fromkeys(action.label for video in videos for action in video.actions)
+        view = Element("View")
+        control = SubElement(view, "TimelineLabels", {"name": "videoLabels", "toName": "video"})
+        for label in labels:
+            SubElement(control, "Label", {"value": writable(label)})
+        SubElement(view, "Video", {"name": "video", "value": "$video", "frameRate": "$fps"})
+        return {"tasks.json": json.dumps(tasks, indent=1), "labelling.xml": to_text(view)}
+
+    def _task(self, task: Mapping[str, Any], video: str, where: str, found: Collected) -> None:
+        for kind, region in _timelines(task, where, found):
+            here = f"{where}.{kind}"
+            labels = sequence(region.get("timelinelabels"), f"{here}.timelinelabels")
+            for entry in sequence(region.get("ranges"), f"{here}.ranges"):
+                span = mapping(entry, f"{here}.ranges")
+                start, end = (
+                    number_of(span.get(key), f"{here}.ranges.{key}", "give a frame")
+                    for key in ("start", "end")
+                )
+                for value in labels:
+                    label = text_of(value, f"{here}.timelinelabels", "name the label")
+                    if start == end:
+                        found.point(video, label, start - 0.5)
+                    else:
+                        found.action(video, label, start - 1, end)
+
+
+def _timelines(
+    task: Mapping[str, Any], where: str, found: Collected
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The regions of a task's timelines, each with its place."""
+    if "annotations" not in task:
+        if sequence(task.get("predictions", []), f"{where}.predictions"):
+            found.left_out("tasks with predictions that nobody has accepted", "submit them",
+                           f"task {where}")  # fmt: skip
+        yield from _regions_in(task)
+        return
+    done = [
+        entry
+        for n, value in enumerate(sequence(task["annotations"], f"{where}.annotations"))
+        if not (entry := mapping(value, f"{where}.annotations[{n}]")).get("was_cancelled")
+    ]
+    done.sort(key=lambda entry: not entry.get("ground_truth"))
+    if len(done) > 1:
+        found.left_out(
+            "annotations of tasks that another person did too",
+            "mark the right one as ground truth", f"task {where}", len(done) - 1,
+        )  # fmt: skip
+    for entry in done[:1]:
+        for n, value in enumerate(sequence(entry.get("result", []), f"{where}.result")):
+            result = mapping(value, f"{where}.result[{n}]")
+            if result.get("type") != "timelinelabels":
+                found.left_out("regions that are on no timeline", "", f"task {where}")
+                continue
+            yield f"result[{n}].value", mapping(result.get("value"), f"{where}.result[{n}].value")
+
+
+def _regions_in(task: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The regions of JSON-MIN, whatever the control is called."""
+    for key, value in task.items():
+        for region in value if isinstance(value, list) else ():
+            if isinstance(region, Mapping) and {"ranges", "timelinelabels"} <= set(region):
+                yield str(key), region
+
+
+def _video_of(task: Mapping[str, Any], where: str) -> str:
+    """The path or address of a task's video. Raises AnnotationError."""
+    data = mapping(task.get("data", task), f"{where}.data")
+    texts = {key: value for key, value in data.items() if isinstance(value, str) and value.strip()}
+    key = next((key for key in _VIDEOS if key in texts), next(iter(texts), None))
+    if key is None:
+        raise AnnotationError(f"{where}.data", f"it is {shown(data)}", "it must name a video")
+    path = text_of(texts[key], f"{where}.data.{key}", "name the video")
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + (_UPLOADED.sub("", name, 1) if "/upload/" in path else name)
+
+
+def _results(video: LabelledVideo) -> Iterator[dict[str, Any]]:
+    rate = video.fps if video.fps > 0 else 24.0
+    for number, action in enumerate(video.actions):
+        start = round(action.start * rate) + 1
+        value = {
+            "ranges": [{"start": start, "end": max(round(action.end * rate), start + 1)}],
+            "timelinelabels": [action.label],
+        }
+        score = {} if action.score is None else {"score": round(action.score, 5)}
+        yield {"id": f"a{number + 1}", "from_name": "videoLabels", "to_name": "video",
+               "type": "timelinelabels", "value": value, **score}  # fmt: skip

@@ -1,0 +1,52 @@
+"""Names of videos as annotation tools write them: paths of another machine, addresses, uploads."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import PurePosixPath
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from tad_blockdrop.video.files.listing import VIDEO_FORMATS
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a drive letter is shorter
+
+
+def video_names(media: Iterable[str]) -> dict[str, str]:
+    """A video id for each path or address: the name of its file, without the ending.
+
+    Where two share that name, as much is kept as tells them apart: their endings, or the folders
+    above them.
+    """
+    paths = {name: _path(name) for name in dict.fromkeys(media)}
+    different = set(paths.values())
+    names: dict[str, str] = {}
+    for depth in range(1, 2 + max((path.count("/") for path in different), default=0)):
+        tails = {path: "/".join(path.split("/")[-depth:]) for path in different}
+        short = {path: _stem(tail) for path, tail in tails.items()}
+        once = {name for name, count in Counter(short.values()).items() if count == 1}
+        whole = {name for name, count in Counter(tails.values()).items() if count == 1}
+        for path in different:
+            name = short[path] if short[path] in once else tails[path]
+            if path not in names and name in once | whole:
+                names[path] = name
+        if len(names) == len(different):
+            break
+    return {name: names.get(path, path) for name, path in paths.items()}
+
+
+def _path(name: str) -> str:
+    """The path in a path, URL or Label Studio address, with forward slashes."""
+    name = name.strip()
+    if _ADDRESS.match(name):
+        with suppress(ValueError):  # brackets where a host should be
+            name = unquote(urlsplit(name).path) or name
+    elif "?d=" in name:  # Label Studio's local files
+        name = parse_qs(name.partition("?")[2]).get("d", [name])[0]
+    path = re.sub(r"/+", "/", name.replace("\\", "/")).rstrip("/")
+    return re.sub(r"^(\./)+", "", path)
+
+
+def _stem(path: str) -> str:
+    ending = PurePosixPath(path).suffix
+    return path.removesuffix(ending) if ending.lower() in VIDEO_FORMATS else path

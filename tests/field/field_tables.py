@@ -1,0 +1,129 @@
+"""Rows about annotation files, weights, saved tables and pages."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from annotation_files import MEANT, REFUSED
+from field_rows import Row
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tad_blockdrop.config import VideoMAEConfig
+from tad_blockdrop.datasets.tables import CSVTable
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
+from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.prediction.page import timeline_pages
+from tad_blockdrop.video.annotations import read_annotation_file, read_annotations
+
+CONFIG = VideoMAEConfig(
+    width=24, depth=2, heads=2, patch=8, mlp_ratio=2, clip_frames=4, pretrain_size=16
+)
+FOREIGN = (
+    "blocks.0.ls1.gamma", "blocks.0.gamma_1", "blocks.0.attn.q_norm.weight", "cls_token",
+    "blocks.1.temporal_attn.qkv.weight", "blocks.1.adapter.down.weight",
+)  # fmt: skip
+PREFIXES = ("model.", "module.", "_orig_mod.", "base_model.model.", "student.module.backbone.")
+HOSTILE = ("=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "plain")
+
+
+def _read(file: Path) -> list[tuple[str, str, float, float]]:
+    found = read_annotations(read_annotation_file(file)).instances
+    return [(v, name, round(s, 6), round(e, 6)) for v, name, s, e in found.to_numpy()]
+
+
+def _meant(kind: str, folder: Path) -> Row:
+    content, meant, _ = MEANT[kind]
+    (folder / "annotations").write_bytes(content)
+    said = _read(folder / "annotations")
+    return Row(kind, str(meant), str(said), said == meant)
+
+
+def _refused(kind: str, folder: Path) -> Row:
+    content, message = REFUSED[kind]
+    (folder / "annotations").write_bytes(content)
+    try:
+        said = str(_read(folder / "annotations"))
+    except BlockDropError as error:
+        said = str(error).replace(f"{folder}/", "")
+    return Row(kind, f"refused: {message}", said, message in said)
+
+
+def _under_prefix(prefix: str, folder: Path) -> Row:
+    """The network's own tensors, all under one prefix."""
+    plain = _network().state_dict()
+    said, right = _load({prefix + n: t for n, t in plain.items()}, plain, folder)
+    return Row(f"names under `{prefix}`", "the same weights", said, right)
+
+
+def student_and_teacher(folder: Path) -> Row:
+    """Raw weights beside their average."""
+    plain = _network().state_dict()
+    both = {f"student.{n}": t + 1 for n, t in plain.items()}
+    both |= {f"teacher.{n}": t for n, t in plain.items()}
+    said, right = _load(both, plain, folder)
+    return Row("student and teacher", "the teacher's", said, right and "'teacher.'" in said)
+
+
+def _foreign(extra: str, folder: Path) -> Row:
+    """A tensor without which the network computes something else."""
+    plain = _network().state_dict()
+    said, loaded = _load({**plain, extra: torch.ones(24)}, plain, folder)
+    return Row(f"with `{extra}`", "refused by name", said, extra in said and not loaded)
+
+
+def _network() -> VideoMAE:
+    torch.manual_seed(0)
+    return VideoMAE(CONFIG, 16, (0, 1))
+
+
+def _load(content: dict[str, Tensor], truth: dict[str, Tensor], folder: Path) -> tuple[str, bool]:
+    """What was said, and whether the network has the true weights now."""
+    save_file({name: tensor.contiguous() for name, tensor in content.items()}, folder / "weights")
+    backbone = VideoMAE(CONFIG, 16, (0, 1))
+    try:
+        said = backbone.load_weights(folder / "weights")
+    except BlockDropError as error:
+        return str(error).replace(f"{folder}/", ""), False
+    right = all(torch.equal(t, truth[n]) for n, t in backbone.state_dict().items())
+    return said.replace(f"{folder}/", ""), right
+
+
+def names_like_formulas(folder: Path) -> Row:
+    """Names that a spreadsheet would calculate."""
+    table = pd.DataFrame({"video_id": HOSTILE, "start": 0.5})
+    entry = CSVTable(filepath=str(folder / "table.csv"), save_args={"index": False})
+    entry.save(table)
+    cells = pd.read_csv(folder / "table.csv")["video_id"].tolist()
+    right = not any(cell.startswith(tuple("=+-@\t")) for cell in cells)
+    right &= entry.load()["video_id"].tolist() == list(HOSTILE)
+    return Row("names that begin with = + - @ or a tab", "no formula, and read back as they were",
+               str(cells), right)  # fmt: skip
+
+
+def many_videos(folder: Path) -> Row:
+    """A page that a browser can open."""
+    ids = [f"v{number}" for number in range(1000)]
+    videos = pd.DataFrame(
+        {"video_id": ids, "duration": 60.0, "speed": 1.0, "strongest": 0.9, "problem": None}
+    )
+    found = [(video, second, second + 3.0, "run", 0.5) for video in ids for second in range(12)]
+    detections = pd.DataFrame(found, columns=["video_id", "start", "end", "label", "score"])
+    pages = timeline_pages(detections, videos, ("run",), "").values()
+    largest = max(map(len, pages)) / 1000
+    said = f"{len(pages)} pages, the largest of {largest:.0f} kB"
+    return Row("predictions in 1,000 videos", "pages below 1 MB", said, largest < 1000)
+
+
+Kinds = list[Callable[[Path], Row]]
+ANNOTATIONS: Kinds = [
+    *(partial(_meant, kind) for kind in MEANT), *(partial(_refused, kind) for kind in REFUSED)
+]  # fmt: skip
+WEIGHTS: Kinds = [
+    *(partial(_under_prefix, prefix) for prefix in PREFIXES),
+    student_and_teacher,
+    *(partial(_foreign, extra) for extra in FOREIGN),
+]
+RESULTS: Kinds = [names_like_formulas, many_videos]
