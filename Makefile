@@ -64,8 +64,9 @@ benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: s
 benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: latency, training memory
 	$(BIN)/python benchmarks/benchmark.py --large --repeats 3
 
-soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, resume, compare the results
+soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, change what it works on, compare
 	$(BIN)/python benchmarks/soak.py
+	$(BIN)/python benchmarks/soak_changes.py
 
 field: $(VENV)/.installed-dev ## files as people have them, made and tried: docs/field.md
 	PYTHONPATH=tests/helpers $(BIN)/python tests/field/field_table.py $(WRITE)

@@ -41,10 +41,16 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.log = folder, folder.parent / f"{folder.name}.log"
+
+    @classmethod
+    def fresh(cls, folder: Path) -> Project:
+        """One in which nothing has been run."""
+        folder.mkdir()
         for part in PARTS:
             source = ROOT / part
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, folder / part)
+        return cls(folder)
 
     @property
     def data(self) -> Path:
@@ -149,10 +155,11 @@ def delete_in_a_run(project: Project, chance: random.Random) -> Project:
             raise ChangeError(f"versions --delete in a run ended with {code}:\n{told}")
 
     delete_version(project, chance)  # so that there is work
-    lock = project.data / "06_models" / EXPERIMENT / ".running"
+    holder = project.data / "06_models" / EXPERIMENT / ".running"
     process = project.begin(*JOB)
+    mine = f"process {process.pid},"  # the file may be there of a run that was killed
     try:
-        while not lock.exists() and process.poll() is None:
+        while process.poll() is None and not (holder.exists() and mine in holder.read_text()):
             time.sleep(0.1)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGSTOP)  # so that it is still there
@@ -176,15 +183,12 @@ def edit_in_a_run(project: Project, chance: random.Random) -> Project:
 
 def move(project: Project, chance: random.Random) -> Project:
     """The whole project has another path."""
-    project.folder = project.folder.rename(project.folder.with_name(f"moved_{chance.random()}"))
-    return project
+    return Project(project.folder.rename(project.folder.with_name(f"moved_{chance.random()}")))
 
 
 def copy(project: Project, chance: random.Random) -> Project:
     """Go on in a copy; the frames of the original are spoilt, so that their use would show."""
-    other = Project.__new__(Project)
-    other.folder = project.folder.with_name(f"copied_{chance.random()}")
-    other.log = project.log
+    other = Project(project.folder.with_name(f"copied_{chance.random()}"))
     shutil.copytree(project.folder, other.folder)
     for frames in project.data.glob("02_intermediate/**/*.mp4"):
         frames.write_bytes(b"spoilt")
@@ -204,10 +208,10 @@ def main() -> None:
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
-        calm = Project(Path(folder) / "calm")
+        calm = Project.fresh(Path(folder) / "calm")
         calm.said(*JOB)
         expected = outcome(EXPERIMENT, calm.data)
-        project = Project(Path(folder) / "changed")
+        project = Project.fresh(Path(folder) / "changed")
         print("| change | | seconds of the run before it |\n| --- | --- | --- |", flush=True)
         for number in range(arguments.changes):
             before = chance.uniform(8, 40)

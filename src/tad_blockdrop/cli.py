@@ -6,11 +6,13 @@ import shutil
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from tad_blockdrop.errors import printable
 from tad_blockdrop.hooks.readable_errors import plain_on_command_line
+from tad_blockdrop.runtime.logs import escape_for_terminal
 from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from
 from tad_blockdrop.storage.experiment_files import versions as stored_versions
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK, hold
@@ -19,6 +21,8 @@ from tad_blockdrop.storage.experiment_record import STAGE_KEYS, forget
 DATA = Path("data")
 MODELS = DATA / "06_models"
 RECORD = "experiment.json"
+CONF = Path("conf")
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 if spoilt := [argument for argument in sys.argv if printable(argument) != argument]:
     # Kedro reads its parameters as YAML, which takes UTF-8 only, before any hook is called.
@@ -79,6 +83,58 @@ def versions(
             _prune(experiment, keep, yes)
         else:
             _list(experiment)
+
+
+@cli.command()
+@click.option("--videos", required=True, type=FOLDER, help="Folder of your videos.")
+@click.option("--annotations", type=click.Path(path_type=Path), help="File that names the actions.")
+@click.option(
+    "--minutes",
+    default=30.0,
+    type=click.FloatRange(min=1),
+    show_default=True,
+    help="Time that this and the job may take together.",
+)
+@click.option(
+    "--name",
+    default="my_videos",
+    show_default=True,
+    help="Of the environment in conf/ and of the results.",
+)
+@click.option(
+    "--weights", help="DINOv2-S weights to try as well: a file, or 'pretrained' to download them."
+)
+def begin(
+    videos: Path, annotations: Path | None, minutes: float, name: str, weights: str | None
+) -> None:
+    """Look at your own videos, choose all parameters, and write them into conf/<name>/.
+
+    Without --annotations, say how to make them.
+    """
+    with plain_on_command_line():
+        from tad_blockdrop.begin.annotate import how_to_annotate
+        from tad_blockdrop.begin.prepare import prepare
+        from tad_blockdrop.begin.request import Request
+
+        if annotations is None:
+            click.echo(escape_for_terminal(how_to_annotate(videos)))
+            return
+        request = Request(videos, annotations, minutes, name, weights, CONF, DATA)
+        prepare(request, base_parameters(CONF), lambda text: click.echo(escape_for_terminal(text)))
+    click.echo(
+        f"written: {request.environment}, with a reason beside each value. Now:\n\n"
+        f"    kedro run --env {name}\n\n"
+        f"and then, for a page of detections in any videos:\n\n"
+        f"    kedro run --env {name} --pipeline predict --params predict.videos=<folder>"
+    )
+
+
+def base_parameters(conf: Path) -> dict[str, Any]:
+    """The raw parameters of ``base`` in the project's folder ``conf``."""
+    from kedro.framework.project import settings
+
+    loader = settings.CONFIG_LOADER_CLASS(str(conf), env="base", **settings.CONFIG_LOADER_ARGS)
+    return dict(loader["parameters"])
 
 
 def _list(experiment: str | None) -> None:

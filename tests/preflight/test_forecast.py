@@ -61,8 +61,8 @@ def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
 
 
 WORK = Work(
-    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20,
-    samples=10_000, kept=10_000,
+    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, samples=10_000,
+    kept=10_000,
 )  # fmt: skip
 
 

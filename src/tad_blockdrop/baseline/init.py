@@ -1,7 +1,6 @@
 """Initialisations that help a backbone learn from scratch on little data.
 
-Pre-trained weights need none of this; ``config.LearningAids`` switches it on for the generated
-benchmark.
+Pre-trained weights need none of this; ``config.LearningAids`` switches it on.
 """
 
 from itertools import product

@@ -125,6 +125,9 @@ class DataConfig(Config):
     classes_file: str | None = Field(None, description="one class a line; none: from annotations")
     training_subset: str = "training"
     evaluation_subset: str = "validation"
+    evaluation_videos: tuple[str, ...] = Field(
+        (), description="ids to measure on, where the annotations name no subsets"
+    )
     blocked_videos: tuple[str, ...] = ()
     reading: ReadingConfig = ReadingConfig()
     class_agnostic: bool = Field(False, description="one class 'action' (ActivityNet)")

@@ -70,7 +70,7 @@ class TrainConfig(Config):
 
 
 class LearningAids(Config):
-    """What a from-scratch toy needs and pre-trained weights do not; off on real data."""
+    """What learning from scratch needs, on real videos too, and pre-trained weights do not."""
 
     dct_patch_init: bool = Field(False, description="low-frequency patch-embedding initialisation")
     xavier_init: bool = Field(False, description="Xavier initialisation of the blocks")

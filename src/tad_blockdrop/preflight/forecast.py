@@ -21,8 +21,8 @@ class Work:
     """How much there is to do: windows of each kind, and samples of all videos.
 
     ``training``: of one epoch; ``rated``: what checkpoints are rated on, the held-out videos or,
-    where there are none, the training videos; ``calibrating``: what a repair looks at;
-    ``kept``: those of ``samples`` that proxies hold.
+    where there are none, the training videos; ``calibrating``: what a repair looks at; ``kept``:
+    those of ``samples`` that proxies hold.
     """
 
     training: int

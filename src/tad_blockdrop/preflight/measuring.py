@@ -91,7 +91,7 @@ def run_preflight(
     data, recipe = settings.data, settings.compress.first
     device = Runtime(settings.runtime).device
     share, clips = record.n_samples / work.samples, forecast.repair_clips(work, settings)
-    held = forecast.kept_samples(record, data.window)
+    kept = forecast.kept_samples(record, data.window)
     with TemporaryDirectory() as folder:
         seconds, proxy_bytes = 0.0, 0
         if data.proxy is not None:
@@ -111,14 +111,14 @@ def run_preflight(
             detection=measure_detection(model, record, settings),
             repair=measure_repair(model, record, clips, settings),
         )
-    proxies = proxy_bytes * work.kept / held
+    proxies = proxy_bytes * work.kept / kept
     disk = forecast.disk_needed(proxies, 4 * count_parameters(model), settings)
     works = (one.training, one.scoring, one.detection, one.repair)
     memory, there = max(work.memory for work in works if work), _memory_of(device)
     # The states of a repair are in main memory, wherever the model is.
-    kept = forecast.repair_states(clips, settings) if one.repair else 0.0
+    states = forecast.repair_states(clips, settings) if one.repair else 0.0
     main, on_cpu = _memory_of(torch.device("cpu")), device.type == "cpu"
-    repair = kept + (one.repair.memory if one.repair and on_cpu else 0.0)
+    repair = states + (one.repair.memory if one.repair and on_cpu else 0.0)
     return {
         "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
         "video": record.video_id,

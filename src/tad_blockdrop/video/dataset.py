@@ -87,8 +87,8 @@ def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFr
     ]  # fmt: skip
     stated = stated[~twice]
     if (stated["subset"] == NO_SUBSET).all() and len(stated):
-        split = _own_split(stated["video_id"])
-        problems.append(_own_split_problem(split))
+        split, found = _own_split(stated["video_id"], data)
+        problems += found
     else:
         names = {
             subset_key(data.training_subset): "train",
@@ -185,10 +185,23 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _own_split(video_ids: pd.Series) -> pd.Series:
+def _own_split(video_ids: pd.Series, data: DataConfig) -> tuple[pd.Series, list[Problem]]:
+    """``data.evaluation_videos`` to test on; where there are none, a part of all by their names."""
+    if data.evaluation_videos:
+        chosen = {_plain(video): video for video in data.evaluation_videos}
+        plain = video_ids.map(_plain)
+        split = plain.map(lambda video: "test" if video in chosen else "train")
+        return split, [
+            Problem(
+                chosen[video], ANNOTATIONS, "data.evaluation_videos", "unknown video",
+                "the annotations list no video of this name", "correct or remove it", fatal=True,
+            )
+            for video in sorted(chosen.keys() - set(plain))
+        ]  # fmt: skip
     count = max(1, round(TEST_SHARE * len(video_ids))) if len(video_ids) > 1 else 0
-    chosen = set(sorted(video_ids, key=_hash)[:count])
-    return video_ids.map(lambda video: "test" if video in chosen else "train")
+    by_name = set(sorted(video_ids, key=_hash)[:count])
+    split = video_ids.map(lambda video: "test" if video in by_name else "train")
+    return split, [_own_split_problem(split)]
 
 
 def _own_split_problem(split: pd.Series) -> Problem:
@@ -196,7 +209,8 @@ def _own_split_problem(split: pd.Series) -> Problem:
         "", ANNOTATIONS, "subset", "no subsets",
         f"no subset is named: {(split == 'test').sum()} of {len(split)} videos were chosen for "
         "evaluation",
-        "to choose them yourself, add a column 'subset' with training and validation",
+        "to choose them yourself, list them in data.evaluation_videos, or add a column 'subset' "
+        "with training and validation",
     )  # fmt: skip
 
 

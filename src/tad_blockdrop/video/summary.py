@@ -104,8 +104,8 @@ def suggest(
         return {}
     short, long = (float(lengths.quantile(q)) for q in (0.05, 0.99))
     step = short / STEPS_OF_SHORT
-    levels = 1 + max(0, math.floor(math.log2(max(long / step / 2 / 4, 0.5))) + 1)
-    edges = [0, *(4 * 2**level for level in range(levels - 1)), 10000]
+    ranges = fitting_ranges(long / step)
+    levels = len(ranges)
     multiple = math.lcm(
         detector.backbone.geometry.clip_frames, data.window.frames_per_step * 2 ** (levels - 1)
     )
@@ -116,8 +116,18 @@ def suggest(
         "window_seconds": round(WINDOW_OF_LONG * long, 1),
         "frames": multiple * math.ceil(frames / multiple),
         "levels": levels,
-        "ranges": [list(pair) for pair in pairwise(edges)],
+        "ranges": ranges,
     }
+
+
+def fitting_ranges(longest: float) -> list[list[int]]:
+    """Per level the lengths (grid steps) that it regresses, for actions of up to ``longest``.
+
+    As many levels as those can use, each range twice the one before.
+    """
+    levels = 1 + max(0, math.floor(math.log2(max(longest / 2 / 4, 0.5))) + 1)
+    edges = [0, *(4 * 2**level for level in range(levels - 1)), 10000]
+    return [list(pair) for pair in pairwise(edges)]
 
 
 def warnings(

@@ -1,0 +1,187 @@
+"""What to expect of a job: its minutes and memory, and what of the data it cannot learn or find."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tad_blockdrop.begin.look import Look, Numbers
+from tad_blockdrop.begin.trial import Preparing, Trial
+from tad_blockdrop.config import DataConfig, DetectorConfig, Parameters
+from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.preflight import measuring
+from tad_blockdrop.preflight.forecast import (
+    OneWindow,
+    Work,
+    predict_hours,
+    repair_clips,
+    repair_states,
+    size,
+)
+from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.dataset import Dataset
+from tad_blockdrop.video.summary import covered_share, grid_lengths
+
+FEW_ACTIONS = 10  # with fewer examples a class is hardly learned
+REPORT_MINUTES = 1.0  # start, checks, export of tables, plots
+SHORTENING = ("ranking", "repair", "alignment")  # stages of the loop
+ENTRIES = 6  # names that a sentence lists
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Minutes of a job's parts: all that does not depend on the epochs, and an epoch.
+
+    ``memory``: bytes at the peak.
+    """
+
+    parts: Mapping[str, float]
+    epoch: float
+    memory: float
+
+    def total(self, epochs: int) -> float:
+        """Minutes of the whole job."""
+        return sum(self.parts.values()) + epochs * self.epoch
+
+    def epochs_in(self, minutes: float, least: int, most: int) -> int:
+        """The epochs that fit into ``minutes``, within bounds."""
+        left = minutes - sum(self.parts.values())
+        return max(least, min(most, int(left / self.epoch)))
+
+
+def pace_of(
+    trial: Trial, preparing: Preparing, whole: ActionDataset, work: Work, settings: Parameters
+) -> Pace:
+    """How long the parts of the job of ``work`` take, as the trial's parts of it took.
+
+    Times of the loop are measured on a window of the trial, and upper bounds (``preflight``).
+    """
+    Runtime(settings.runtime)  # its threads
+    model = from_checkpoint(trial.model)
+    record = measuring.choose_record(trial.dataset.records("train"), settings.data)
+    recipe = settings.compress.first if settings.compress.align else None
+    for _ in range(2):  # the first time is slower than all others
+        detection = measuring.measure_detection(model, record, settings)
+        scoring = measuring.measure_scoring(model, record, settings)
+        trained = detection
+        if recipe is not None:
+            trained = measuring.measure_training(model, record, recipe, settings)
+    clips = repair_clips(work, settings)
+    one = OneWindow(
+        proxies=0.0,
+        reading=measuring.measure_reading(record, settings.data),
+        training=trained,
+        batch=recipe.batch if recipe else 1,
+        scoring=scoring,
+        detection=detection,
+        repair=measuring.measure_repair(model, record, clips, settings),
+    )
+    hours = predict_hours(work, one, settings)
+    seconds = whole.videos.groupby("split")["duration"].sum()
+    parts = {
+        "frames": preparing.proxies * seconds.sum() / 60,
+        "shortening": 60 * sum(hours.get(stage, 0.0) for stage in SHORTENING),
+        "evaluation and report": 60 * hours["evaluation"] + REPORT_MINUTES,
+    }
+    if settings.baseline.train.tuning == "frozen":
+        parts["features"] = preparing.features * (seconds.sum() - seconds["test"]) / 60
+    works = (one.training, one.scoring, one.detection, one.repair)
+    memory = max(each.memory for each in works if each)
+    if one.repair is not None:
+        memory += repair_states(clips, settings)
+    trial_windows = (trial.dataset.videos["split"] == "train").sum()
+    growth = (whole.videos["split"] == "train").sum() / trial_windows
+    return Pace(parts, trial.epoch * growth / 60, memory)
+
+
+def described(look: Look, dataset: Dataset) -> str:
+    """What was found, in a few lines."""
+    split = dataset.videos["split"]
+    chosen = "" if look.has_subsets else ", chosen here: the annotations name no subsets"
+    lines = [
+        f"{len(dataset.videos)} videos, {len(dataset.instances)} actions of "
+        f"{len(dataset.classes)} classes: {(split != 'test').sum()} videos to learn from, "
+        f"{(split == 'test').sum()} to measure on{chosen}"
+    ]
+    if look.unreadable:
+        reasons = "; ".join(f"{p.video_id}: {p.message}" for p in look.unreadable[:3])
+        lines.append(f"{len(look.unreadable)} videos are left out ({reasons})")
+    if look.unlisted:
+        lines.append(f"{look.unlisted} videos of the folder are not in the annotations: left out")
+    return "\n".join(lines)
+
+
+def duration(pace: Pace, epochs: int, minutes: float, spent: float) -> list[str]:
+    """Sentences on the time and memory of the job; ``spent``: seconds until now."""
+    total, spent = pace.total(epochs), spent / 60
+    parts = {**pace.parts, f"{epochs} epochs of training": pace.epoch * epochs}
+    told = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
+    sentences = [
+        f"the job will take about {total:.0f} minutes ({told}) and {size(pace.memory)} of memory; "
+        f"looking and trying took {spent:.1f} minutes"
+    ]
+    if total + spent > 1.25 * minutes:
+        sentences.append(
+            f"together that is more than {minutes:g} minutes: fewer or shorter videos would fit"
+        )
+    return sentences
+
+
+def hardly_learned(numbers: Numbers) -> list[str]:
+    """Sentences on classes with too few examples among the videos to learn from."""
+    few = {name: count for name, count in numbers.actions.items() if count < FEW_ACTIONS}
+    if not few:
+        return []
+    named = _names([f"{name} ({count})" for name, count in few.items()])
+    return [
+        f"{len(few)} of {len(numbers.actions)} classes have fewer than {FEW_ACTIONS} examples to "
+        f"learn from and will hardly be found: {named}"
+    ]
+
+
+def never_measured(dataset: ActionDataset) -> list[str]:
+    """Sentences on classes that no video to learn from, or none to measure on, shows."""
+    split = dataset.instances["video_id"].map(dataset.videos.set_index("video_id")["split"])
+    test = set(dataset.instances.loc[split == "test", "label"])
+    learned = set(dataset.instances.loc[split != "test", "label"])
+    found = []
+    if missing := [name for name in dataset.classes if name not in learned]:
+        found.append(f"no video to learn from shows {_names(missing)}: it cannot be found")
+    if missing := [name for name in dataset.classes if name not in test]:
+        found.append(f"no video to measure on shows {_names(missing)}: its accuracy stays unknown")
+    return found
+
+
+def hardly_found(dataset: ActionDataset, data: DataConfig, detector: DetectorConfig) -> list[str]:
+    """Sentences on actions that are too short or too long for the window and the levels."""
+    steps = grid_lengths(dataset.videos, dataset.instances, data)
+    share = covered_share(steps.clip(upper=data.window.grid).to_numpy(), detector.head)
+    short = pd.Series(share < 0.5, index=steps.index) & (steps < 4)
+    found = []
+    if short.any():
+        seconds = (dataset.instances["end"] - dataset.instances["start"])[short].max()
+        counts = dataset.instances.loc[short, "label"].value_counts()
+        named = _names([f"{name} ({count})" for name, count in counts.items()])
+        found.append(
+            f"{short.sum()} of {len(steps)} actions, of up to {seconds:.2g} s, are too short to be "
+            f"found at {data.fps:g} samples a second: {named}"
+        )
+    if (long := steps > data.window.grid).any():
+        found.append(f"{long.sum()} of {len(steps)} actions are longer than a window")
+    return found
+
+
+def seen_share(numbers: Numbers) -> list[str]:
+    """A sentence on what the square crop leaves out."""
+    if numbers.aspect < 1.2:
+        return []
+    return [
+        f"a square from the middle of the picture is looked at: {1 - 1 / numbers.aspect:.0%} of "
+        "it, on its long sides, is not seen; crop the videos first if actions happen there"
+    ]
+
+
+def _names(names: list[str]) -> str:
+    more = f" and {len(names) - ENTRIES} more" if len(names) > ENTRIES else ""
+    return ", ".join(names[:ENTRIES]) + more

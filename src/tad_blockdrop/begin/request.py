@@ -1,0 +1,77 @@
+"""What a person asks for, and what of it is wrong before any work."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from tad_blockdrop.errors import BlockDropError
+
+PRETRAINED = "pretrained"  # in the place of a file of weights: timm downloads them
+NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+class BeginError(BlockDropError):
+    """What was given cannot be begun with: what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person gives. ``conf`` and ``data``: folders of the project.
+
+    ``minutes`` of this computer, for the trial and the job together; ``weights``: those of
+    DINOv2-S, a file or "pretrained".
+    """
+
+    videos: Path
+    annotations: Path
+    minutes: float
+    name: str
+    weights: str | None
+    conf: Path
+    data: Path
+
+    @property
+    def environment(self) -> Path:
+        """The folder that is written."""
+        return self.conf / self.name
+
+    @property
+    def problems(self) -> Path:
+        """The table of all that is wrong with videos and annotations, where ``validate`` has it."""
+        return self.data / "03_primary" / self.name / "problems.csv"
+
+
+def refuse_bad(request: Request) -> None:
+    """Raise BeginError that lists all that is wrong with what was given."""
+    wrong = list(filter(None, (_wrong_name(request), *_wrong_paths(request))))
+    if wrong:
+        begin = "this cannot be begun with:\n  " if wrong[1:] else ""
+        raise BeginError(begin + "\n  ".join(wrong))
+
+
+def _wrong_name(request: Request) -> str | None:
+    if not NAME.fullmatch(request.name):
+        return (
+            f"'{request.name}' cannot be the name of an environment: use letters, digits, '_', '-' "
+            "and '.' (--name)"
+        )
+    if request.environment.exists():
+        return (
+            f"{request.environment} is there already and is not overwritten: give another --name, "
+            "or remove it"
+        )
+    if not os.access(request.conf, os.W_OK):
+        return f"{request.conf} cannot be written to: check its permissions"
+    return None
+
+
+def _wrong_paths(request: Request) -> list[str]:
+    wrong = []
+    if not request.videos.is_dir():
+        wrong.append(f"there is no folder {request.videos} (--videos)")
+    if not request.annotations.exists():
+        wrong.append(f"there is nothing at {request.annotations} (--annotations)")
+    if request.weights not in (None, PRETRAINED) and not Path(str(request.weights)).exists():
+        wrong.append(f"there are no weights at {request.weights} (--weights)")
+    return wrong
