@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 from measuring import Row, in_turns, ratio
 
-FRAMES, LENGTH, KEYS = 768, 3500, 4
+FRAMES, LENGTH, KEYS, SINGLE = 768, 3500, 3, 16
 HEIGHT, WIDTH = 180, 320
-PART = "4 data"
+STORES = ("h264", "jpeg")
+PART, SPREAD, OWN = "4 data", "768 frames of 3,500", "a proxy of just these"
+
+Files = dict[tuple[str, int | None], Path]  # by store, and how many frames are kept
 
 
 def loader(repeats: int) -> list[Row]:
@@ -25,70 +28,95 @@ def loader(repeats: int) -> list[Row]:
     with TemporaryDirectory() as folder:
         source = Path(folder, "source.mp4")
         _write_source(source)
-        files = {}
-        for store in ("h264", "jpeg"):
+        files: Files = {}
+        for store in STORES:
             for kept in (None, FRAMES):
                 path = files[store, kept] = Path(folder, f"{store}{kept}.mp4")
                 config = ProxyConfig(store=store, short_side=HEIGHT)
                 write_proxy(source, path, Sampling(every=1), config, kept=kept)
-        return _decoding(files, repeats) + _windows(files, repeats)
+        return [
+            *_decoding(files, repeats),
+            *_windows(files, repeats, "sliding"),
+            *_windows(files, repeats, "resize"),
+        ]
 
 
 def _write_source(path: Path) -> None:
-    """A drifting texture, as fine and as noisy as usual pictures: not copied, made here."""
+    """A drifting texture, made here, of as many bytes a frame as real videos: see the row on disk.
+
+    Five real ones took 1.1 to 3.2 kB (H.264) and 10 to 18 kB (JPEG) a frame at this size.
+    """
     import av
     from av.video.frame import VideoFrame
 
     random = np.random.default_rng(0)
     ways = random.normal(0, 1, (HEIGHT * 2, WIDTH * 2, 3)).cumsum(0).cumsum(1)
     ways = (ways - ways.min((0, 1))) / np.ptp(ways, (0, 1)) * 200
-    fine = random.normal(0, 12, ways.shape)
+    texture = (ways + random.normal(0, 5, ways.shape)).astype(np.float32)
+    options = {"crf": "12", "g": "30", "preset": "veryfast"}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "12", "g": "30"})
+        stream = container.add_stream("libx264", rate=30, options=options)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
         for number in range(LENGTH):
             y, x = (round(side / 2 * (1 + np.sin(number / slow)))
                     for side, slow in ((HEIGHT, 37), (WIDTH, 91)))  # fmt: skip
-            cut = (ways + fine)[y : y + HEIGHT, x : x + WIDTH]
-            grain = random.normal(0, 3, (HEIGHT, WIDTH, 1))
+            cut = texture[y : y + HEIGHT, x : x + WIDTH]
+            grain = 1.5 * random.standard_normal((HEIGHT, WIDTH, 1), np.float32)
             picture = (cut + grain).clip(0, 255).astype(np.uint8)
             container.mux(stream.encode(VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
 
 
-def _decoding(files: dict[Any, Path], repeats: int) -> list[Row]:
+def _decoding(files: Files, repeats: int) -> list[Row]:
+    """Windows, evenly spread frames, all frames one after the other, and single frames."""
     from tad_blockdrop.video.files.decode import read_frames
 
-    row, evenly = np.arange(1111, 1111 + FRAMES), np.linspace(0, LENGTH - 1, FRAMES).astype(int)
-    whole = files["h264", None]
+    whole, pictures = files["h264", None], files["jpeg", None]
     readers: dict[str, Callable[[Path, Any], Any]] = {"decord": _decord, "PyAV": read_frames}
     if _torchcodec_works():
         readers["torchcodec"] = _torchcodec
+    alone = np.sort(np.random.default_rng(0).choice(LENGTH, SINGLE, replace=False))
+    wanted = {
+        "768 frames in a row": [np.arange(1111, 1111 + FRAMES)],
+        SPREAD: [np.linspace(0, LENGTH - 1, FRAMES).astype(int)],
+        "all 3,500, in sevenths": np.split(np.arange(LENGTH), 7),
+        f"{SINGLE} at random, one by one": alone[:, None],
+    }
     rows = []
-    for what, indices in (("in a row", row), ("of 3,500", evenly)):
-        calls = {
-            name: lambda read=read, indices=indices: read(whole, indices)
-            for name, read in readers.items()
-        }
-        calls["jpeg"] = lambda indices=indices: read_frames(files["jpeg", None], indices)
-        if what == "of 3,500":
-            for store in ("h264", "jpeg"):
+    for what, asked in wanted.items():
+        calls = {name: _reading(read, whole, asked) for name, read in readers.items()}
+        calls["jpeg"] = _reading(read_frames, pictures, asked)
+        if what == SPREAD:
+            for store in STORES:
                 own = files[store, FRAMES]
-                calls[f"{store}, a proxy of just these"] = lambda own=own: read_frames(
-                    own, np.arange(FRAMES)
-                )
+                calls[f"{store}, {OWN}"] = _reading(read_frames, own, [np.arange(FRAMES)])
         spent = in_turns(calls, repeats)
         rows += [
-            Row(PART, f"decode 768 frames {what}: {name}", mine.cpu, ratio(spent["decord"], mine),
-                "decord, which read H.264 before")
+            Row(PART, f"decode {what}: {name}", mine.cpu, ratio(spent["decord"], mine),
+                "decord, which read H.264 before", ">= 4.7" if name == f"h264, {OWN}" else "")
             for name, mine in spent.items()
         ]  # fmt: skip
-    sizes = {store: files[store, None].stat().st_size / LENGTH for store in ("h264", "jpeg")}
-    note = ", ".join(f"{store} {size / 1e3:.1f} kB" for store, size in sizes.items())
-    return [*rows, Row(PART, "disk a frame", note=note)]
+    sizes = [
+        f"{store} {files[store, kept].stat().st_size / (kept or LENGTH) / 1e3:.1f} kB"
+        + (f" with {OWN}" if kept else "")
+        for kept in (None, FRAMES)
+        for store in STORES
+    ]
+    return [*rows, Row(PART, "disk a frame", note=", ".join(sizes))]
 
 
-def _windows(files: dict[Any, Path], repeats: int) -> list[Row]:
+def _reading(
+    read: Callable[[Path, Any], Any], path: Path, asked: Sequence[Any]
+) -> Callable[[], None]:
+    def all_of_it() -> None:
+        for indices in asked:
+            read(path, indices)
+
+    return all_of_it
+
+
+def _windows(files: Files, repeats: int, kind: str) -> list[Row]:
+    """All that a loader does for training windows, sliding ones or videos resized to one."""
     import torch
 
     from tad_blockdrop.config import DataConfig
@@ -97,24 +125,25 @@ def _windows(files: dict[Any, Path], repeats: int) -> list[Row]:
     from tad_blockdrop.video.windows.device import DeviceWindows, join_cut
     from tad_blockdrop.video.windows.loading import TrainingWindows, collate
 
-    window = {"frames": FRAMES, "grid": FRAMES, "crop": 160, "short_side": 160}
+    window = {"kind": kind, "frames": FRAMES, "grid": FRAMES, "crop": 160, "short_side": 160}
     data = DataConfig.model_validate({"every": 1, "window": window})
 
-    def record(store: str) -> VideoRecord:
+    def record(store: str, kept: int | None) -> VideoRecord:
         action = np.array([[10.0, 100.0]])
-        path = str(files[store, None])
-        return VideoRecord("v", path, LENGTH, 30.0, LENGTH / 30, action, np.zeros(1, np.int64))
+        path = str(files[store, kept])
+        labels = np.zeros(1, np.int64)
+        return VideoRecord("v", path, LENGTH, 30.0, LENGTH / 30, action, labels, kept=kept)
 
     def before() -> None:
-        video = record("h264")
+        video = record("h264", None)
         for epoch in range(KEYS):
             rng = np.random.default_rng((0, epoch, 0))
             cut = training_window(video, data.window, rng)
             frames = torch.from_numpy(_decord(Path(video.path), cut.samples))
             torch.stack([augment(frames, data.window.crop, data.augment, rng)])
 
-    def now(store: str, kind: Any, join: Any) -> Callable[[], None]:
-        dataset = kind([record(store)], data, 0)
+    def now(store: str, windows: Any, join: Any) -> Callable[[], None]:
+        dataset = windows([record(store, data.window.kept)], data, 0)
 
         def read() -> None:
             for epoch in range(KEYS):
@@ -122,16 +151,17 @@ def _windows(files: dict[Any, Path], repeats: int) -> list[Row]:
 
         return read
 
-    calls = {"as before: decord, H.264": before}
-    for store in ("h264", "jpeg"):
+    calls = {"as before: decord, H.264, augmented by the loader": before}
+    for store in STORES:
         calls[f"{store}, augmented by the loader"] = now(store, TrainingWindows, collate)
         calls[f"{store}, augmented by a GPU"] = now(store, DeviceWindows, join_cut)
     spent = in_turns(calls, repeats)
     first = next(iter(spent.values()))
+    target = {("sliding", "jpeg, augmented by a GPU"): ">= 5.2"}
     return [
-        Row(PART, f"a training window: {name}", mine.cpu / KEYS, ratio(first, mine),
-            "as before", ">= 5.2" if name == "jpeg, augmented by a GPU" else "")
-        for name, mine in spent.items()
+        Row(PART, f"a training window ({kind}): {which}", mine.cpu / KEYS, ratio(first, mine),
+            "as before", target.get((kind, which), ""))
+        for which, mine in spent.items()
     ]  # fmt: skip
 
 
