@@ -27,6 +27,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     import rows_models as models
     from rows_compression import alignment, evaluation, scoring
     from rows_detections import detections
+    from rows_loader import loader
     from rows_other import data, start_up
 
     project, env, repeats = arguments.project, arguments.env, arguments.repeats
@@ -52,6 +53,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     return shared | {  # more threads would change nothing here
         "detections": lambda: detections(bench, repeats),
         "data": lambda: data(bench, steps=8),
+        "loader": lambda: loader(min(repeats, 3)),
         "memory": lambda: models.memory(bench, dropped),
         "training_memory": lambda: models.training_memory(project, env),
         "growth": lambda: models.growth(project, env, [6, 12, 24], [1, 4], [2, 6, 12]),

@@ -38,25 +38,12 @@ def _waiting(bench: Bench, windows: Any, loader: Any, steps: int) -> float:
     """The share of the time of ``steps`` steps that passes before the batch is there."""
     from tad_blockdrop.runtime.read_ahead import ReadAhead
 
-    timed, step = _Timed(ReadAhead(loader)), alignment_step(bench, windows)
-    step(timed)  # the first batch also starts processes
-    timed.waited, begin = 0.0, time.perf_counter()
+    reader, step = ReadAhead(loader), alignment_step(bench, windows)
+    step(reader)  # the first batch also starts processes
+    reader.waited, begin = 0.0, time.perf_counter()
     for _ in range(steps):
-        step(timed)
-    return timed.waited / (time.perf_counter() - begin)
-
-
-class _Timed:
-    """A reader that counts the seconds for which it is waited."""
-
-    def __init__(self, reader: Any) -> None:
-        self.start, self._reader, self.waited = reader.start, reader, 0.0
-
-    def __next__(self) -> Any:
-        asked = time.perf_counter()
-        batch = next(self._reader)
-        self.waited += time.perf_counter() - asked
-        return batch
+        step(reader)
+    return reader.waited / (time.perf_counter() - begin)
 
 
 def start_up(project: Path, repeats: int) -> list[Row]:

@@ -124,6 +124,7 @@ class Pictures:
     """Six batches of eight pictures, other ones in every epoch; also a loader of itself."""
 
     facts: Mapping[str, Any] = {}
+    quicker = ""
 
     def __init__(self, seed: int) -> None:
         self.seed, self.number = seed, 0

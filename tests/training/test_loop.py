@@ -67,6 +67,23 @@ def test_training_reduces_the_loss() -> None:
     assert history["total"].iloc[-1] < 0.6 * history["total"].iloc[0]
 
 
+def test_waiting_for_data_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = []
+
+    def advice(waited: float, whole: float, workers: int, quicker: str) -> str | None:
+        asked.append((0 <= waited <= whole, workers, quicker))
+        return "too slow" if len(asked) > 1 else None
+
+    monkeypatch.setattr(loop, "waiting_advice", advice)
+    monkeypatch.setattr(NoiseWindows, "quicker", "louder")
+    run(detector(), config=train_config(epochs=4, stop=4))
+    assert asked == [(True, RUNTIME.workers, "louder")] * 4
+    told = [r.getMessage() for r in caplog.records if "too slow" in r.getMessage()]
+    assert told == ["test: too slow"]
+
+
 def test_history() -> None:
     config = train_config(epochs=8, stop=3, warmup=2)
     history = run(detector(), config=config)

@@ -19,8 +19,9 @@ from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import TrainingData, train
 from tad_blockdrop.video.windows.cutting import records_hash
+from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.features import FeatureTraining, extract_features
-from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
+from tad_blockdrop.video.windows.loading import Batch
 
 
 def new_detector(
@@ -103,7 +104,7 @@ def train_baseline(
     loss = BaselineLoss(model, evaluator.task(model, videos), baseline.aids.dense_loss)
     freeze_for(model, recipe)
     dataset: TrainingData = (
-        TrainingWindows(videos, data, runtime.seed)
+        training_windows(videos, data, runtime.seed, runtime.device)
         if evaluator.features is None
         else FeatureTraining(videos, data, evaluator.features)
     )

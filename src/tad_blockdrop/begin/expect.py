@@ -57,7 +57,7 @@ def pace_of(
 
     Times of the loop are measured on a window of the trial, and upper bounds (``preflight``).
     """
-    Runtime(settings.runtime)  # its threads
+    runtime = Runtime(settings.runtime)  # its threads
     model = from_checkpoint(trial.model)
     record = measuring.choose_record(trial.dataset.records("train"), settings.data)
     recipe = settings.compress.first if settings.compress.align else None
@@ -70,7 +70,7 @@ def pace_of(
     clips = repair_clips(work, settings)
     one = OneWindow(
         proxies=0.0,
-        reading=measuring.measure_reading(record, settings.data),
+        reading=measuring.measure_reading(record, settings.data, runtime.device),
         training=trained,
         batch=recipe.batch if recipe else 1,
         scoring=scoring,

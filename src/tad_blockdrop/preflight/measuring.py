@@ -41,11 +41,11 @@ from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.proxies import write_proxy
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
+from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.loading import (
     Batch,
     LoadedWindow,
     TestWindows,
-    TrainingWindows,
     make_loader,
 )
 
@@ -105,7 +105,7 @@ def run_preflight(
             record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
         one = OneWindow(
             proxies=seconds / share,
-            reading=measure_reading(record, data),
+            reading=measure_reading(record, data, device),
             training=measure_training(model, record, recipe, settings),
             batch=recipe.batch,
             scoring=measure_scoring(model, record, settings),
@@ -137,9 +137,9 @@ def run_preflight(
     }
 
 
-def measure_reading(record: VideoRecord, data: DataConfig) -> float:
-    """Seconds that one process needs for an augmented training window."""
-    dataset = TrainingWindows([record], data, 0)
+def measure_reading(record: VideoRecord, data: DataConfig, device: torch.device) -> float:
+    """Seconds that one process needs for a training window, as training on ``device`` reads it."""
+    dataset = training_windows([record], data, 0, device)
     begin = time.perf_counter()
     dataset[0, 0]
     return time.perf_counter() - begin
@@ -172,7 +172,7 @@ def measure_training(
 
     windows = recipe.batch * (1 if device.type == "cpu" else 3)
     window = data.window.model_copy(update={"per_video": windows})
-    dataset = TrainingWindows([record], data.model_copy(update={"window": window}), 0)
+    dataset = training_windows([record], data.model_copy(update={"window": window}), 0, device)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
     fit = partial(train, student, timed, dataset, recipe.model_copy(update=once), runtime)
     work = partial(fit, None, None, "preflight", modules={"align": loss})

@@ -47,16 +47,20 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
+def cores_here() -> int:
+    """How many cores this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
 def core_to_spare(device: torch.device) -> bool:
     """Whether a second thread can run a model on the CPU without taking from the first.
 
     Never under autocast, which a new thread would not inherit.
     """
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
     return (
         device.type == "cpu"
-        and torch.get_num_threads() < cores
+        and torch.get_num_threads() < cores_here()
         and not torch.is_autocast_enabled("cpu")
     )
 

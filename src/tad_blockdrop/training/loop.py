@@ -1,6 +1,8 @@
 """The one training loop, for the baseline and for every alignment: they differ in their loss."""
 
+import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from tad_blockdrop.config import TrainConfig
 from tad_blockdrop.runtime.devices import epoch_seed, seed_all
 from tad_blockdrop.runtime.progress import TrainingProgress
-from tad_blockdrop.runtime.read_ahead import ReadAhead
+from tad_blockdrop.runtime.read_ahead import ReadAhead, waiting_advice
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.training.ema import Ema
@@ -22,6 +24,8 @@ from tad_blockdrop.training.state import TrainingError, TrainingState
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+logger = logging.getLogger(__name__)
 
 Loss = Callable[[Any, float], Mapping[str, Tensor]]
 Validate = Callable[[nn.Module], float]
@@ -45,11 +49,14 @@ class Loader(Protocol):
 class TrainingData(Protocol):
     """What is trained on. ``set_epoch`` says which epoch the next pass over a loader is.
 
-    ``facts``: the settings that it depends on, as JSON values.
+    ``facts``: the settings that it depends on, as JSON values. ``quicker``: a setting that makes it
+    quicker to read, such as "data.cache: true", or nothing.
     """
 
     @property
     def facts(self) -> Mapping[str, Any]: ...
+    @property
+    def quicker(self) -> str: ...
     def __len__(self) -> int: ...
     def set_epoch(self, epoch: int) -> None: ...
     def loader(self, batch: int, workers: int, seed: int) -> Loader: ...
@@ -109,6 +116,7 @@ def train(
     mark = fingerprint(run.state.modules, settings) if scratch else ""
     if scratch:
         run.state.restore(scratch, mark)
+    advised = False
     with TrainingProgress(label, config.stop, run.steps, run.state.epochs) as progress:
         while run.state.epochs < config.stop:
             row = run.epoch(progress)
@@ -119,6 +127,9 @@ def train(
             if scratch:
                 run.state.save(scratch, mark)
             progress.epoch(run.state.epochs, row)
+            if run.advice and not advised:
+                logger.warning("%s: %s", label, run.advice)
+                advised = True
     run.finish()
     return pd.DataFrame(run.state.history).astype({"epoch": "int64", "steps": "int64"})
 
@@ -149,6 +160,8 @@ class TrainingRun:
         adamw = torch.optim.AdamW(groups, betas=config.betas, fused=True)
         self.optimizer = self.accelerator.prepare_optimizer(adamw)
         self.overflows = 0
+        self.workers = runtime.workers
+        self.advice: str | None = None  # of the last epoch, on waiting for data
         ema = Ema(trained, config.ema, total=config.stop * self.steps)
         self.state = TrainingState(modules, adamw, ema, self.accelerator.scaler)
 
@@ -157,7 +170,7 @@ class TrainingRun:
         number = self.state.epochs
         self.model.train()
         self.dataset.set_epoch(number)
-        reader = ReadAhead(self.loader)
+        reader, begin = ReadAhead(self.loader), time.perf_counter()
         seed_all(epoch_seed(self.seed, number))
         terms: list[dict[str, Tensor]] = []
         norms: list[float] = []
@@ -166,6 +179,8 @@ class TrainingRun:
             terms += found
             norms.append(norm)
             progress.step(total, self.optimizer.param_groups[0]["lr"])
+        whole = time.perf_counter() - begin
+        self.advice = waiting_advice(reader.waited, whole, self.workers, self.dataset.quicker)
         finite = [norm for norm in norms if math.isfinite(norm)]
         return {
             "epoch": number + 1,

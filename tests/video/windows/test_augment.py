@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tad_blockdrop.config import AugmentConfig
-from tad_blockdrop.video.windows.augment import augment, centre_crop, crop_box, recolour
+from tad_blockdrop.video.windows.augment import (
+    augment,
+    centre_crop,
+    crop_box,
+    draw_augmentation,
+    recolour,
+)
 
 PLAIN = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "flip": 0.0}
 NO_COLOUR = {"colour_jitter": 0.0, "policy_ops": 0}
@@ -51,6 +57,28 @@ def test_draws_depend_on_the_generator_alone_and_differ() -> None:
     second = [draw(frames, seed) for seed in range(8)]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert len({tuple(a.flatten().tolist()) for a in first}) == 8
+
+
+@settings(max_examples=40)
+@given(seed=st.integers(0, 10_000), height=st.integers(20, 60), width=st.integers(20, 90))
+def test_floats_as_a_gpu_resizes_with_are_one_level_away(
+    seed: int, height: int, width: int
+) -> None:
+    """A CPU resizes bytes as they are; a GPU resizes float32 and rounds, as here."""
+    frames = torch.stack([picture(height, width, i) for i in range(2)])
+    config = AugmentConfig.model_validate(NO_COLOUR)
+    drawn = draw_augmentation(height, width, 16, config, np.random.default_rng(seed))
+    box = drawn.cut(frames)
+    rounded = drawn.finish(box.float()).round()
+    assert (drawn.finish(box).float() - rounded).abs().max() <= 1
+
+
+def test_the_box_of_a_copy_gives_the_same_pixels() -> None:
+    frames = torch.stack([picture(seed=i) for i in range(5)])
+    for seed in range(20):
+        drawn = draw_augmentation(24, 32, 16, AugmentConfig(), np.random.default_rng(seed))
+        box = drawn.cut(frames)
+        assert torch.equal(drawn.finish(box), drawn.finish(box.contiguous()))
 
 
 def test_with_everything_off_pixels_are_untouched() -> None:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.windows.cutting import VideoRecord
+from tad_blockdrop.video.windows.device import DeviceWindows, training_windows
 from tad_blockdrop.video.windows.loading import (
     Batch,
     TestWindows,
@@ -124,6 +125,41 @@ def test_each_epoch_and_each_index_has_its_own_draw(videos: list[VideoRecord]) -
     dataset = TrainingWindows(videos[:1], data(per_video=4), seed=3)
     pictures = [dataset[epoch, i].frames.flatten().tolist() for epoch in (0, 1) for i in range(4)]
     assert len({tuple(p) for p in pictures}) == 8
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_augmenting_on_the_device_gives_the_same_windows(
+    videos: list[VideoRecord], workers: int
+) -> None:
+    """On a CPU bit for bit, whatever the precision around it."""
+    every = data().model_copy(update={"augment": data().augment.model_copy(update={"flip": 0.5})})
+    plain, later = (
+        kind(videos, every, seed=3).loader(batch=2, workers=workers, seed=11)
+        for kind in (TrainingWindows, DeviceWindows)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        found = [batch.to("cpu", non_blocking=True) for batch in later]
+    assert fingerprint(found) == fingerprint(plain)
+    assert all(torch.equal(a.frames, b.frames) for a, b in zip(found, plain, strict=True))
+
+
+def test_until_the_device_only_the_box_travels_as_bytes(videos: list[VideoRecord]) -> None:
+    dataset = DeviceWindows(videos, data(), seed=3)
+    item = dataset[0, 0]
+    height, width = item.augmentation.box[2:]
+    assert item.frames.shape == (16, height, width, 3)
+    assert item.frames.dtype == torch.uint8
+    assert item.frames.untyped_storage().nbytes() == 16 * height * width * 3
+    batch = next(iter(dataset.loader(batch=2, workers=0, seed=0)))
+    assert len(batch.names) == len(batch.cuts) == 2
+    assert batch.rest.frames.numel() == 0
+
+
+@pytest.mark.parametrize(("device", "kind"), [("cpu", TrainingWindows), ("cuda", DeviceWindows)])
+def test_only_a_gpu_augments(
+    videos: list[VideoRecord], device: str, kind: type[TrainingWindows]
+) -> None:
+    assert type(training_windows(videos, data(), 0, torch.device(device))) is kind
 
 
 def test_source_indices_say_which_frames_are_samples(videos: list[VideoRecord]) -> None:

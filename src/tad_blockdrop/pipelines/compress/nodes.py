@@ -178,7 +178,7 @@ def align(
     """
     from tad_blockdrop.compression.alignment import align_model
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.video.windows.loading import TrainingWindows
+    from tad_blockdrop.video.windows.device import training_windows
 
     name, step = model_name(shortened), int(shortened.lineage["step"])
     recipe = compress.recipe(step)
@@ -195,7 +195,7 @@ def align(
         model,
         from_checkpoint(student if compress.teacher == "dynamic" else uncompressed),
         evaluator.task(model, videos),
-        TrainingWindows(videos, evaluator.data, runtime.seed),
+        training_windows(videos, evaluator.data, runtime.seed, runtime.device),
         compress.loss,
         recipe,
         runtime,

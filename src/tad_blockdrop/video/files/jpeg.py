@@ -1,6 +1,6 @@
 """Proxies of JPEG pictures: an MP4 file whose own index says where each picture is.
 
-Three to five times as large as H.264, and quicker to read. Players show them too.
+Two to nine times as large as H.264, and quicker to read. Players show them too.
 """
 
 from collections.abc import Iterable, Iterator

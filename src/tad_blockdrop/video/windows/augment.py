@@ -7,6 +7,7 @@ is the generator that is passed in.
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,31 +16,69 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 from tad_blockdrop.config import AugmentConfig
 
+Box = tuple[int, int, int, int]
+
 _GREY = torch.tensor([0.299, 0.587, 0.114])  # luma of ITU-R BT.601
 _CHUNK = 32  # frames whose floating-point copies are alive at once
 _CROP_TRIES = 10
 _MAX_MAGNITUDE = 30
 
 
+@dataclass(frozen=True)
+class Augmentation:
+    """What was drawn for a window. Pixels are cut first, then ``finish`` may run on any device.
+
+    ``box``: top, left, height, width. ``operations``: which of the policy, and how strong.
+    ``colours``: brightness, contrast, saturation.
+    """
+
+    box: Box
+    crop: int
+    flip: bool
+    operations: tuple[tuple[int, float], ...]
+    colours: tuple[float, float, float] | None
+
+    def cut(self, frames: Tensor) -> Tensor:
+        """The box (T, h, w, 3) out of frames (T, H, W, 3); it shares their memory."""
+        top, left, height, width = self.box
+        return frames[:, top : top + height, left : left + width]
+
+    def finish(self, box: Tensor) -> Tensor:
+        """All that follows: (T, h, w, 3) -> (T, crop, crop, 3)."""
+        size = [self.crop, self.crop]
+        images: Tensor = functional.resize(box.permute(0, 3, 1, 2), size, antialias=True)
+        if self.flip:
+            images = functional.horizontal_flip(images)
+        for operation, strength in self.operations:
+            images = _POLICY[operation](images, strength)
+        frames = images.permute(0, 2, 3, 1).contiguous()
+        return frames if self.colours is None else recolour(frames, *self.colours)
+
+
 def augment(frames: Tensor, crop: int, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
     """Training: random resized crop, flip, light policy, colour jitter -> (T, crop, crop, 3)."""
     height, width = frames.shape[1:3]
+    drawn = draw_augmentation(height, width, crop, config, rng)
+    return drawn.finish(drawn.cut(frames))
+
+
+def draw_augmentation(
+    height: int, width: int, crop: int, config: AugmentConfig, rng: np.random.Generator
+) -> Augmentation:
+    """A random augmentation of frames of ``height`` × ``width``."""
     box = crop_box(height, width, config, rng)
-    images: Tensor = functional.resized_crop(
-        frames.permute(0, 3, 1, 2), *box, size=[crop, crop], antialias=True
-    )
-    if rng.random() < config.flip:
-        images = functional.horizontal_flip(images)
+    flip = rng.random() < config.flip
+    operations = []
     for _ in range(config.policy_ops):
-        operation = _POLICY[int(rng.integers(len(_POLICY)))]
+        operation = int(rng.integers(len(_POLICY)))
         sign = 1 if rng.random() < 0.5 else -1
-        images = operation(images, sign * config.policy_magnitude / _MAX_MAGNITUDE)
-    frames = images.permute(0, 2, 3, 1).contiguous()
+        operations.append((operation, sign * config.policy_magnitude / _MAX_MAGNITUDE))
+    colours = None
     if config.colour_jitter > 0:
         low, high = 1 - config.colour_jitter, 1 + config.colour_jitter
-        brightness, contrast, saturation = rng.uniform(low, high, 3)
-        frames = recolour(frames, brightness, contrast, saturation)
-    return frames
+        brightness, contrast, saturation = rng.uniform(low, high, 3).tolist()
+        colours = brightness, contrast, saturation
+    return Augmentation(box, crop, flip, tuple(operations), colours)
 
 
 def centre_crop(frames: Tensor, short_side: int, crop: int) -> Tensor:
@@ -49,9 +88,7 @@ def centre_crop(frames: Tensor, short_side: int, crop: int) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
-def crop_box(
-    height: int, width: int, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[int, int, int, int]:
+def crop_box(height: int, width: int, config: AugmentConfig, rng: np.random.Generator) -> Box:
     """A random box (top, left, height, width) of the configured area and aspect ratio.
 
     The ratio (width / height) is log-uniform, so that r and 1/r are as likely. When boxes keep
@@ -79,13 +116,15 @@ def recolour(frames: Tensor, brightness: float, contrast: float, saturation: flo
     contrast is scaled about the mean grey of the whole window, not of each frame: a pivot that
     moved from frame to frame would make a still background flicker.
     """
-    mean = frames.mean(dim=(0, 1, 2), dtype=torch.float32) @ _GREY
-    matrix = saturation * torch.eye(3) + (1 - saturation) * _GREY[:, None]
+    grey, identity = _GREY.to(frames.device), torch.eye(3, device=frames.device)
+    mean = frames.mean(dim=(0, 1, 2), dtype=torch.float32) @ grey
+    matrix = saturation * identity + (1 - saturation) * grey[:, None]
     matrix = brightness * contrast * matrix
     constant = (brightness * (1 - contrast) * mean).expand(3)
     # Four pixels in a row, where they fit: a product with only three columns is much slower.
     together = math.gcd(frames.shape[2], 4)
-    matrix, constant = torch.kron(torch.eye(together), matrix), constant.repeat(together)
+    repeated = torch.eye(together, device=frames.device)
+    matrix, constant = torch.kron(repeated, matrix), constant.repeat(together)
     result = torch.empty_like(frames)
     for source, target in zip(_chunks(frames), _chunks(result), strict=True):
         pixels = torch.addmm(constant, source.reshape(-1, 3 * together).float(), matrix)

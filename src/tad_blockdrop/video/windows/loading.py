@@ -10,22 +10,17 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.storage.stamps import check_videos
-from tad_blockdrop.video.files.container import DecodeError
-from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.guarded_processes import clean_processes
-from tad_blockdrop.video.windows.augment import augment, centre_crop
+from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
     Window,
@@ -35,6 +30,7 @@ from tad_blockdrop.video.windows.cutting import (
     training_instances,
     training_window,
 )
+from tad_blockdrop.video.windows.reading import read_window
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +93,8 @@ class EpochWindows(Dataset[LoadedWindow]):
     ``set_epoch`` tells the loader which epoch comes next.
     """
 
+    quicker: str = ""  # a setting that makes items quicker to read, or nothing
+
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig) -> None:
         check_videos(record.path for record in records)
         self.records, self.data, self.epoch = records, data, 0
@@ -136,22 +134,27 @@ class TrainingWindows(EpochWindows):
             log.info("%d of %d training videos have no action: left out", without, len(records))
         super().__init__(shown, data)
         self.seed = seed
+        if data.proxy is None or data.proxy.store == "h264":
+            self.quicker = "data.proxy.store: jpeg" if data.proxy else "data.proxy: {store: jpeg}"
 
     def __len__(self) -> int:
         return len(self.records) * self.data.window.per_video
 
     def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
+        window, box, augmentation = self.draw(key)
+        return _loaded(window, augmentation.finish(box), self.data.window)
+
+    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
+        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         record = self.records[index // self.data.window.per_video]
         window = training_window(record, self.data.window, rng)
-        frames = augment(
-            read_window(record, window, self.data.cache),
-            self.data.window.crop,
-            self.data.augment,
-            rng,
-        )
-        return _loaded(window, frames, self.data.window)
+        frames = read_window(record, window, self.data.cache)
+        height, width = frames.shape[1:3]
+        crop, config = self.data.window.crop, self.data.augment
+        augmentation = draw_augmentation(height, width, crop, config, rng)
+        return window, augmentation.cut(frames), augmentation
 
 
 class TestWindows(Dataset[LoadedWindow]):
@@ -197,8 +200,11 @@ def make_loader(
     batch: int,
     workers: int,
     shuffle_seed: int | None = None,
+    join: Callable[[Any], Any] | None = None,
 ) -> DataLoader[LoadedWindow]:
     """Iterates over ``Batch``es of up to ``batch`` windows, read by ``workers`` processes.
+
+    ``join`` makes another kind of batch of a list of items.
 
     ``EpochWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
     ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
@@ -214,7 +220,7 @@ def make_loader(
         batch_size=batch,
         sampler=sampler,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=join or collate,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         multiprocessing_context=_worker_context() if workers else None,
@@ -234,34 +240,6 @@ def collate(items: Sequence[LoadedWindow]) -> Batch:
         labels=[torch.from_numpy(item.window.labels) for item in items],
         windows=[item.window for item in items],
     )
-
-
-def read_window(record: VideoRecord, window: Window, keep: bool = False) -> Tensor:
-    """The frames of a window as they are in the file, uint8 (T, H, W, 3).
-
-    With ``keep`` the whole video is decoded the first time and stays in this process's memory.
-
-    Raises DecodeError that names the file, the video and the samples.
-    """
-    try:
-        indices = record.frames_of(window.samples)
-        if keep:
-            last = int(record.frames_of(np.array([record.n_samples - 1]))[0])
-            stamp = Path(record.path).stat().st_mtime_ns
-            frames = _whole_video(record.path, stamp, last + 1)[indices]
-        else:
-            frames = read_frames(record.path, indices)
-    except DecodeError as error:
-        first, last = window.samples[0], window.samples[-1]
-        reason = f"{error.reason} (video '{record.video_id}', samples {first} to {last})"
-        raise DecodeError(error.path, reason) from error
-    return torch.from_numpy(frames)
-
-
-@cache
-def _whole_video(path: str, stamp: int, count: int) -> NDArray[np.uint8]:
-    """The first ``count`` frames (count, H, W, 3); ``stamp`` tells files of one name apart."""
-    return read_frames(path, np.arange(count))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
