@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -12,10 +11,9 @@ from dataset_files import write_video
 from tests.conftest import ROOT, Kedro
 
 from tad_blockdrop.begin import prepare as module
-from tad_blockdrop.begin.expect import Pace
-from tad_blockdrop.begin.prepare import Job, Plan, prepare
+from tad_blockdrop.begin.pace import Pace
+from tad_blockdrop.begin.prepare import Job, prepare
 from tad_blockdrop.begin.request import BeginError, Request
-from tad_blockdrop.begin.trial import Preparing
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark
@@ -134,15 +132,16 @@ def test_one_video_is_not_enough(tmp_path: Path) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Trials come to these scores (by kind) at once; nothing is trained."""
+    """Trials come to these scores (by kind) at once; nothing is measured or trained."""
     scores = {"videomae": 40.0, "timm": 60.0}
 
-    def plan(job: Job, minutes: float, share: float, footage: float, folder: Path) -> Plan:
-        trial: Any = SimpleNamespace(score=scores[job.candidate.kind] if share else None)
-        return Plan(job.candidate, job.settings(20, 90), trial, Pace({}, 1.0, 1e9), 20)
+    def try_out(job: Job, footage: float, seconds: float) -> None:
+        job.score = scores[job.candidate.kind] if seconds else None
 
-    monkeypatch.setattr(Job, "plan", plan)
-    monkeypatch.setattr(module, "measure_preparing", lambda *_: Preparing(1.0, 1.0))
+    pace = Pace({}, memory=1e9, preparing=1.0, epoch=0.01)
+    monkeypatch.setattr(Job, "try_out", try_out)
+    monkeypatch.setattr(module, "measure", lambda *_: None)
+    monkeypatch.setattr(module, "pace_of", lambda *_: pace)
     return scores
 
 
