@@ -50,9 +50,9 @@ def counted() -> Iterator[list[int]]:
     clips: list[int] = []
     original = Backbone.run_block
 
-    def run_block(self: Any, index: int, tokens: Any) -> Any:
+    def run_block(self: Any, index: int, tokens: Any, without: Any = ()) -> Any:
         clips.append(len(tokens))
-        return original(self, index, tokens)
+        return original(self, index, tokens, without)
 
     Backbone.run_block = run_block  # type: ignore[method-assign]
     try:

@@ -121,6 +121,66 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
     assert "repairs: error of the tokens" in done.stdout
 
 
+def test_the_loop_drops_sub_layers(finished_project: Path, tmp_path: Path) -> None:
+    """Ranked, dropped and repaired without a gradient, evaluated and reported."""
+    folder = tiny_project(tmp_path / "sub_layers")
+    given = next(finished_project.glob("data/06_models/smoke/baseline_checkpoint/*/*"))
+    done = run_kedro(
+        folder, *JOB, "--params",
+        "compress.unit=sublayer,compress.n_drops=3,compress.repair=all,compress.align=null,"
+        f"compress.criterion=gap_error,baseline.source=checkpoint,baseline.checkpoint={given}",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    scores = load(folder, "score_table")
+    assert set(scores["block"]) <= {
+        f"{i}.{name}" for i in range(8) for name in ("attention", "mlp")
+    }
+    last = load(folder, "compress.step_03.checkpoint")
+    left = {name for name in last.weights if name.startswith("backbone.blocks.")}
+    whole = {name for name in load(folder, "baseline_checkpoint").weights if ".blocks." in name}
+    table = load(folder, "result_table").set_index("model")
+    assert last.lineage["dropped_block"] == table.loc["step_03", "dropped_block"]
+    steps = table["parameters"][["uncompressed", "step_01", "step_02", "step_03"]]
+    assert steps.is_monotonic_decreasing
+    assert left < whole
+    dropped = table["dropped_block"][["step_01", "step_02", "step_03"]]
+    assert len(set(dropped)) == 3
+    assert all(f"{unit}</b>" in load(folder, "html_report") for unit in dropped)
+
+
+def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_path: Path) -> None:
+    folder = tiny_project(tmp_path / "target")
+    given = next(finished_project.glob("data/06_models/smoke/baseline_checkpoint/*/*"))
+    target = "compress.target.measure=parameters,compress.target.share"
+    job = (
+        "compress.unit=sublayer,compress.align=null,compress.criterion=train_loss,"
+        f"baseline.source=checkpoint,baseline.checkpoint={given},compress.n_drops=5"
+    )
+    refused = run_kedro(folder, *JOB, "--params", f"{job},{target}=0.05")
+    assert refused.returncode == 1
+    assert "compress.target: 5 units (compress.unit: sublayer) bring the parameters" in (
+        refused.stderr.replace("\n", " ")
+    )
+    assert not list(folder.glob("data/01_raw/**/*.mp4")), "before any work"
+    done = run_kedro(folder, *JOB, "--params", f"{job},{target}=0.9,experiment=small")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    bootstrap_project(folder)
+    with KedroSession.create(
+        folder, env="smoke", runtime_params={"experiment": "small"}
+    ) as session:
+        catalog = session.load_context().catalog
+        table, scores = catalog.load("result_table"), catalog.load("score_table")
+    steps = table[table["family"] == "progressive"]
+    share = steps["parameters"] / table["parameters"].iloc[0]
+    taken = ~steps["skipped"].astype(bool)
+    assert 0 < taken.sum() < 5
+    assert list(taken) == sorted(taken, reverse=True)
+    assert share[taken].iloc[-1] <= 0.9
+    assert (share[taken].iloc[:-1] > 0.9).all()
+    assert set(scores["criterion"]) == {"train_loss/parameters"}
+    assert (scores["gain"] > 0).all()
+
+
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
     refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1

@@ -75,7 +75,7 @@ def test_tables_plots_and_checkpoints_have_previews(site: Path) -> None:
     ]  # fmt: skip
     plot = api(site, f"nodes/{node_id(site, 'accuracy_plot')}")
     assert plot["preview_type"] == "PlotlyPreview"
-    assert len(plot["preview"]["data"]) == 4
+    assert len(plot["preview"]["data"]) == 5
     checkpoint = api(site, f"nodes/{node_id(site, 'compress.step_02.checkpoint')}")
     assert checkpoint["preview_type"] == "JSONPreview"
     assert len(json.loads(checkpoint["preview"])["kept_blocks"]) == 6
@@ -103,6 +103,6 @@ def test_a_browser_shows_steps_and_previews(site: Path, address: str, tmp_path: 
         f"{address}/?pid=compress&expandAllPipelines=true", tmp_path,
     )  # fmt: skip
     page_that(
-        lambda html: "datasets.CSVTable" in html and re.search("(one_shot|control)_01", html),
+        lambda html: "ResultTable" in html and re.search("(one_shot|control)_01", html),
         f"{address}/?pid=compress&sid={node_id(site, 'result_table')}", tmp_path,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from contextlib import ExitStack, suppress
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,31 @@ def base_parameters(conf: Path) -> dict[str, Any]:
 
     loader = settings.CONFIG_LOADER_CLASS(str(conf), env="base", **settings.CONFIG_LOADER_ARGS)
     return dict(loader["parameters"])
+
+
+@cli.command()
+@click.option("--experiment", required=True, help="Whose newest predictions to look at.")
+@click.option("--who", default=getuser, help="Your name, kept with each correction.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="By default one that is free."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+def review(experiment: str, who: str, port: int, no_browser: bool) -> None:
+    """Play the videos of an experiment's predictions, and correct what the model found.
+
+    Everything stays on this machine. Corrections are saved as they are made, in
+    data/01_raw/<experiment>/corrections.jsonl; kedro run --pipeline corrections joins them with the
+    annotations.
+    """
+    from tad_blockdrop.review.session import review_experiment
+
+    def ready(address: str) -> None:
+        click.echo(f"Open {address}\nCtrl+C ends it; whatever you corrected is saved.")
+        if not no_browser:
+            click.launch(address)
+
+    with plain_on_command_line(), suppress(KeyboardInterrupt):
+        review_experiment(DATA, experiment, who, port, ready)
 
 
 def _list(experiment: str | None) -> None:

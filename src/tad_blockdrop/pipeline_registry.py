@@ -66,6 +66,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines import compress
     from tad_blockdrop.pipelines.baseline import pipeline as baseline
     from tad_blockdrop.pipelines.compare import pipeline as compare
+    from tad_blockdrop.pipelines.corrections import pipeline as corrections
     from tad_blockdrop.pipelines.data import pipeline as data
     from tad_blockdrop.pipelines.evaluate import pipeline as evaluate
     from tad_blockdrop.pipelines.export import pipeline as export
@@ -96,6 +97,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     uses = {
         "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder, shape.predict_formats),
+        "corrections": corrections.create_pipeline(),
         "export": evaluator + export.create_pipeline(shape.export_folder),
         "import_weights": import_weights.create_pipeline(),
         "export_weights": export_weights.create_pipeline(),

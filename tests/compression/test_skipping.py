@@ -1,5 +1,6 @@
 """Skipping with shared prefixes equals building every shortened model and running it alone."""
 
+import runpy
 from collections.abc import Callable
 from itertools import combinations
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import ROOT
 from torch import Tensor
 
 from tad_blockdrop.compression.skipping import Skip, skipped_features
@@ -102,3 +104,15 @@ def test_unknown_blocks_and_no_sets_are_refused(make_detector: MakeDetector, bat
         skipped_features(model, batch.frames, [frozenset({0}), frozenset({1})])
     with pytest.raises(ValueError, match="at least one set"):
         skipped_features(model, batch.frames, [])
+
+
+def test_the_clips_that_a_criterion_costs_are_counted(
+    make_detector: MakeDetector, batch: Batch
+) -> None:
+    """Of two blocks each is left out once: either runs for one of the candidates."""
+    counted = runpy.run_path(str(ROOT / "benchmarks/criteria.py"))["counted"]
+    model = make_detector(kept=(0, 1))
+    with counted() as clips, torch.inference_mode():
+        skipped_features(model, batch.frames, [Skip({0}), Skip({1})])
+    windows, frames = batch.frames.shape[:2]
+    assert sum(clips) == 2 * windows * frames // model.backbone.geometry.clip_frames

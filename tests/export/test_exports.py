@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from tad_blockdrop.compression.dropping import drop_block
 from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.export.bundle import read_export, write_export
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
+from tad_blockdrop.pipelines.export.nodes import export_model
 
 onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
 
@@ -118,3 +121,18 @@ def test_the_sidecar_holds_what_the_checkpoint_does(checkpoint, exported):
     assert about["points"]["location"] == points.location.tolist()
     assert about["points"]["stride"] == points.stride.tolist()
     assert about["model"]["kept_blocks"] == [0, 2]
+
+
+def test_what_is_left_of_blocks_is_exported(checkpoint, frames, mask):
+    """An attention and an MLP, each of a block of its own."""
+    short = drop_block(drop_block(checkpoint, SubLayer(0, "mlp")), SubLayer(2, "attention"))
+    exported = export_model(short)
+    with torch.inference_mode():
+        expected = from_checkpoint(short)(frames, mask)
+    logits, _ = open_session(exported.onnx, threads=1)(frames.numpy(), mask.numpy())
+    assert logits == pytest.approx(expected.logits.numpy(), abs=1e-4)
+    logits, _ = from_archive(exported.archive)(frames, mask)
+    torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=0)
+    assert exported.sidecar["model"]["kept_blocks"] == ["0.attention", "2.mlp"]
+    graph = onnx.load_from_string(exported.onnx).graph
+    assert sum(node.op_type == "Softmax" for node in graph.node) == 1 + 3  # of the pyramid

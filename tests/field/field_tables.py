@@ -15,7 +15,8 @@ from tad_blockdrop.config import VideoMAEConfig
 from tad_blockdrop.datasets.tables import CSVTable
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.prediction.page import timeline_pages
+from tad_blockdrop.review.page import file_pages
+from tad_blockdrop.review.predictions import Model, Predictions
 from tad_blockdrop.video.annotations import read_annotation_file, read_annotations
 
 CONFIG = VideoMAEConfig(
@@ -107,11 +108,16 @@ def many_videos(folder: Path) -> Row:
     """A page that a browser can open."""
     ids = [f"v{number}" for number in range(1000)]
     videos = pd.DataFrame(
-        {"video_id": ids, "duration": 60.0, "speed": 1.0, "strongest": 0.9, "problem": None}
-    )
+        {
+            "video_id": ids, "path": "/videos", "duration": 60.0, "start": 0.0, "fps": 25.0,
+            "speed": 1.0, "strongest": 0.9, "plays": True, "problem": None,
+        }
+    )  # fmt: skip
     found = [(video, second, second + 3.0, "run", 0.5) for video in ids for second in range(12)]
     detections = pd.DataFrame(found, columns=["video_id", "start", "end", "label", "score"])
-    pages = timeline_pages(detections, videos, ("run",), "").values()
+    model: Model = {"title": "", "weights": "", "classes": ["run"], "thresholds": {"run": 0.2}}
+    shown = Predictions(detections, videos, model, {})
+    pages = file_pages(shown, Path("none")).values()
     largest = max(map(len, pages)) / 1000
     said = f"{len(pages)} pages, the largest of {largest:.0f} kB"
     return Row("predictions in 1,000 videos", "pages below 1 MB", said, largest < 1000)

@@ -55,6 +55,11 @@ def run(folder: Path, *nodes: Node) -> None:
             },
         }
     )
+    run_in(catalog, *nodes)
+
+
+def run_in(catalog: DataCatalog, *nodes: Node) -> None:
+    """The nodes, with the hook."""
     hooks = _create_hook_manager()
     origins = Origins()
     hooks.register(origins)
@@ -83,3 +88,18 @@ def test_what_is_from_before_origins_is_used_as_it_is(tmp_path: Path) -> None:
     run(tmp_path, TRAIN, RATE)
     seal_of(tmp_path / "model.json").unlink()
     run(tmp_path, PASS_ON, REPORT)
+
+
+def test_two_experiments_were_made_from_different_things(tmp_path: Path) -> None:
+    """Each from its own dataset, which differ, and are yet put side by side."""
+    names = {}
+    for experiment, classes in (("one", ("run",)), ("two", ("jump",))):
+        folder = tmp_path / experiment
+        tables = DatasetTables(filepath=str(folder / "dataset"))
+        tables.save(ActionDataset(DATASET.videos, DATASET.instances, classes))
+        run(folder, RATE)
+        names[f"{experiment}/rates"] = JSONFile(filepath=str(folder / "rates.json"))
+    compared = JSONFile(filepath=str(tmp_path / "compared.json"))
+    run_in(DataCatalog({**names, "compared": compared}), Node(both, [*names], "compared"))
+    origins = Seal.read(seal_of(tmp_path / "compared.json")).origins
+    assert sorted(origins) == ["one/dataset", "two/dataset"]

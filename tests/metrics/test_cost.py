@@ -12,6 +12,7 @@ from tad_blockdrop.config import (
     WindowConfig,
 )
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.metrics.cost import Macs, macs, paper_macs
 
 NECKS = [
@@ -108,3 +109,16 @@ def test_macs_at_the_size_of_the_paper():
 )
 def test_the_papers_formula_reproduces_its_table(n_blocks, width, head, printed):
     assert paper_macs(n_blocks, 38_400, width, head * 1e9) / 1e9 == pytest.approx(printed, abs=0.1)
+
+
+def test_what_is_left_of_blocks_is_counted(config, coarse_window):
+    window = coarse_window
+    whole = macs(config, window, 5, (0, 1, 2))
+    kept = (0, SubLayer(1, "attention"), SubLayer(2, "mlp"))
+    assert macs(config, window, 5, kept).blocks == 2 * whole.block
+    mlp = macs(config, window, 5, (SubLayer(2, "mlp"),)).blocks
+    backbone, clips = config.backbone, window.frames // config.backbone.clip_frames
+    tokens = backbone.clip_frames // backbone.tubelet * (window.crop // backbone.patch) ** 2
+    hidden = int(backbone.width * backbone.mlp_ratio)
+    assert mlp == clips * 2 * tokens * backbone.width * hidden
+    assert macs(config, window, 5, kept).total == counted(config, window, 5, kept)

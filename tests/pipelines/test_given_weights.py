@@ -8,13 +8,16 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from tad_blockdrop.compression.dropping import UnitError
 from tad_blockdrop.compression.lora import LoraError
 from tad_blockdrop.config import (
     BaselineConfig,
     CompressConfig,
     DataConfig,
     DetectorConfig,
+    EvaluationConfig,
     LoraSettings,
+    RuntimeConfig,
     TrainConfig,
 )
 from tad_blockdrop.detector.backbones import make_backbone
@@ -31,7 +34,10 @@ def detector(**backbone: Any) -> DetectorConfig:
 
 
 def check(settings: DetectorConfig, **baseline: Any) -> BaselineConfig:
-    return find_given(BaselineConfig(**baseline), settings, DATA, CompressConfig())
+    return find_given(
+        BaselineConfig(**baseline), settings, DATA, CompressConfig(), RuntimeConfig(),
+        EvaluationConfig(),
+    )  # fmt: skip
 
 
 def test_weights_that_fit_are_accepted(tmp_path: Path) -> None:
@@ -63,6 +69,21 @@ def test_a_lora_target_that_the_backbone_lacks_is_refused(monkeypatch: pytest.Mo
     train = TrainConfig(lora=LoraSettings(targets=("attn.qkv", "mlp.fc1")))
     with pytest.raises(LoraError, match=r"kind 'timm' has no mlp\.fc1; choose from attn\.qkv"):
         check(detector(), train=train)
+
+
+def test_sub_layers_that_cannot_be_dropped_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tad_blockdrop.detector.backbones.timm_vit import TimmViT
+
+    def check_units(**compress: Any) -> BaselineConfig:
+        given = BaselineConfig(), detector(), DATA, CompressConfig(**compress)
+        return find_given(*given, RuntimeConfig(), EvaluationConfig())
+
+    check_units(unit="sublayer", n_drops=11)
+    with pytest.raises(UnitError, match="one of the 6 units"):
+        check_units(unit="mlp", n_drops=6)
+    monkeypatch.setattr(TimmViT, "sub_layers", {})
+    with pytest.raises(UnitError, match=r"kind 'timm' are dropped whole: set compress\.unit"):
+        check_units(unit="sublayer")
 
 
 def test_tables_of_skipped_steps_only_join_to_an_empty_one() -> None:

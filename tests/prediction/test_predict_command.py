@@ -40,7 +40,7 @@ def test_any_path_works_through_a_configuration_file(
     page_file = only(project / "data/08_reporting/mine", "predictions.html/*/*.html")
     assert str(page_file) in done.stdout.replace("\n", "").replace(" ", "")
     page = page_file.read_text()
-    assert "Timeline of 0001" in page
+    assert '"id":"0001"' in page
     assert "0002" in page
 
 

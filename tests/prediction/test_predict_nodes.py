@@ -15,6 +15,7 @@ from kedro.runner import SequentialRunner
 
 from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
+from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
@@ -138,10 +139,14 @@ def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, writ
             "params:predict": MemoryDataset(settings),
             "params:data": MemoryDataset(DATA),
             "params:runtime": MemoryDataset(RUNTIME),
+            "known_annotations": MemoryDataset(None),
+            "playable_videos": VideoFolderDataset(filepath=str(tmp_path / "playable")),
         }
     )
     pipeline = create_pipeline(True, formats)
-    assert pipeline.inputs() == {"params:predict", "params:data", "params:runtime"}
+    assert pipeline.inputs() == {
+        "params:predict", "params:data", "params:runtime", "known_annotations",
+    }  # fmt: skip
     found = {name: data.load() for name, data in SequentialRunner().run(pipeline, catalog).items()}
     assert set(found["predictions_json"]["results"]) == {"clip, take=1: end"}
     assert set(found["predictions_csv"]["video_id"]) == {"clip, take=1: end"}

@@ -130,6 +130,19 @@ def test_headline_of(final, measured, expected, facts, results, costs, scores):
     assert f"<title>try &lt;one&gt;: {expected}</title>" in page.replace("&nbsp;", " ")
 
 
+def test_the_front_is_told(page, facts, models, intervals, costs, scores, figures):
+    assert "front of accuracy and latency, from fast to slow: step 2, step 1, uncompressed." in (
+        page.text
+    )
+    worse = models.copy()
+    tious = ["map@0.30", "map@0.70"]
+    worse.loc[worse["model"] == "step_01", tious] = 50.0
+    worse = build_result_table(worse, intervals)
+    told = Page(render_report(worse, costs, scores, facts, figures)).text
+    assert "from fast to slow: step 2, uncompressed." in told
+    assert "as fast and as accurate: step 1." in told
+
+
 def test_the_criterion_is_explained(page):
     assert f"Score: train_map. {WORDS.explanation}" in page.texts
 

@@ -31,13 +31,23 @@ def traces(figure):
 
 def test_each_family_is_a_line_over_cost(results, costs):
     lines = traces(accuracy_against_cost(results, costs, "gmacs"))
-    assert set(lines) == {"uncompressed", "control", "one shot", "progressive block drop"}
+    families = {"uncompressed", "control", "one shot", "progressive block drop"}
+    assert set(lines) == families | {"front"}
     progressive = lines["progressive block drop"]
     assert progressive["x"] == pytest.approx([0.4, 0.6])
     assert progressive["y"] == [66.0, 69.0]
     assert progressive["error_y"]["array"] == [1.5, 1.5]
     assert progressive["error_y"]["arrayminus"] == [2.0, 1.0]
     assert lines["uncompressed"]["y"] == [70.0, 70.0]
+
+
+def test_rings_mark_what_nothing_beats(results, costs):
+    """Each model as long as it pays; one that is cheaper and better beats them all."""
+    front = traces(accuracy_against_cost(results, costs, "latency_ms"))["front"]
+    assert (front["x"], front["y"]) == ([11.0, 16.0, 20.0], [66.0, 69.0, 70.0])
+    better = results.assign(average=results["average"].mask(results["model"] == "step_02", 71.0))
+    front = traces(accuracy_against_cost(better, costs, "latency_ms"))["front"]
+    assert (front["x"], front["y"]) == ([11.0], [71.0])
 
 
 @pytest.mark.parametrize(("cost", "at"), [("gmacs", 0.6), ("latency_ms", 16.0)])

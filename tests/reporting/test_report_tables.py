@@ -1,19 +1,26 @@
 """Tests of tad_blockdrop.reporting.result_table."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
+from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.datasets.tables import ResultTable
 from tad_blockdrop.reporting.numbers import number, short, signed
+from tad_blockdrop.reporting.pages.report import Figures, render_report
+from tad_blockdrop.reporting.plots.importance import block_importance
 from tad_blockdrop.reporting.result_table import (
     build_result_table,
     changed_videos,
     class_changes,
     format_repairs,
     format_table,
+    on_front,
     race_table,
     strongest_detections,
+    with_costs,
 )
 
 
@@ -53,6 +60,56 @@ def test_only_a_step_with_a_control_of_its_own_is_compared_with_one(results):
 def test_nothing_dropped_is_a_missing_whole_number(results):
     assert str(results["dropped_block"].dtype) == "Int64"
     assert results.set_index("model")["dropped_block"].isna()["control_01"]
+
+
+def test_sub_layers_have_names(models, intervals, costs, facts, tmp_path):
+    """In the table, as it is saved and loaded, in the race, on the page and in the figures."""
+    models.loc[models["model"] == "step_01", ["kept_blocks", "dropped_block"]] = ["0 1 2.mlp 3", 2]
+    units = {"step_01": "2.attention", "step_02": "2.mlp"}
+    models["dropped_block"] = models["model"].map(units)
+    table = build_result_table(models, intervals)
+    step = table.set_index("model").loc["step_01"]
+    assert (step["kept_blocks"], step["n_blocks"], step["dropped_block"]) == (
+        "0 1 2.mlp 3", 4, "2.attention",
+    )  # fmt: skip
+    saved = ResultTable(filepath=str(tmp_path / "table.csv"), save_args={"index": False})
+    saved.save(table)
+    pd.testing.assert_series_equal(saved.load()["dropped_block"], table["dropped_block"])
+    scores = pd.DataFrame(
+        {
+            "step": [1, 1, 1],
+            "block": ["10.mlp", "2.attention", "2.mlp"],
+            "criterion": "train_map",
+            "value": [1.0, 3.0, 2.0],
+            "rank": [3, 1, 2],
+        }
+    )
+    race = race_table(scores).iloc[0]
+    assert (race["block"], race["runner_up"]) == ("2.attention", "2.mlp")
+    importance = block_importance(scores, find_criterion("train_map"))
+    assert list(importance.data[0].y) == ["2.attention", "2.mlp", "10.mlp"]
+    assert (importance.layout.shapes[0].y0, importance.layout.shapes[0].y1) == (-0.5, 0.5)
+    page = render_report(table, costs, scores, facts, Figures(importance=importance))
+    assert '<i class="kept"></i><i class="kept"></i><i class="half"></i>' in page
+    assert "2.attention</td>" in page
+    short = replace(facts, final_model="step_01")
+    page = render_report(table, costs, scores, short, Figures()).replace("&nbsp;", " ")
+    assert "4 → 4 blocks (1 without attention), latency −20 %" in page
+    assert "<dt>attentions and MLPs</dt><dd><b>7</b><span>from 8</span></dd>" in page
+
+
+def test_the_front_is_what_nothing_beats(results, costs):
+    """Controls and one-shot models have no place on it, nor have equals and skipped steps."""
+    table = with_costs(results, costs).set_index("model", drop=False)
+    assert list(on_front(table, "latency_ms")["model"]) == ["step_02", "step_01", "uncompressed"]
+    table.loc["step_01", "average"] = 66.0
+    assert list(on_front(table, "latency_ms")["model"]) == ["step_02", "uncompressed"]
+    table.loc["uncompressed", "latency_ms"] = 11.0
+    assert list(on_front(table, "latency_ms")["model"]) == ["uncompressed"]
+    table.loc["uncompressed", "latency_ms"] = 20.0
+    assert list(on_front(table.assign(skipped=table["model"] == "step_02"), "gmacs")["model"]) == [
+        "step_01", "uncompressed",
+    ]  # fmt: skip
 
 
 def test_console_table_is_aligned_and_tells_all(results, costs):

@@ -1,10 +1,13 @@
-"""From a table of scores to a shorter model: choosing the block, taking it out."""
+"""From a table of scores to a shorter model: choosing the unit, taking it out."""
 
 from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import Unit, candidate_units, parse_unit, without_unit
 from tad_blockdrop.errors import BlockDropError
 
 
@@ -12,19 +15,23 @@ class ScoringError(BlockDropError):
     """The scores do not say which block to drop."""
 
 
+class UnitError(BlockDropError):
+    """What ``compress.unit`` names cannot be dropped, or not so often."""
+
+
 @dataclass(frozen=True)
 class Drop:
-    """The block to drop and why.
+    """The block to drop, or the sub-layer, and why.
 
     ``value`` is its score under ``criterion``; ``margin``, never negative, is how far the
     runner-up is behind (none without one); ``tied`` lists other blocks with the same value.
     """
 
-    block: int
+    block: Unit
     criterion: str
     value: float
     margin: float | None
-    tied: tuple[int, ...]
+    tied: tuple[Unit, ...]
 
 
 def choose_block(scores: pd.DataFrame) -> Drop:
@@ -39,7 +46,7 @@ def choose_block(scores: pd.DataFrame) -> Drop:
             f"none of the {len(scores)} candidate blocks has a score that is a number: the model "
             "gives non-finite outputs; look at the training history of the step before"
         )
-    blocks, values = ranked["block"].tolist(), ranked["value"].tolist()
+    blocks, values = [parse_unit(b) for b in ranked["block"]], ranked["value"].tolist()
     return Drop(
         block=blocks[0],
         criterion=ranked["criterion"].iloc[0],
@@ -51,18 +58,41 @@ def choose_block(scores: pd.DataFrame) -> Drop:
     )
 
 
-def drop_block(checkpoint: Checkpoint, block: int) -> Checkpoint:
-    """The checkpoint without that block: its weights are gone, the others keep their indices.
+def drop_block(checkpoint: Checkpoint, unit: Unit) -> Checkpoint:
+    """The checkpoint without that unit: its weights are gone, the others keep their indices.
 
     The metrics, which belonged to the longer model, are gone too; the lineage is the caller's to
-    continue. Raises ValueError if the block is not there or is the last one.
+    continue. Raises ValueError if the unit is not there or is the last one.
     """
-    kept = tuple(i for i in checkpoint.kept_blocks if i != block)
-    if len(kept) == len(checkpoint.kept_blocks) or not kept:
+    import torch
+
+    from tad_blockdrop.detector.model import Detector
+
+    kept = without_unit(checkpoint.kept_blocks, unit)
+    if kept == checkpoint.kept_blocks or not kept:
+        blocks = ", ".join(map(str, checkpoint.kept_blocks))
         raise ValueError(
-            f"block {block} cannot be dropped from blocks {checkpoint.kept_blocks}: it must be "
+            f"block {unit} cannot be dropped from blocks ({blocks}): it must be "
             "one of them and one must remain; reduce compress.n_drops if this was the last one"
         )
-    gone = f"backbone.blocks.{block}."
-    weights = {k: v for k, v in checkpoint.weights.items() if not k.startswith(gone)}
+    with torch.device("meta"):
+        size = checkpoint.detector, len(checkpoint.classes), checkpoint.window, kept
+        needed = Detector(*size).state_dict().keys()
+    weights = {name: value for name, value in checkpoint.weights.items() if name in needed}
     return replace(checkpoint, weights=weights, kept_blocks=kept, metrics={})
+
+
+def check_units(backbone: Backbone, compress: CompressConfig) -> None:
+    """Raise UnitError unless as many units as configured can be dropped, and one remains."""
+    unit, kind = compress.unit, backbone.config.kind
+    if unit != "block" and not backbone.sub_layers:
+        raise UnitError(
+            f"compress.unit is '{unit}', but the blocks of a backbone of kind '{kind}' are dropped "
+            "whole: set compress.unit to block"
+        )
+    there = len(candidate_units(backbone.kept_units, unit))
+    if compress.n_drops >= there:
+        raise UnitError(
+            f"compress.n_drops ({compress.n_drops}) must leave at least one of the {there} units "
+            f"(compress.unit: {unit}) that the model has"
+        )

@@ -49,6 +49,8 @@ def add_lora(model: BlockModel, settings: LoraSettings, seed: int) -> None:
     check_targets(backbone, settings)
     layers = [layer for target in settings.targets for layer in backbone.lora_layers[target]]
     targets = rf"backbone\.blocks\.\d+\.({'|'.join(map(re.escape, layers))})"
+    if not any(re.fullmatch(targets, name) for name, _ in model.named_modules()):
+        return  # the sub-layers that have them were all dropped
     config = LoraConfig(
         r=rank, lora_alpha=settings.scaling * rank, lora_dropout=0.0, target_modules=targets
     )

@@ -17,6 +17,7 @@ from tad_blockdrop.compression.least_squares import NormalEquations
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.detector.units import SubLayer, block_of
 from tad_blockdrop.errors import BlockDropError
 
 HELD_OUT = 0.2  # share of the calibration clips on which refits are judged
@@ -31,7 +32,7 @@ class RepairError(BlockDropError):
 
 @dataclass(frozen=True)
 class Refit:
-    """One layer that was looked at: its branch of the block, and what became of it.
+    """One layer that was looked at: its branch of the block (0 or 1), and what became of it.
 
     ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
     the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
@@ -97,16 +98,27 @@ class Walk:
     def expect(self, index: int) -> tuple[States, States]:
         """Lead the teacher through block ``index`` and the hole after it.
 
-        Returns what the student's block should give: its state in the middle, its output.
+        Returns what the student's attention and MLP should lead to: the state in the middle, and
+        what the next kept block expects. A branch that is alone leads to the latter.
         """
-        later = [i for i in self.student.kept_blocks if i > index]
-        hole = [i for i in self.teacher.kept_blocks if index < i < min(later, default=inf)]
-        mids = []
+        kept = self.student.kept_units
+        later = [unit for unit in kept if block_of(unit) > index]
+        following = block_of(later[0]) if later else inf
+        hole = [i for i in self.teacher.kept_blocks if index < i < following]
+        # That block expects the state before its first branch.
+        half = bool(later) and later[0] == SubLayer(block_of(later[0]), "mlp")
+        run = self.teacher.backbone.run_block
+        mids, outs = [], []
         for place, tokens in enumerate(self.wanted):
-            mid, out = self.teacher.backbone.run_block(index, tokens.to(self.student.device))
-            mids.append(mid.cpu())
-            self.wanted[place] = self._led(hole, out).cpu()
-        return mids, self.wanted
+            mid, out = run(index, tokens.to(self.student.device))
+            out = self._led(hole, out)
+            if index in kept:
+                mids.append(mid.cpu())
+            if half:
+                outs.append(run(block_of(later[0]), out)[0].cpu())
+            self.wanted[place] = out.cpu()
+        after = outs if half else self.wanted
+        return (mids if index in kept else after), after
 
     def leave(self, index: int) -> None:
         """Lead the student through its block ``index``."""
@@ -150,7 +162,7 @@ class Walk:
 
 
 def branch_end(model: BlockModel, index: int, branch: int) -> Branch:
-    """The end of branch 0 (to the state in the middle) or 1 (to the output) of a block."""
+    """The end of branch 0 (the attention) or 1 (the MLP) of a block, which may be its only one."""
     ends = model.backbone.branches(model.backbone.blocks[str(index)])
     return ends[branch - 2 + len(ends)]
 

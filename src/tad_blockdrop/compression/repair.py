@@ -2,7 +2,7 @@
 
 Block by block, in order, the last layers of the attention and of the MLP are refitted by ridge
 regression on the repaired student's own input, towards the state that the teacher has there and
-that the next kept block expects (docs/method.md §4.5). No gradient, no label, no new parameter.
+that the next kept branch expects (docs/method.md §4.5). No gradient, no label, no new parameter.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from itertools import count, pairwise
-from math import inf
 from typing import Any, Literal
 
 import pandas as pd
@@ -31,6 +30,7 @@ from tad_blockdrop.compression.refitting import (
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.detector.units import SUB_LAYERS, SubLayer, Unit, block_of, sub_layers
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.resumable import read_state
 from tad_blockdrop.storage.resumable_pass import SECONDS_BETWEEN_SAVES, Scratch, save_state
@@ -49,13 +49,14 @@ def repair_model(
 
     ``clips`` as from :func:`calibration_clips`; the last fifth judges. Runs where the
     student is, under the caller's autocast. The states between blocks are kept in main memory:
-    three times ``len(clips) · n_tokens · width`` float32. With ``scratch`` a repair that was cut
-    goes on. Returns a row per layer, with the fields of :class:`Refit`.
+    three times ``len(clips) · n_tokens · width`` float32, four where an attention is gone. With
+    ``scratch`` a repair that was cut goes on. Returns a row per layer, with the fields of
+    :class:`Refit`.
 
     Raises RepairError for fewer than two clips, or a backbone that cannot be repaired.
     """
     check_repairable(student.backbone)
-    plan = refitted(student.kept_blocks, teacher.kept_blocks, config.layers)
+    plan = refitted(student.kept_units, teacher.kept_units, config.layers)
     done = _Done(student, scratch)
     with evaluating(student), evaluating(teacher.to(student.device)):
         walk = Walk(student, teacher, clips, config)
@@ -71,39 +72,54 @@ def repair_model(
     return pd.DataFrame([asdict(row) for row in done.rows], columns=COLUMNS)
 
 
-def gap_errors(model: BlockModel, clips: Tensor, config: RepairConfig) -> dict[int, float]:
-    """What no refit of the block before it can do for each block: the error left, relative.
+def gap_errors(
+    model: BlockModel, clips: Tensor, config: RepairConfig, units: Sequence[Unit]
+) -> dict[Unit, float]:
+    """What no refit of the branch before it can do for each of ``units``: the error left, relative.
 
-    The first block has none before it and is not in the result. One pass, nothing is changed.
-    Arguments and errors as in :func:`repair_model`.
+    A unit with none before it is not in the result. One pass, nothing is changed. Arguments and
+    errors as in :func:`repair_model`.
     """
     check_repairable(model.backbone)
-    errors = {}
+    errors: dict[Unit, float] = {}
     walk = Walk(model, model, clips, config)
-    for before, index in pairwise(progress(model.kept_blocks, "fitting", len(model.kept_blocks))):
-        wanted = [walk.run(index, walk.run(before, tokens)[1])[1].cpu() for tokens in walk.own]
-        errors[index] = walk.fit(before, 1, wanted)[0].after
-        walk.leave(before)
+    branches = sub_layers(model.kept_units)
+    firsts = {u: next(b for b in branches if u in (b, b.block)) for u in units}
+    before = {first: branch for branch, first in pairwise(branches)}
+    for index in progress(model.kept_blocks, "fitting", len(model.kept_blocks)):
+        for unit, first in firsts.items():
+            if (branch := before.get(first)) and branch.block == index:
+                wanted = [_state_after(walk, unit, index, tokens) for tokens in walk.own]
+                fitted, _ = walk.fit(index, SUB_LAYERS.index(branch.name), wanted)
+                errors[unit] = fitted.after
+        walk.leave(index)
     return errors
 
 
-def refitted(
-    kept: Sequence[int], full: Sequence[int], layers: Literal["none", "gap", "all"]
-) -> dict[int, tuple[int, ...]]:
-    """The branches of each kept block that are refitted: 0, to the state in the middle; 1, after.
+def _state_after(walk: Walk, unit: Unit, index: int, tokens: Tensor) -> Tensor:
+    """The tokens after a unit of block ``index`` or the next one, from the input of ``index``."""
+    if block_of(unit) != index:
+        tokens = walk.run(index, tokens)[1]
+    mid, out = walk.run(block_of(unit), tokens)
+    return (mid if unit == SubLayer(block_of(unit), "attention") else out).cpu()
 
-    ``full``: the teacher's blocks. ``gap``: the end of the block before each hole; ``all``: that,
-    and every branch of later blocks.
+
+def refitted(
+    kept: Sequence[Unit], full: Sequence[Unit], layers: Literal["none", "gap", "all"]
+) -> dict[int, tuple[int, ...]]:
+    """The branches of each kept block that are refitted: 0, the attention; 1, the MLP.
+
+    ``full``: what the teacher has. ``gap``: the branch before each hole; ``all``: that, and every
+    later one.
     """
     plan: dict[int, tuple[int, ...]] = {}
-    holed = False
-    for index, following in zip(kept, [*kept[1:], inf], strict=True):
-        gap = any(index < i < following for i in full)
-        holed = holed or any(i < index and i not in kept for i in full)
-        if layers == "all" and holed:
-            plan[index] = (0, 1)
-        elif layers != "none" and gap:
-            plan[index] = (1,)
+    there, holed = set(sub_layers(kept)), False
+    for branch, following in pairwise([*sub_layers(full), None]):
+        gap = following is not None and following not in there
+        if branch not in there:
+            holed = True
+        elif gap if layers == "gap" else layers == "all" and (holed or gap):
+            plan[branch.block] = (*plan.get(branch.block, ()), SUB_LAYERS.index(branch.name))
     return plan
 
 

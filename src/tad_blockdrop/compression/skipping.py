@@ -1,17 +1,17 @@
 """Many shortened models in one pass: what a model says when some of its blocks are skipped.
 
-A *skip* is the set of original indices of blocks replaced by the identity. Two skips that agree
+A *skip* is the set of blocks, or sub-layers of some, that add nothing. Two skips that agree
 on the blocks before j share everything computed before j, so each distinct state is computed once:
 after block j the live states are the distinct intersections of the skips with the blocks up to j,
 and all states that need block j go through it stacked in the batch. Candidates of a ranking
-(single blocks), pairs of blocks (looking ahead) and the growing sets of one-shot dropping are all
+(single units), pairs of them (looking ahead) and the growing sets of one-shot dropping are all
 the same to this.
 
 For the L single blocks that is (L - 1)(L + 2) / 2 block evaluations instead of L (L - 1), a share
 of 1/2 + 1/L; the results are those of L separate models.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -20,9 +20,17 @@ from torch import Tensor
 from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.detector.backbones.contract import Backbone, on_grid
 from tad_blockdrop.detector.model import BlockModel, Output
+from tad_blockdrop.detector.units import (
+    SUB_LAYERS,
+    SubLayer,
+    SubLayerName,
+    Unit,
+    as_stored,
+    sub_layers,
+)
 from tad_blockdrop.storage.resumable_pass import Gathering, resume_batches
 
-Skip = frozenset[int]
+Skip = frozenset[Unit]
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -85,10 +93,11 @@ def skipped_features(
     Clips are encoded independently, so they are taken a few at a time: memory does not grow with
     the length of the window. ``at_once`` limits the numbers (tokens times width) that go through
     a block together; none takes a good value for the device. ``model`` should be in evaluation
-    mode, since drop path is random otherwise. Raises ValueError without any skip or for a block
+    mode, since drop path is random otherwise. Raises ValueError without any skip or for a unit
     that the model does not have.
     """
-    unknown = sorted(set().union(*skips) - set(model.kept_blocks))
+    there = {*model.kept_blocks, *sub_layers(model.kept_units)}
+    unknown = [as_stored(unit) for unit in set[Unit]().union(*skips) - there]
     if unknown or not skips:
         raise ValueError(
             f"blocks {unknown} cannot be skipped in a model that has {model.kept_blocks}; "
@@ -118,24 +127,31 @@ def _skipped_steps(
     states = {Skip(): backbone.embed(clips)}
     reached = Skip()
     for index in blocks:
-        reached |= {index}
+        own = Skip({index, *(SubLayer(index, name) for name in SUB_LAYERS)})
+        reached |= own
         live = list(dict.fromkeys(skip & reached for skip in skips))
-        through = [state for state in live if index not in state]
-        outputs = _run_stacked(backbone, index, [states[s] for s in through], at_once)
-        ran = dict(zip(through, outputs, strict=True))
-        states = {s: ran[s] if s in ran else states[s - {index}] for s in live}
+        ran: dict[Skip, Tensor] = {}
+        for skipped in dict.fromkeys(state & own for state in live if index not in state):
+            through = [state for state in live if state & own == skipped]
+            inputs = [states[state - own] for state in through]
+            without = [part.name for part in skipped if isinstance(part, SubLayer)]
+            outputs = _run_stacked(backbone, index, inputs, at_once, without)
+            ran |= zip(through, outputs, strict=True)
+        states = {s: ran[s] if s in ran else states[s - own] for s in live}
     steps = {s: backbone.pool_clips(tokens) for s, tokens in states.items()}
     return torch.stack([steps[skip] for skip in skips])
 
 
 def _run_stacked(
-    backbone: Backbone, index: int, inputs: list[Tensor], at_once: int
+    backbone: Backbone,
+    index: int,
+    inputs: list[Tensor],
+    at_once: int,
+    without: Collection[SubLayerName],
 ) -> list[Tensor]:
     """The outputs of one block for several inputs of one shape (n, n_tokens, width)."""
-    if not inputs:
-        return []
     parts = torch.split(torch.cat(inputs), max(1, at_once // inputs[0][0].numel()))
-    outputs = torch.cat([backbone.run_block(index, part)[1] for part in parts])
+    outputs = torch.cat([backbone.run_block(index, part, without)[1] for part in parts])
     return list(torch.split(outputs, len(inputs[0])))
 
 

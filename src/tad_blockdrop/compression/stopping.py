@@ -23,22 +23,32 @@ def stop_reason(
             f"{metrics['latency_ms']:.3g} ms are within compress.stop.max_latency_ms "
             f"{stop.max_latency_ms}"
         )
-    lost = _lost(student, uncompressed)
-    if stop.max_loss is not None and lost > stop.max_loss:
-        return (
-            f"{lost:.2f} average mAP points lost on the held-out videos, more than "
-            f"compress.stop.max_loss {stop.max_loss}"
-        )
+    lost, target = _lost(student, uncompressed), compress.target
+    for key, limit in (
+        ("compress.stop.max_loss", stop.max_loss),
+        ("compress.target.loss", target.loss if target else None),
+    ):
+        if limit is not None and lost > limit:
+            return (
+                f"{lost:.2f} average mAP points lost on the held-out videos, more than "
+                f"{key} {limit}"
+            )
     return None
 
 
 def choose_final(
     uncompressed: Checkpoint, steps: Sequence[Checkpoint], compress: CompressConfig
 ) -> Checkpoint:
-    """The model to use: the last step, or the shortest within ``compress.stop.max_loss``."""
+    """The model to use: the last step, or the shortest within the loss that is allowed.
+
+    That is ``compress.target.loss``, or ``compress.stop.max_loss`` with ``select:
+    within_tolerance``.
+    """
     taken = [step for step in steps if not step.lineage["skipped"]]
-    if compress.select == "within_tolerance":
+    limit = compress.target.loss if compress.target else None
+    if limit is None and compress.select == "within_tolerance":
         limit = compress.stop.max_loss or 0.0
+    if limit is not None:
         taken = [step for step in taken if _lost(step, uncompressed) <= limit]
     return taken[-1] if taken else uncompressed
 

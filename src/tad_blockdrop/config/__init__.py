@@ -24,6 +24,7 @@ from tad_blockdrop.config.detector import (
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
 from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.root import Parameters
+from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.config.training import BaselineConfig, LoraSettings, RuntimeConfig, TrainConfig
 
 __all__ = [
@@ -48,6 +49,7 @@ __all__ = [
     "ReportConfig",
     "RuntimeConfig",
     "SyntheticConfig",
+    "TargetConfig",
     "TimmConfig",
     "TrainConfig",
     "VJEPA2Config",

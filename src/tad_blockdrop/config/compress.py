@@ -6,7 +6,10 @@ from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
 from tad_blockdrop.config.repair import RepairConfig
+from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.config.training import TrainConfig
+
+UnitName = Literal["block", "attention", "mlp", "sublayer"]
 
 
 class AlignLossConfig(Config):
@@ -41,6 +44,7 @@ class CompressConfig(Config):
     """Progressive Block Drop."""
 
     n_drops: int = Field(3, ge=1)
+    unit: UnitName = Field("block", description="what a step drops; sublayer: attention or MLP")
     criterion: str = Field("train_map", description="a name of compression.criteria")
     score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
     look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")
@@ -52,6 +56,7 @@ class CompressConfig(Config):
     loss: AlignLossConfig = AlignLossConfig()
     first: TrainConfig = TrainConfig()
     later: TrainConfig = TrainConfig()
+    target: TargetConfig | None = Field(None, description="none: n_drops units are dropped")
     stop: StopConfig = StopConfig()
     select: Literal["last", "within_tolerance"] = "last"
 
@@ -66,10 +71,11 @@ class CompressConfig(Config):
 
     @model_validator(mode="after")
     def _aligned_last(self) -> Self:
-        if self.align == "last" and self.stop != StopConfig():
+        if self.align == "last" and (self.stop != StopConfig() or self.target is not None):
+            ending = "compress.stop" if self.target is None else "compress.target"
             raise ValueError(
-                "compress.align is 'last', but compress.stop may end the loop before the last "
-                "drop: set compress.align to 'each' or leave out compress.stop"
+                f"compress.align is 'last', but {ending} may end the loop before the last "
+                f"drop: set compress.align to 'each' or leave out {ending}"
             )
         return self
 

@@ -39,11 +39,19 @@ class Parameters(Config):
                 "compress.stop.max_loss is judged on held-out training videos, but data.holdout "
                 "is 0: hold some out (data.holdout: 0.15) or stop by cost (compress.stop.max_gmacs)"
             )
+        if self.compress.target and self.compress.target.loss is not None and not self.data.holdout:
+            raise ValueError(
+                "compress.target.loss is judged on held-out training videos, but data.holdout is "
+                "0: hold some out (data.holdout: 0.15) or give compress.target.share"
+            )
         geometry, window = self.detector.backbone.geometry, self.data.window
-        if self.compress.n_drops >= geometry.depth:
+        halves = self.compress.unit == "sublayer"
+        units = 2 * geometry.depth if halves else geometry.depth
+        if self.compress.n_drops >= units:
+            what = "sub-layers" if halves else "blocks"
             raise ValueError(
                 f"compress.n_drops ({self.compress.n_drops}) must leave at least one of the "
-                f"{geometry.depth} blocks of detector.backbone"
+                f"{units} {what} of detector.backbone"
             )
         for key, multiple, what in (
             ("frames", geometry.clip_frames, "the frames of a clip"),

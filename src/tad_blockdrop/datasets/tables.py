@@ -19,6 +19,7 @@ from kedro_datasets.text import TextDataset
 
 from tad_blockdrop.checksums import Origins, verify
 from tad_blockdrop.datasets.folder import VersionedFolder
+from tad_blockdrop.reporting.result_table import unit_column
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
@@ -104,6 +105,15 @@ class CSVTable(SealedFile, CSVDataset):
     def save(self, data: pd.DataFrame) -> None:
         """Save it without formulas."""
         inspect.unwrap(super().save.__func__)(self, guard_cells(data))  # type: ignore[attr-defined]
+
+
+class ResultTable(CSVTable):
+    """A result table as CSV: dropped blocks are whole numbers, sub-layers text."""
+
+    def load(self) -> pd.DataFrame:
+        """The table that was saved."""
+        table: pd.DataFrame = inspect.unwrap(super().load.__func__)(self)  # type: ignore[attr-defined]
+        return table.assign(dropped_block=unit_column(table["dropped_block"]))
 
 
 class JSONFile(SealedFile, JSONDataset):

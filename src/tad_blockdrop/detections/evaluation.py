@@ -158,7 +158,7 @@ class Evaluator:
         )
         known = points.dropna(subset=["threshold"])  # without classes of which nothing was found
         metrics: dict[str, Any] = {
-            "gmacs": macs(model.config, model.window, len(classes), model.kept_blocks).total / 1e9,
+            "gmacs": macs(model.config, model.window, len(classes), model.kept_units).total / 1e9,
             "operating_point": dict(zip(known["label"], known["threshold"], strict=True)),
         }
         if held_out:

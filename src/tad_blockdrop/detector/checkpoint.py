@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.detector.units import Unit, as_stored, parse_unit
 from tad_blockdrop.errors import BlockDropError
 
 if TYPE_CHECKING:
@@ -37,12 +38,13 @@ class Checkpoint:
     """A detector on disk or between nodes.
 
     ``weights`` maps the names of ``Detector.state_dict()`` to CPU tensors; blocks are named by
-    their *original* index and only ``kept_blocks`` are there.
+    their *original* index and only ``kept_blocks`` are there. Of a block of which one sub-layer is
+    left, that stands there in the place of the index.
     """
 
     weights: dict[str, Tensor]
     detector: DetectorConfig
-    kept_blocks: tuple[int, ...]
+    kept_blocks: tuple[Unit, ...]
     classes: tuple[str, ...]
     window: WindowConfig
     every: int | None
@@ -61,7 +63,7 @@ class _Part(BaseModel):
 class _Lineage(_Part):
     family: Literal["uncompressed", "progressive", "control", "one_shot"] = "uncompressed"
     step: int = Field(0, ge=0)
-    dropped_block: int | None = None
+    dropped_block: int | str | None = None
     skipped: str | None = None
     dataset: str = ""
 
@@ -75,7 +77,7 @@ class _Metrics(_Part):
 
 class _Metadata(_Part):
     weights_hash: str
-    kept_blocks: list[int]
+    kept_blocks: list[int | str]
     classes: list[str]
     every: int | None = Field(ge=1)
     fps: float | None = Field(gt=0)
@@ -110,7 +112,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     metadata = {
         "format_version": FORMAT_VERSION,
         "weights_hash": weights_hash(checkpoint.weights),
-        "kept_blocks": list(checkpoint.kept_blocks),
+        "kept_blocks": [as_stored(unit) for unit in checkpoint.kept_blocks],
         "classes": list(checkpoint.classes),
         "detector": checkpoint.detector.model_dump(mode="json"),
         "window": checkpoint.window.model_dump(mode="json"),
@@ -176,7 +178,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         return Checkpoint(
             weights=weights,
             detector=DetectorConfig.model_validate(metadata["detector"]),
-            kept_blocks=tuple(stated.kept_blocks),
+            kept_blocks=tuple(map(parse_unit, stated.kept_blocks)),
             classes=tuple(stated.classes),
             window=WindowConfig.model_validate(metadata["window"]),
             every=stated.every,

@@ -20,6 +20,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError
 from tad_blockdrop.detector.heads import make_head
 from tad_blockdrop.detector.heads.contract import Points
 from tad_blockdrop.detector.necks import make_neck
+from tad_blockdrop.detector.units import Unit, block_of
 
 # Numbers (tokens times width) that go through a block at once on a CPU when nothing is learned.
 # Four times as many float32, which the MLP holds, are just below 32 MiB: memory that is kept for
@@ -72,6 +73,11 @@ class BlockModel(nn.Module, ABC):
     def kept_blocks(self) -> tuple[int, ...]:
         """Original indices of the blocks that are there, in order."""
         return tuple(int(name) for name in self.backbone.blocks)
+
+    @property
+    def kept_units(self) -> tuple[Unit, ...]:
+        """The same, with the one sub-layer that is left of a block in the place of its index."""
+        return self.backbone.kept_units
 
     @property
     def device(self) -> torch.device:
@@ -139,7 +145,8 @@ class DetectorOutput(Output):
 class Detector(BlockModel):
     """Backbone, neck and head for windows of ``window.frames`` frames.
 
-    ``kept_blocks``: original indices of the backbone's blocks; none means all of them.
+    ``kept_blocks``: original indices of the backbone's blocks, or in the place of one the only
+    sub-layer that is left of it; none means all of them.
     """
 
     def __init__(
@@ -147,13 +154,14 @@ class Detector(BlockModel):
         config: DetectorConfig,
         n_classes: int,
         window: WindowConfig,
-        kept_blocks: Sequence[int] | None = None,
+        kept_blocks: Sequence[Unit] | None = None,
     ) -> None:
         super().__init__()
         geometry = config.backbone.geometry
         depth = geometry.depth
         kept = tuple(range(depth)) if kept_blocks is None else tuple(kept_blocks)
-        if not kept or sorted(set(kept)) != list(kept) or not set(kept) <= set(range(depth)):
+        blocks = [block_of(unit) for unit in kept]
+        if not kept or sorted(set(blocks)) != blocks or not set(blocks) <= set(range(depth)):
             raise ValueError(
                 f"kept_blocks {kept} must be distinct, ascending indices of a backbone of "
                 f"{depth} blocks (0 to {depth - 1}), at least one"

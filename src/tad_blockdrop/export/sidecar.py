@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tad_blockdrop.detector.units import as_stored
 
 if TYPE_CHECKING:
     from tad_blockdrop.detector.backbones.contract import Backbone
@@ -81,7 +82,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
         ),
         "operating_point": checkpoint.metrics.get("operating_point"),
         "model": {
-            "kept_blocks": list(checkpoint.kept_blocks),
+            "kept_blocks": [as_stored(unit) for unit in checkpoint.kept_blocks],
             "depth": checkpoint.detector.backbone.geometry.depth,
             "weights_hash": weights_hash(checkpoint.weights),
             "provenance": checkpoint.lineage.get("provenance"),

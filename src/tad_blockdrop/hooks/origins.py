@@ -25,10 +25,16 @@ class Origins:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str) -> None:
-        """Note what an entry was made from; for those in memory this is known."""
+        """Note what an entry was made from; for those in memory this is known.
+
+        ``<experiment>/result_table`` was made from that experiment's models, not from this one's.
+        """
         entry = self._catalog.get(dataset_name)
         if hasattr(entry, "origins"):
-            self._known[dataset_name] = dict(entry.origins)
+            experiment = dataset_name[: dataset_name.find("/") + 1]
+            self._known[dataset_name] = {
+                f"{experiment}{origin}": identity for origin, identity in entry.origins.items()
+            }
         if identity := getattr(entry, "identity", None):
             self._known.setdefault(dataset_name, {})[dataset_name] = identity
 

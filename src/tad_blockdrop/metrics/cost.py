@@ -8,6 +8,7 @@ neck and head can be counted.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -15,13 +16,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.units import Unit, part_of_block
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Macs:
-    """MACs of one window: what comes before and after the blocks, one block, all kept, the rest."""
+    """MACs of one window: before and after the blocks, the first block, all kept, the rest."""
 
     embedding: int
     block: int
@@ -40,24 +42,30 @@ def macs(
     config: DetectorConfig,
     window: WindowConfig,
     n_classes: int,
-    kept_blocks: Sequence[int] | None = None,
+    kept_blocks: Sequence[Unit] | None = None,
 ) -> Macs:
     """MACs of the detector for one window; ``kept_blocks`` none means all of the backbone's.
 
+    Blocks of which the same is left compute the same, so that one of them is counted for all.
     Local attention windows do not reduce the count: the whole product is computed and masked.
     """
     with torch.device("meta"):
         model = Detector(config, n_classes, window, kept_blocks).eval()
         frames = torch.zeros(1, window.frames, window.crop, window.crop, 3)
         mask = torch.ones(1, window.grid, dtype=torch.bool)
-    backbone, first = model.backbone, model.kept_blocks[0]
+    backbone = model.backbone
     embedding, tokens = _count(lambda: backbone.embed(frames))
-    block, (_, tokens) = _count(lambda: backbone.run_block(first, tokens))
+    alike = [part_of_block(unit) for unit in model.kept_units]
+    examples = dict(zip(alike, model.kept_blocks, strict=True))
+    counted = {
+        part: _count(partial(backbone.run_block, index, tokens))[0]
+        for part, index in examples.items()
+    }
     pooling, features = _count(lambda: backbone.pool(tokens, 1, window.grid))
     pyramid, maps = _count(lambda: model.pyramid(features, mask))
     head, _ = _count(lambda: model.head(*maps))
-    blocks = len(model.kept_blocks) * block
-    return Macs(embedding + pooling, block, blocks, pyramid, head)
+    each = [counted[part] for part in alike]
+    return Macs(embedding + pooling, each[0], sum(each), pyramid, head)
 
 
 def _count(work: Callable[[], T]) -> tuple[int, T]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.files.guarded_processes import clean_processes
 
@@ -77,7 +78,7 @@ def peak_memory(
     config: DetectorConfig,
     window: WindowConfig,
     n_classes: int,
-    kept_blocks: Sequence[int],
+    kept_blocks: Sequence[Unit],
     runtime: Runtime,
 ) -> float:
     """Bytes that the weights and the forward pass of one window need at their peak.

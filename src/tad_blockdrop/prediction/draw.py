@@ -1,39 +1,26 @@
 """A copy of a video with its detections drawn: names and scores, and a bar of the whole video.
 
-Frame by frame, at the times of the source, without sound; memory does not grow with the length.
-The first frame is shown from second 0 on.
+Frame by frame, at the times of the source, without sound.
 """
 
 from __future__ import annotations  # packets take a type for readers only
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 import pandas as pd
-from av.packet import Packet
-from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, PALETTE
+from tad_blockdrop.prediction.copies import Paint, copy_video
+from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, colour_of
 from tad_blockdrop.video.files.clock import PLAYER, Timing
-from tad_blockdrop.video.files.container import DecodeError, display_size, upright
-from tad_blockdrop.video.files.decode import numbered_frames
-from tad_blockdrop.video.files.probe import timeline
+from tad_blockdrop.video.files.container import Pixels
 
 MIN_SIDE = 240  # pixels; smaller videos are enlarged until text can be read on them
 MOST_NAMES = 4  # detections named at a time, the strongest
-_CLOCK = Fraction(1, 90_000)  # seconds of one tick of the copy
-# The last: the same bytes each time, which x264 does not promise by itself.
-# Without B-frames the last packet is the last frame, and its length can be written.
-_OPTIONS = {
-    "crf": "20", "preset": "veryfast", "bf": "0", "x264-params": "threads=1:cpu-independent=1",
-}  # fmt: skip
+_OPTIONS = {"crf": "20", "preset": "veryfast"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Mark:
 
 def marks_of(detections: pd.DataFrame, classes: Sequence[str]) -> list[Mark]:
     """One mark per row (start, end, label, score), strongest first; each class has its colour."""
-    colours = {label: PALETTE[i % len(PALETTE)] for i, label in enumerate(classes)}
+    colours = {label: colour_of(kind) for kind, label in enumerate(classes)}
     return [
         Mark(row["start"], row["end"], f"{row['label']} {row['score']:.2f}", colours[row["label"]])
         for row in detections.sort_values("score", ascending=False).to_dict("records")
@@ -62,39 +49,18 @@ def draw_video(
 
     The destination may then hold a torn file, which the caller discards.
     """
-    line = timeline(source, timing)
-    seconds = np.append(line.times, line.duration)
-    seconds[0] = 0.0
-    ticks = np.round(seconds / float(_CLOCK)).astype(np.int64)
-    size: tuple[int, int] | None = None
-    with av.open(str(destination), "w", format="mp4") as container:
-        rate = Fraction(line.fps).limit_denominator(100_000)
-        stream = container.add_stream("libx264", rate=rate, options=_OPTIONS)
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = _CLOCK
-        for number, frame in numbered_frames(source, line.stamps):
-            if number == len(line.times):
-                break
-            if size is None:
-                size = readable_size(display_size(frame))
-                stream.height, stream.width = size
-                overlay = Overlay(size, marks, line.duration)
-            picture = Image.fromarray(upright(frame, size))
-            overlay.draw(picture, float(seconds[number]))
-            copy = VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
-            copy.pts, copy.time_base = int(ticks[number]), _CLOCK
-            container.mux(_with_length(stream.encode(copy), ticks))
-        if size is None:
-            raise DecodeError(source, "it is damaged: no frame can be decoded")
-        container.mux(_with_length(stream.encode(None), ticks))
 
+    def painter(size: tuple[int, int], duration: float) -> Paint:
+        overlay = Overlay(size, marks, duration)
 
-def _with_length(packets: list[Packet[Any]], ticks: NDArray[np.int64]) -> list[Packet[Any]]:
-    """The packets, each with the length of its frame: up to the next of ``ticks``."""
-    for packet in packets:
-        number = int(np.searchsorted(ticks, packet.pts or 0))
-        packet.duration = int(ticks[number + 1] - ticks[number])
-    return packets
+        def paint(pixels: Pixels, second: float) -> Pixels:
+            picture = Image.fromarray(pixels)
+            overlay.draw(picture, second)
+            return np.asarray(picture)
+
+        return paint
+
+    copy_video(source, destination, timing, readable_size, _OPTIONS, painter)
 
 
 def readable_size(size: tuple[int, int]) -> tuple[int, int]:

@@ -41,13 +41,17 @@ class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
     ``detections``: video_id, start, end (s), label, score; highest score first. ``strongest``: the
-    highest score found, even if it was too low to keep.
+    highest score found, even if it was too low to keep. ``start`` (s) and ``fps``: of the video's
+    frames. ``plays``: whether browsers play its file.
     """
 
     detections: pd.DataFrame
     duration: float
     seconds: float
     strongest: float
+    start: float
+    fps: float
+    plays: bool
 
     @property
     def speed(self) -> float:
@@ -132,6 +136,9 @@ class Predictor:
             duration=stream.record.duration,
             seconds=time.perf_counter() - begin,
             strongest=strongest,
+            start=stream.line.start,
+            fps=stream.line.fps,
+            plays=stream.plays,
         )
 
     def _suppression(self, lowest: float) -> PostprocessConfig:

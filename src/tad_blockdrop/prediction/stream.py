@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
+from tad_blockdrop.prediction.copies import plays_in_browser
 from tad_blockdrop.video.files.clock import PLAYER, Timeline, Timing
 from tad_blockdrop.video.files.container import Pixels, display_size, upright
 from tad_blockdrop.video.files.decode import frames_at
@@ -44,11 +45,15 @@ class ReadingJob:
 
 @dataclass(frozen=True, eq=False)
 class VideoStream:
-    """A video that is read in one pass: its record, when its frames are shown, how it is cut."""
+    """A video that is read in one pass: its record, when its frames are shown, how it is cut.
+
+    ``plays``: whether browsers play its file.
+    """
 
     record: VideoRecord
     line: Timeline
     window: WindowConfig
+    plays: bool = False
 
     def windows(self) -> list[Window]:
         """The windows of the video, as evaluation cuts them."""
@@ -93,7 +98,8 @@ def open_stream(job: ReadingJob) -> VideoStream:
         labels=np.empty(0, np.int64),
         source_indices=indices,
     )
-    return VideoStream(record, line, job.window)
+    plays = plays_in_browser(job.path, line, job.timing)
+    return VideoStream(record, line, job.window, plays)
 
 
 def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:

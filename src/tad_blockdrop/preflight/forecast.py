@@ -11,6 +11,7 @@ from typing import Any
 
 from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import Parameters, WindowConfig
+from tad_blockdrop.detector.units import candidate_units
 from tad_blockdrop.video.windows.cutting import VideoRecord, test_windows, training_instances
 
 SAFE_SHARE = 0.9  # of memory and disk that a job may be predicted to fill
@@ -139,8 +140,8 @@ def _ranking(work: Work, one: OneWindow, supply: float, settings: Parameters) ->
         return work.scored * max(one.scoring.seconds, supply)
     assert one.repair is not None  # guaranteed by choose_criterion
     compress, blocks = settings.compress, settings.detector.backbone.geometry.depth
-    criterion = choose_criterion(compress)
-    candidates = sum(comb(blocks, size) for size in range(1, compress.look_ahead + 1))
+    criterion, units = choose_criterion(compress), candidate_units(range(blocks), compress.unit)
+    candidates = sum(comb(len(units), size) for size in range(1, compress.look_ahead + 1))
     window = supply + criterion.passes(candidates) * max(one.detection.seconds, supply)
     return work.scored * window + criterion.refits(blocks, candidates) * one.repair.seconds
 
@@ -153,9 +154,13 @@ def repair_clips(work: Work, settings: Parameters) -> int:
 
 
 def repair_states(clips: int, settings: Parameters) -> float:
-    """Bytes of main memory that a repair keeps: its clips, and three states of them in float32."""
+    """Bytes of main memory that a repair keeps: its clips, and states of them in float32.
+
+    These are three, or four where an attention may be gone.
+    """
     geometry, crop = settings.detector.backbone.geometry, settings.data.window.crop
-    states = 3 * 4 * geometry.tokens(crop) * geometry.width
+    n_states = 4 if settings.compress.unit in ("attention", "sublayer") else 3
+    states = 4 * n_states * geometry.tokens(crop) * geometry.width
     return float(clips * (states + 3 * geometry.clip_frames * crop**2))
 
 

@@ -28,6 +28,7 @@ from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.detector.units import candidate_units, without_unit
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.metrics.measure import parameters as count_parameters
 from tad_blockdrop.metrics.measure import resident, synchronise
@@ -147,13 +148,14 @@ def measure_reading(record: VideoRecord, data: DataConfig) -> float:
 def measure_training(
     teacher: Detector, record: VideoRecord, recipe: TrainConfig, settings: Parameters
 ) -> Measured:
-    """One alignment step of a whole batch, as the loop does it, on a model without one block.
+    """One alignment step of a whole batch, as the loop does it, on a model without one unit.
 
     On a GPU it is the last of three, since the first ones compile and allocate.
     """
     data, runtime = settings.data, Runtime(settings.runtime)
     device = runtime.device
-    kept = teacher.kept_blocks[1:] or teacher.kept_blocks
+    first = candidate_units(teacher.kept_units, settings.compress.unit)[0]
+    kept = without_unit(teacher.kept_units, first) or teacher.kept_units
     student = Detector(teacher.config, teacher.n_classes, data.window, kept)
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tad_blockdrop.reporting.numbers import as_yaml, number, signed
-from tad_blockdrop.reporting.result_table import in_order, with_costs
+from tad_blockdrop.reporting.result_table import in_order, unit_column, with_costs
 
 SIDES = ("first", "second")
 # Numbers of either side, missing where not measured.
@@ -34,8 +34,10 @@ def compare_results(
         sides[1], on=key, how="outer", suffixes=("_first", "_second"), validate="one_to_one"
     )
     for side in SIDES:
-        whole = [f"{name}_{side}" for name in ("dropped_block", "n_blocks", "parameters")]
+        whole = [f"{name}_{side}" for name in ("n_blocks", "parameters")]
         table[whole] = table[whole].astype("Int64")
+        dropped = f"dropped_block_{side}"
+        table[dropped] = unit_column(table[dropped])
     table["average_change"] = table["average_second"] - table["average_first"]
     return in_order(table).reset_index(drop=True)
 

@@ -25,6 +25,11 @@ def short(value: float | None) -> str:
     return (f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}").replace("-", "−")
 
 
+def unit(value: float | str | None) -> str:
+    """A dropped block or sub-layer: ``5``, ``5.attention``, or a dash where there is none."""
+    return value if isinstance(value, str) else number(value, 0)
+
+
 def as_yaml(value: object) -> str:
     """A parameter's value as YAML has it: ``null``, ``true``, ``[0.3, 0.7]``."""
     if value is None:

@@ -75,7 +75,16 @@ def build_result_table(
     columns = ["model", "family", "step", "dropped_block", "kept_blocks", "n_blocks", *tious]
     columns += ["average", *(f"delta{of}{end}" for of in ("", "_control") for end in BOUNDS)]
     columns += ["parameters", "gmacs", "paper_gmacs", "skipped", "videos"]
-    return table[columns].astype({"dropped_block": "Int64"}).reset_index(drop=True)
+    table["dropped_block"] = unit_column(table["dropped_block"])
+    return table[columns].reset_index(drop=True)
+
+
+def unit_column(units: pd.Series) -> pd.Series:
+    """Names of dropped units as tables hold them: ``Int64``, or text if there are sub-layers."""
+    numbers = pd.to_numeric(units, errors="coerce")
+    if numbers.isna().equals(units.isna()):
+        return numbers.astype("Int64")
+    return units.astype("str")
 
 
 def tiou_columns(results: pd.DataFrame) -> list[str]:
@@ -87,6 +96,19 @@ def with_costs(results: pd.DataFrame, costs: pd.DataFrame) -> pd.DataFrame:
     """The result table with the measured costs beside it, missing where none were measured."""
     measured = costs.drop(columns="n_blocks", errors="ignore")
     return results.merge(measured, on="model", how="left", validate="one_to_one")
+
+
+def on_front(table: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """The models that nothing beats: the uncompressed one and steps, from cheap to costly.
+
+    A model is beaten by one that costs at most as much and is at least as accurate, one of them
+    strictly; of equal ones the first is taken. ``cost`` is a column of ``with_costs``.
+    """
+    able = table["family"].isin(["uncompressed", "progressive"]) & ~table["skipped"].astype(bool)
+    rows = table[able].dropna(subset=[cost, "average"])
+    rows = rows.sort_values([cost, "average"], ascending=[True, False], kind="stable")
+    better = rows["average"] > rows["average"].cummax().shift(fill_value=-np.inf)
+    return rows[better]
 
 
 def difference(value: float | None, low: float | None, high: float | None) -> str:
@@ -147,8 +169,8 @@ def race_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Which block was dropped at each step, and by what margin.
 
     ``scores`` has step, block, criterion, value and rank, of which the first is dropped.
-    Columns: step, criterion, block, value, runner_up, runner_up_value, margin (never negative),
-    candidates. The runner-up is missing where no other candidate had a rank.
+    Columns: step, criterion, block (or sub-layer), value, runner_up, runner_up_value, margin (never
+    negative), candidates. The runner-up is missing where no other candidate had a rank.
     """
     ranked = scores.dropna(subset=["rank"]).sort_values(["step", "rank"], kind="stable")
     first, second = (ranked.groupby("step").nth(n).set_index("step") for n in (0, 1))
@@ -158,8 +180,9 @@ def race_table(scores: pd.DataFrame) -> pd.DataFrame:
         margin=(first["value"] - second["value"]).abs(),
         candidates=scores.groupby("step").size(),
     )
-    whole = {"step": "int64", "block": "int64", "runner_up": "Int64"}
-    return table.reset_index().astype(whole)
+    for name in ("block", "runner_up"):
+        table[name] = unit_column(table[name])
+    return table.reset_index().astype({"step": "int64"})
 
 
 def class_changes(classes: pd.DataFrame, before: str, after: str) -> pd.DataFrame:

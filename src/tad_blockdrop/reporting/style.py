@@ -35,6 +35,16 @@ GRID = "rgba(128, 128, 128, 0.25)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
 
+def colour_of(kind: int) -> str:
+    """The colour of the class with that number in the class list, the same everywhere."""
+    return PALETTE[kind % len(PALETTE)]
+
+
+def pattern_of(kind: int) -> str:
+    """Its pattern, which tells it from the other classes of that colour."""
+    return PATTERNS[kind // len(PALETTE) % len(PATTERNS)]
+
+
 def escaped(text: object, longest: int | None = None) -> str:
     """Text for a Plotly figure, which would otherwise read tags in it; cut to ``longest``."""
     plain = str(text)

@@ -21,6 +21,7 @@ MADE_BY = {
         "06_models/{}/compress", "06_models/{}/control", "06_models/{}/final_checkpoint",
         "06_models/{}/export", "07_model_output/{}/compress", "07_model_output/{}/control",
         "07_model_output/{}/predict*", "07_model_output/{}/drawn_videos",
+        "07_model_output/{}/playable_videos",
         "08_reporting/{}/score_table.parquet", "08_reporting/{}/predictions.html",
         "08_reporting/{}/export_*",
     ),

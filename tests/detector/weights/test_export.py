@@ -11,9 +11,11 @@ from shortening import without
 from torch import Tensor
 from transformers import VideoMAEModel
 
+from tad_blockdrop.compression.dropping import drop_block
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
+from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.detector.weights.convert import to_backbone, to_detector
 from tad_blockdrop.detector.weights.export import (
     export_opentad,
@@ -35,11 +37,14 @@ def checkpoint(request: pytest.FixtureRequest, model: Detector) -> Checkpoint:
             value.copy_(0.2 * torch.randn(value.shape, generator=generator))
             if name.endswith("qkv.bias"):
                 value[len(value) // 3 : 2 * len(value) // 3] = 0
-    model = without(model, request.param)
+    return checkpoint_of(without(model, request.param))
+
+
+def checkpoint_of(model: Detector) -> Checkpoint:
     return Checkpoint(
         weights=weights_of(model),
         detector=model.config,
-        kept_blocks=model.kept_blocks,
+        kept_blocks=model.kept_units,
         classes=NAMES,
         window=model.window,
         every=4,
@@ -123,3 +128,18 @@ def test_transformers_and_back(checkpoint: Checkpoint, tmp_path: Path) -> None:
         for name in ("attn.qkv.bias", "attn.qkv.weight", "mlp.fc2.weight", "norm2.bias"):
             found = back.weights[f"blocks.{number}.{name}"]
             assert torch.equal(found, checkpoint.weights[f"backbone.blocks.{index}.{name}"])
+
+
+@torch.no_grad()
+def test_a_dropped_sub_layer_is_zeros_elsewhere(model: Detector, clips: Tensor) -> None:
+    short = checkpoint_of(model)
+    for unit in (SubLayer(0, "mlp"), SubLayer(2, "attention")):
+        short = drop_block(short, unit)
+    back = to_detector(export_opentad(short), NAMES, short.detector)
+    assert back.kept_blocks == (0, 1, 2)
+    whole = Detector(short.detector, len(NAMES), short.window).eval()
+    whole.load_state_dict(back.weights)
+    frames, mask = clips.flatten(0, 1)[None], torch.ones(1, 16, dtype=torch.bool)
+    expected = from_checkpoint(short)(frames, mask).logits
+    torch.testing.assert_close(whole(frames, mask).logits, expected, rtol=1e-4, atol=1e-5)
+    assert transformers_config(short)["num_hidden_layers"] == 3

@@ -4,6 +4,7 @@ from tad_blockdrop.compression.criteria.block_mse import BlockMse
 from tad_blockdrop.compression.criteria.contract import Criterion
 from tad_blockdrop.compression.criteria.cosine import Cosine
 from tad_blockdrop.compression.criteria.gap_error import GapError
+from tad_blockdrop.compression.criteria.per_gain import PerGain
 from tad_blockdrop.compression.criteria.repaired import RepairedFeatures, RepairedMap
 from tad_blockdrop.compression.criteria.train_loss import TrainLoss
 from tad_blockdrop.compression.criteria.train_map import TrainMap
@@ -30,7 +31,10 @@ def find_criterion(name: str) -> Criterion:
 
 
 def choose_criterion(compress: CompressConfig) -> Criterion:
-    """The configured criterion, able to do what is asked of it. Raises CriterionError."""
+    """The configured criterion, able to do what is asked of it. Raises CriterionError.
+
+    With ``compress.target`` it is held against what a unit saves.
+    """
     criterion = find_criterion(compress.criterion)
     if compress.look_ahead > 1 and not criterion.looks_ahead:
         able = ", ".join(f"'{c.name}'" for c in CRITERIA if c.looks_ahead)
@@ -43,4 +47,4 @@ def choose_criterion(compress: CompressConfig) -> Criterion:
             f"compress.criterion '{criterion.name}' rates models that are repaired: set "
             "compress.repair to gap or all, or choose another criterion"
         )
-    return criterion
+    return PerGain(criterion, compress.target) if compress.target else criterion

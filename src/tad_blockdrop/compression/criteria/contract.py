@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from tad_blockdrop.config import RepairConfig
+from tad_blockdrop.detector.units import Unit
 
 if TYPE_CHECKING:
     from tad_blockdrop.compression.skipping import Skip
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 class Candidates:
     """What is rated, and on what.
 
-    ``skips``: sets of blocks, each to be left out together; ``loader`` gives batches of the
-    task's inputs, in order; with ``scratch`` a pass that was cut goes on. ``teacher``, the
-    uncompressed model, and ``repair`` are for criteria that repair a candidate before they rate it.
+    ``skips``: sets of units, each to be left out together; with ``compress.target`` an empty one
+    too. ``loader`` gives batches of the task's inputs, in order; with ``scratch`` a pass that was
+    cut goes on. ``teacher``, the uncompressed model, and ``repair`` are for criteria that repair a
+    candidate before they rate it. ``gains``: what each unit saves, in percent; none: all alike.
     """
 
     skips: Sequence[Skip]
@@ -31,6 +33,7 @@ class Candidates:
     scratch: Scratch | None
     teacher: BlockModel
     repair: RepairConfig
+    gains: Mapping[Unit, float] = field(default_factory=dict)
 
 
 class Criterion(ABC):
@@ -40,12 +43,12 @@ class Criterion(ABC):
     several blocks can be rated together; ``repairs``: whether it needs ``compress.repair``.
     """
 
-    name: ClassVar[str]
-    title: ClassVar[str]
-    explanation: ClassVar[str]
-    larger_is_better: ClassVar[bool]
-    looks_ahead: ClassVar[bool] = True
-    repairs: ClassVar[bool] = False
+    name: str
+    title: str
+    explanation: str
+    larger_is_better: bool
+    looks_ahead: bool = True
+    repairs: bool = False
 
     @abstractmethod
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:

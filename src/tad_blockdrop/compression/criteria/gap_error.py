@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class GapError(Criterion):
-    """The error left when the MLP of the block before is refitted to give the block's output.
+    """The error left when the sub-layer before a unit is refitted to give the unit's output.
 
-    One pass and one least-squares problem a block; the first block, which has none before it, is
-    never chosen.
+    That is the MLP of the block before, for a block. One pass and one least-squares problem a unit;
+    the first one, which has none before it, is never chosen.
     """
 
     name = "gap_error"
@@ -39,9 +39,11 @@ class GapError(Criterion):
         return 0
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
-        """On clips that were not fitted on; NaN for the first block."""
+        """On clips that were not fitted on; NaN for the first unit."""
         from tad_blockdrop.compression.repair import calibration_clips, gap_errors
 
         clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
-        errors = gap_errors(model, clips, candidates.repair)
-        return {skip: errors.get(min(skip), math.nan) for skip in candidates.skips}
+        units = [unit for skip in candidates.skips for unit in skip]
+        errors = gap_errors(model, clips, candidates.repair, units)
+        found = {skip: errors.get(unit, math.nan) for skip in candidates.skips for unit in skip}
+        return {skip: found.get(skip, 0.0) for skip in candidates.skips}

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class RepairedCriterion(Criterion):
     """Every candidate becomes a model of its own, repaired as ``compress.repair`` says."""
 
-    repairs: ClassVar[bool] = True
+    repairs = True
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """What :meth:`rate` says of each, one after the other; finished ones are kept on disk."""
@@ -39,8 +39,8 @@ class RepairedCriterion(Criterion):
         left = candidates.skips[done:]
         for place, skip in enumerate(progress(left, "scoring blocks", len(left)), start=done):
             shorter = deepcopy(model)
-            for index in skip:
-                del shorter.backbone.blocks[str(index)]
+            for unit in skip:
+                shorter.backbone.drop(unit)
             repair_model(shorter, candidates.teacher, clips, candidates.repair)
             values[place] = self.rate(shorter, candidates, clips)
             if scratch:

@@ -46,13 +46,13 @@ class TrainMap(Criterion):
                 try:
                     metrics[skip].add(batch, output)
                 except OutputError as error:
-                    logger.warning("without block %s: %s", sorted(skip), error)
+                    logger.warning("without %s: %s", ", ".join(map(str, sorted(skip))), error)
                     del metrics[skip]
         values = dict.fromkeys(candidates.skips, math.nan)
         values |= {skip: metric.value() for skip, metric in metrics.items()}
-        if not any(value > 0 for value in values.values()):
+        if not any(value > 0 for skip, value in values.items() if skip):
             raise ScoringError(
-                f"all {len(model.kept_blocks)} candidates have a mean average precision of 0 on "
+                f"all {sum(map(bool, values))} candidates have a mean average precision of 0 on "
                 "the training videos, so there is nothing to rank: the model itself does not "
                 "detect. Train the baseline longer, score on more videos (compress.score_videos), "
                 "or set compress.criterion to 'train_loss'"

@@ -5,7 +5,8 @@ exports use what stands here and nothing else.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from tad_blockdrop.config import BackboneConfig
+from tad_blockdrop.detector.units import SubLayer, SubLayerName, Unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,9 @@ class Backbone(nn.Module, ABC):
     lora_layers: ClassVar[Mapping[str, tuple[str, ...]]] = {
         name: (name,) for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2")
     }
+    # Of a block, the parts of each sub-layer, first the one that is None where it was dropped. A
+    # kind whose blocks are not an attention and then an MLP has none, and drops whole blocks only.
+    sub_layers: ClassVar[Mapping[SubLayerName, tuple[str, ...]]] = {}
     # Beginnings of the names of parameters that train beside LoRA, as all norms do.
     embedding: ClassVar[tuple[str, ...]] = ("patch_embed.",)
 
@@ -71,6 +76,7 @@ class Backbone(nn.Module, ABC):
         """The state in the middle of a block (after the attention) and its output.
 
         Tokens (n, n_tokens, width) in and out. A block with a single branch gives its output twice.
+        Of a kind with ``sub_layers``, either of the two may be gone: it adds nothing then.
         """
 
     def branches(self, block: Any) -> tuple[Branch, ...]:
@@ -80,6 +86,39 @@ class Backbone(nn.Module, ABC):
         whose branches do not end in a linear layer has none and cannot be repaired.
         """
         return ()
+
+    @property
+    def kept_units(self) -> tuple[Unit, ...]:
+        """What is left: the index of a whole block, or the one sub-layer that a block still has."""
+        return tuple(
+            SubLayer(int(index), left[0]) if len(left := self._sub_layers_of(block)) == 1
+            else int(index)
+            for index, block in self.blocks.items()
+        )  # fmt: skip
+
+    def drop(self, unit: Unit) -> None:
+        """Take a block out, or a sub-layer of one; a block that is left without any is gone."""
+        if isinstance(unit, SubLayer):
+            block = self.blocks[str(unit.block)]
+            if self._sub_layers_of(block) != [unit.name]:
+                self.blocks[str(unit.block)] = self._without(block, [unit.name])
+                return
+            unit = unit.block
+        del self.blocks[str(unit)]
+
+    def _sub_layers_of(self, block: nn.Module) -> list[SubLayerName]:
+        """Those that a block still has, as they run."""
+        parts = self.sub_layers.items()
+        return [name for name, (first, *_) in parts if getattr(block, first) is not None]
+
+    def _without(self, block: nn.Module, names: Collection[SubLayerName]) -> nn.Module:
+        """The same block, with the same parameters, but none of the parts of these sub-layers."""
+        rest = copy(block)
+        rest._modules, rest._parameters = dict(block._modules), dict(block._parameters)
+        for part in (part for name in names for part in self.sub_layers[name]):
+            if hasattr(rest, part):
+                setattr(rest, part, None)
+        return rest
 
     @abstractmethod
     def pool_clips(self, tokens: Tensor) -> Tensor:
@@ -108,9 +147,16 @@ class Backbone(nn.Module, ABC):
             )
         return self.embed_clips(frames.reshape(batch * n_frames // clip, clip, *size))
 
-    def run_block(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """``apply_block`` of the block of original ``index``, checkpointed if configured."""
+    def run_block(
+        self, index: int, tokens: Tensor, without: Collection[SubLayerName] = ()
+    ) -> tuple[Tensor, Tensor]:
+        """``apply_block`` of the block of original ``index``, checkpointed if configured.
+
+        ``without``: sub-layers that add nothing this time.
+        """
         block = self.blocks[str(index)]
+        if without:
+            block = self._without(block, without)
         if self.config.checkpointing and self.training and torch.is_grad_enabled():
             return checkpoint(self.apply_block, block, tokens, use_reentrant=False)  # type: ignore[no-any-return]
         return self.apply_block(block, tokens)

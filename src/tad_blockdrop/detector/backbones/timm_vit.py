@@ -47,6 +47,10 @@ class TimmViT(Backbone):
         "mlp.fc1": ("mlp.fc1", "mlp.fc1_g", "mlp.fc1_x"),
         "mlp.fc2": ("mlp.fc2",),
     }
+    sub_layers: ClassVar = {
+        "attention": ("attn", "norm1", "ls1", "gamma_1"),
+        "mlp": ("mlp", "norm2", "ls2", "gamma_2"),
+    }
 
     def __init__(self, config: TimmConfig, crop: int, kept_blocks: Sequence[int]) -> None:
         super().__init__(config, crop)
@@ -79,12 +83,18 @@ class TimmViT(Backbone):
 
     def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(After the attention residual, the block's output), both (n, n_tokens, width)."""
-        if isinstance(block, eva.EvaBlock):
-            attended = block.attn(block.norm1(tokens), rope=self.rope)
-            mid = tokens + block.drop_path1(_scaled(attended, block.gamma_1))
-            return mid, mid + block.drop_path2(_scaled(block.mlp(block.norm2(mid)), block.gamma_2))
-        mid = tokens + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))
-        return mid, mid + block.drop_path2(block.ls2(block.mlp(block.norm2(mid))))
+        mid = out = tokens
+        is_eva = isinstance(block, eva.EvaBlock)
+        if block.attn is not None:
+            rotated = {"rope": self.rope} if is_eva else {}
+            attended = block.attn(block.norm1(tokens), **rotated)
+            scaled = _scaled(attended, block.gamma_1) if is_eva else block.ls1(attended)
+            mid = out = tokens + block.drop_path1(scaled)
+        if block.mlp is not None:
+            mixed = block.mlp(block.norm2(mid))
+            scaled = _scaled(mixed, block.gamma_2) if is_eva else block.ls2(mixed)
+            out = mid + block.drop_path2(scaled)
+        return mid, out
 
     def branches(self, block: Any) -> tuple[Branch, ...]:
         """The ends of attention and MLP, with their LayerScale where there is one."""
@@ -92,7 +102,9 @@ class TimmViT(Backbone):
             scales = block.gamma_1, block.gamma_2
         else:
             scales = getattr(block.ls1, "gamma", None), getattr(block.ls2, "gamma", None)
-        return Branch(block.attn.proj, scales[0]), Branch(block.mlp.fc2, scales[1])
+        ends = (block.attn and block.attn.proj, block.mlp and block.mlp.fc2)
+        both = zip(ends, scales, strict=True)
+        return tuple(Branch(last, scale) for last, scale in both if last is not None)
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """Normed, then pooled as configured: (n, n_tokens, width) -> (n, 1, feature_width)."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.layers import trunc_normal_
@@ -75,6 +75,7 @@ class VideoMAE(Backbone):
     config: VideoMAEConfig
     positions: Tensor
     pixel_mean, pixel_std = PIXEL_MEAN, PIXEL_STD
+    sub_layers: ClassVar = {"attention": ("attn", "norm1", "ls1"), "mlp": ("mlp", "norm2", "ls2")}
 
     def __init__(self, config: VideoMAEConfig, crop: int, kept_blocks: Sequence[int]) -> None:
         super().__init__(config, crop)
@@ -98,12 +99,17 @@ class VideoMAE(Backbone):
 
     def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(After the attention residual, the block's output), both (n, n_tokens, width)."""
-        mid = tokens + block.drop_path1(block.attn(block.norm1(tokens)))
-        return mid, mid + block.drop_path2(block.mlp(block.norm2(mid)))
+        mid = out = tokens
+        if block.attn is not None:
+            mid = out = tokens + block.drop_path1(block.attn(block.norm1(tokens)))
+        if block.mlp is not None:
+            out = mid + block.drop_path2(block.mlp(block.norm2(mid)))
+        return mid, out
 
     def branches(self, block: Any) -> tuple[Branch, ...]:
         """The ends of attention and MLP."""
-        return Branch(block.attn.proj), Branch(block.mlp.fc2)
+        ends = (block.attn and block.attn.proj, block.mlp and block.mlp.fc2)
+        return tuple(Branch(last) for last in ends if last is not None)
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -48,6 +48,7 @@ class VJEPA2(Backbone):
         "mlp.fc2": ("mlp.fc2",),
     }
     embedding: ClassVar[tuple[str, ...]] = ("embeddings.",)
+    sub_layers: ClassVar = {"attention": ("attention", "norm1"), "mlp": ("mlp", "norm2")}
 
     def __init__(self, config: VJEPA2Config, crop: int, kept_blocks: Sequence[int]) -> None:
         super().__init__(config, crop)
@@ -82,13 +83,18 @@ class VJEPA2(Backbone):
 
     def apply_block(self, block: Any, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """(After the attention residual, the block's output), both (n, n_tokens, width)."""
-        attended, _ = block.attention(block.norm1(tokens))
-        mid = block.drop_path(attended) + tokens
-        return mid, block.drop_path(block.mlp(block.norm2(mid))) + mid
+        mid = out = tokens
+        if block.attention is not None:
+            attended, _ = block.attention(block.norm1(tokens))
+            mid = out = block.drop_path(attended) + tokens
+        if block.mlp is not None:
+            out = block.drop_path(block.mlp(block.norm2(mid))) + mid
+        return mid, out
 
     def branches(self, block: Any) -> tuple[Branch, ...]:
         """The ends of attention and MLP."""
-        return Branch(block.attention.proj), Branch(block.mlp.fc2)
+        ends = (block.attention and block.attention.proj, block.mlp and block.mlp.fc2)
+        return tuple(Branch(last) for last in ends if last is not None)
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -1,6 +1,7 @@
 """Weights out: any checkpoint of ours in the layouts of OpenTAD and of ``transformers``.
 
-Both leave out the key bias, which no output depends on (see ``layout.without_key_bias``).
+Both leave out the key bias, which no output depends on (see ``layout.without_key_bias``). Neither
+can hold half a block: a sub-layer that was dropped is there again, with zeros, and adds nothing.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from tad_blockdrop.config import VideoMAEConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.positions import sincos_table
+from tad_blockdrop.detector.units import block_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
@@ -43,7 +46,7 @@ def export_opentad(checkpoint: Checkpoint) -> dict[str, Tensor]:
     n_tokens = backbone.clip_frames // backbone.tubelet * side**2
     return {
         layout.positions: sincos_table(n_tokens, backbone.width)[None],
-        **_renamed(layout, checkpoint.weights),
+        **_renamed(layout, _whole_blocks(checkpoint)),
         f"{layout.prefix}fc_norm.weight": torch.ones(backbone.width),
         f"{layout.prefix}fc_norm.bias": torch.zeros(backbone.width),
         "rpn_head.loss_normalizer": torch.tensor(round(head.loss_normaliser)),
@@ -66,9 +69,9 @@ def export_transformers(checkpoint: Checkpoint) -> dict[str, Tensor]:
     That model numbers its layers from 0 without gaps, and so are the remaining blocks here.
     """
     videomae_of(checkpoint)
-    backbone = {}
-    for number, index in enumerate(checkpoint.kept_blocks):
-        for name, tensor in checkpoint.weights.items():
+    backbone, weights = {}, _whole_blocks(checkpoint)
+    for number, index in enumerate(map(block_of, checkpoint.kept_blocks)):
+        for name, tensor in weights.items():
             if name.startswith(f"backbone.blocks.{index}."):
                 rest = name.split(".", 3)[3]
                 backbone[f"backbone.blocks.{number}.{rest}"] = tensor
@@ -99,6 +102,16 @@ def transformers_config(checkpoint: Checkpoint) -> dict[str, Any]:
         "qkv_bias": True,
         "use_mean_pooling": True,  # no final norm: the last hidden state is our last block's
     }
+
+
+def _whole_blocks(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights, with zeros for sub-layers that were dropped."""
+    blocks = [block_of(unit) for unit in checkpoint.kept_blocks]
+    with torch.device("meta"):
+        size = checkpoint.detector, len(checkpoint.classes), checkpoint.window, blocks
+        shapes = {name: tensor.shape for name, tensor in Detector(*size).state_dict().items()}
+    absent = {name: torch.zeros(s) for name, s in shapes.items() if name not in checkpoint.weights}
+    return checkpoint.weights | absent
 
 
 def _renamed(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,13 +1,23 @@
 """The node that makes the uncompressed model. Heavy imports stand inside."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
+from tad_blockdrop.config import (
+    BaselineConfig,
+    CompressConfig,
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+)
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, require_classes
+from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.costs import Meter, check_target
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
 from tad_blockdrop.pipelines.shared import calibration_loader
@@ -22,37 +32,52 @@ class BaselineError(BlockDropError):
 
 
 def find_given(
-    baseline: BaselineConfig, detector: DetectorConfig, data: DataConfig, compress: CompressConfig
+    baseline: BaselineConfig,
+    detector: DetectorConfig,
+    data: DataConfig,
+    compress: CompressConfig,
+    runtime: RuntimeConfig,
+    evaluation: EvaluationConfig,
 ) -> BaselineConfig:
     """The settings as they are, once the weights that they name have been found to fit.
 
     It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
     that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
-    FormatError or CheckpointError for what does not fit, LoraError, or RepairError for a backbone
-    that cannot be repaired.
+    FormatError or CheckpointError for what does not fit, LoraError, UnitError, RepairError for a
+    backbone that cannot be repaired, or TargetError for a ``compress.target`` out of reach.
     """
+    from tad_blockdrop.compression.dropping import check_units
     from tad_blockdrop.compression.lora import check_targets
     from tad_blockdrop.compression.repair import check_repairable
     from tad_blockdrop.detector.backbones import make_backbone
+    from tad_blockdrop.runtime.runtime import Runtime
 
     kind, crop, weights = detector.backbone, data.window.crop, None
+    kept: Sequence[Unit] = range(kind.geometry.depth)
+    n_classes = 1  # not known yet; they matter to a model's last layer only
     recipes = [compress.first, compress.later]
     if baseline.source == "checkpoint":
         assert baseline.checkpoint is not None  # guaranteed by config validation
         _exists("baseline.checkpoint", baseline.checkpoint)
         given = read_checkpoint(Path(baseline.checkpoint))
-        kind, crop = given.detector.backbone, given.window.crop
+        kind, crop, kept = given.detector.backbone, given.window.crop, given.kept_blocks
+        detector, n_classes = given.detector, len(given.classes)
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
-    backbone = make_backbone(kind, crop, range(kind.geometry.depth))
+    backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
     for recipe in recipes:
         if recipe.tuning == "lora":
             check_targets(backbone, recipe.lora)
+    check_units(backbone, compress)
     if compress.repair.layers != "none":
         check_repairable(backbone)
+    if compress.target is not None:
+        size = detector, data.window, n_classes
+        repeats = evaluation.latency_repeats
+        check_target(Meter(compress.target, *size, Runtime(runtime), repeats), kept, compress)
     return baseline
 
 
@@ -111,7 +136,7 @@ def make_baseline(
     checkpoint = Checkpoint(
         weights=weights_of(model),
         detector=detector.model_copy(update={"backbone": backbone}),
-        kept_blocks=model.kept_blocks,
+        kept_blocks=model.kept_units,
         classes=tuple(classes),
         window=data.window,
         every=data.every,

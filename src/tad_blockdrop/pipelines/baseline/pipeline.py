@@ -8,7 +8,10 @@ from tad_blockdrop.pipelines.graph import node, stage
 
 def create_pipeline() -> Pipeline:
     """``evaluator`` -> ``baseline_checkpoint``, ``baseline_history``."""
-    parameters = ["params:baseline", "params:detector", "params:data", "params:compress"]
+    parameters = [
+        f"params:{name}"
+        for name in ("baseline", "detector", "data", "compress", "runtime", "evaluation")
+    ]
     return stage(
         "baseline",
         node(nodes.find_given, parameters, "baseline_settings"),

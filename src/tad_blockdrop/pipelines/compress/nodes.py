@@ -14,6 +14,8 @@ import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, weights_hash
+from tad_blockdrop.detector.units import as_stored, parse_unit
+from tad_blockdrop.pipelines.costs import Meter, Savings, find_savings
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, calibration_loader, join_tables
 
@@ -43,8 +45,8 @@ def score_blocks(
 ) -> pd.DataFrame:
     """Rank the remaining blocks on the training videos (docs/method.md §4.1).
 
-    Columns step, block, criterion, value, rank, videos (how many were used); no rows once the loop
-    has stopped.
+    Columns step, block, criterion, value, rank, videos (how many were used), with
+    ``compress.target`` also gain (percent); no rows once the loop has stopped.
     """
     from tad_blockdrop.compression.ranking import score_blocks as score
     from tad_blockdrop.compression.stopping import stop_reason
@@ -52,6 +54,11 @@ def score_blocks(
 
     step = int(student.lineage["step"]) + 1
     reason = stop_reason(student, uncompressed, compress)
+    savings = None
+    if reason is None and compress.target is not None:
+        savings = _savings(student, uncompressed, evaluator, compress)
+        if savings.reached:
+            reason = f"compress.target is reached: {savings.cost:.4g} of {savings.goal:.4g}"
     if reason is not None:
         logger.info("step %d is skipped: %s", step, reason)
         return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"])
@@ -67,14 +74,35 @@ def score_blocks(
     )  # fmt: skip
     with evaluator.runtime.autocast():
         table = score(
-            model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept, teacher
-        )
+            model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept, teacher,
+            savings.gains if savings else None,
+        )  # fmt: skip
     used = evaluator.dataset.coverage([video.video_id for video in videos])
-    return table.assign(step=step, videos=used)
+    table = table.assign(step=step, videos=used)
+    if savings is None:
+        return table
+    units = list(map(parse_unit, table["block"]))
+    if step == compress.n_drops and savings.missed_without(units[0]):
+        logger.warning(
+            "compress.target will not be reached by the last of compress.n_drops (%d) steps: raise "
+            "compress.n_drops", step,
+        )  # fmt: skip
+    return table.assign(gain=[savings.gains[unit] for unit in units])
+
+
+def _savings(
+    student: Checkpoint, uncompressed: Checkpoint, evaluator: Evaluator, compress: CompressConfig
+) -> Savings:
+    """What the student costs in the measure of ``compress.target``, and what units save."""
+    assert compress.target is not None
+    size = uncompressed.detector, uncompressed.window, len(uncompressed.classes)
+    repeats = evaluator.evaluation.latency_repeats
+    meter = Meter(compress.target, *size, evaluator.runtime, repeats)
+    return find_savings(meter, student.kept_blocks, uncompressed.kept_blocks, compress.unit)
 
 
 def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
-    """The student without the block that ranks first; unchanged once the loop has stopped."""
+    """The student without the unit that ranks first; unchanged once the loop has stopped."""
     from tad_blockdrop.compression import dropping
 
     step = int(student.lineage["step"]) + 1
@@ -84,13 +112,13 @@ def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
     drop = dropping.choose_block(scores)
     if drop.tied:
         logger.warning(
-            "step %d: blocks %s score the same as block %d (%s %.6g); the lowest index is dropped. "
+            "step %d: blocks %s score the same as block %s (%s %.6g); the lowest index is dropped. "
             "Use more videos for scoring (compress.score_videos) or another compress.criterion",
-            step, drop.tied, drop.block, drop.criterion, drop.value,
+            step, ", ".join(map(str, drop.tied)), drop.block, drop.criterion, drop.value,
         )  # fmt: skip
     shorter = dropping.drop_block(student, drop.block)
     lineage = child_lineage(
-        student, family="progressive", step=step, dropped_block=drop.block,
+        student, family="progressive", step=step, dropped_block=as_stored(drop.block),
         criterion=drop.criterion, score=drop.value, margin=drop.margin,
     )  # fmt: skip
     return replace(shorter, lineage=lineage)

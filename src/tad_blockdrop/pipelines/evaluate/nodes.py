@@ -8,6 +8,7 @@ import pandas as pd
 
 from tad_blockdrop.config import CompressConfig, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import as_stored, parse_unit
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, evaluate_model, join_tables
@@ -24,7 +25,7 @@ def evaluate_one_shot(
     compress: CompressConfig,
     report: ReportConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Drop the first 1, 2, ... N blocks of the first ranking at once and align nothing.
+    """Drop the first 1, 2, ... N units of the first ranking at once and align nothing.
 
     Returns detections and metrics as ``evaluate_model`` does; no rows with ``report.one_shot`` off.
     """
@@ -36,10 +37,10 @@ def evaluate_one_shot(
     ranking = score_table[score_table["step"] == 1].sort_values("rank")["block"]
     shorter = uncompressed
     tables = []
-    for step, block in enumerate(ranking[: compress.n_drops], start=1):
-        shorter = drop_block(shorter, int(block))
+    for step, unit in enumerate(map(parse_unit, ranking[: compress.n_drops]), start=1):
+        shorter = drop_block(shorter, unit)
         lineage = child_lineage(
-            uncompressed, family="one_shot", step=step, dropped_block=int(block)
+            uncompressed, family="one_shot", step=step, dropped_block=as_stored(unit)
         )
         shorter = replace(shorter, lineage=lineage)
         tables.append(evaluate_model(shorter, evaluator, scratch / f"step_{step:02d}"))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.shared import read_given
@@ -99,8 +100,9 @@ def time_exports(
     table["ratio"] = (table["median"] / before).round(4)
     for row in table.itertuples():
         logger.info(
-            "ONNX Runtime, one window, one thread, %s (%d blocks): %.1f ms, half of them %.1f to "
+            "ONNX Runtime, one window, one thread, %s (%s): %.1f ms, half of them %.1f to "
             "%.1f; %.2f of the uncompressed model",
-            row.model, row.blocks, row.median, row.low, row.high, row.ratio,
+            row.model, describe_blocks(kept[str(row.model)]),
+            row.median, row.low, row.high, row.ratio,
         )  # fmt: skip
     return table[["model", "blocks", *numbers, "ratio"]]

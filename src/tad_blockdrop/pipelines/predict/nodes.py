@@ -13,11 +13,14 @@ import pandas as pd
 
 from tad_blockdrop.config import DataConfig, RuntimeConfig
 from tad_blockdrop.config.predict import PredictConfig
-from tad_blockdrop.datasets.videos import VideoTask, VideoTasks
+from tad_blockdrop.datasets.annotation_file import AnnotatedVideos
+from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.pipelines.lineage import model_name
 from tad_blockdrop.pipelines.shared import read_given
+from tad_blockdrop.review.predictions import KnownTruth, Model, Predictions
 from tad_blockdrop.runtime.logs import escape_line
 
 if TYPE_CHECKING:
@@ -26,7 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("video_id", "path", "duration", "seconds", "speed", "detections", "strongest", "problem")
+COLUMNS = (
+    "video_id", "path", "duration", "start", "fps", "seconds", "speed", "detections", "strongest",
+    "plays", "problem",
+)  # fmt: skip
 
 
 class PredictError(BlockDropError):
@@ -46,7 +52,8 @@ def detect_actions(
     Each video is decoded in a process beside this one, at most ``runtime.decode_timeout`` seconds
     without progress. Videos that cannot be read are reported and skipped. The second table has
     the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
-    time. Of ``data`` only the clock and the rate of pictures count.
+    time; ``start`` (s) and ``fps`` are those of its frames, ``plays`` is whether browsers play the
+    file. Of ``data`` only the clock and the rate of pictures count.
     """
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predictor import make_predictor
@@ -107,10 +114,13 @@ def _detect_in(
     )  # fmt: skip
     row |= {
         "duration": found.duration,
+        "start": found.start,
+        "fps": found.fps,
         "seconds": found.seconds,
         "speed": found.speed,
         "detections": len(found.detections),
         "strongest": found.strongest,
+        "plays": found.plays,
     }
     return row, found.detections
 
@@ -157,15 +167,78 @@ def write_tool_files(
     return tool_files(predictions, predicted_videos, predict.formats, timing)
 
 
-def plot_timelines(
-    predictions: pd.DataFrame, predicted_videos: pd.DataFrame, checkpoint: Checkpoint
-) -> dict[str, str]:
-    """HTML pages with a timeline of every video, by file name."""
-    from tad_blockdrop.prediction.page import timeline_pages
+def describe_model(checkpoint: Checkpoint) -> Model:
+    """What the pages say of the model, and by what corrections name it."""
+    from tad_blockdrop.detector.checkpoint import weights_hash
+    from tad_blockdrop.prediction.predictor import DEFAULT_SCORE
 
-    name, blocks = checkpoint.lineage.get("dataset", "model"), len(checkpoint.kept_blocks)
-    subtitle = f"{name} · {model_name(checkpoint)} · {blocks} blocks"
-    return timeline_pages(predictions, predicted_videos, checkpoint.classes, subtitle)
+    name = checkpoint.lineage.get("dataset", "model")
+    points = checkpoint.metrics.get("operating_point") or {}
+    return {
+        "title": f"{name} · {model_name(checkpoint)} · {describe_blocks(checkpoint.kept_blocks)}",
+        "weights": weights_hash(checkpoint.weights),
+        "classes": list(checkpoint.classes),
+        "thresholds": {
+            label: DEFAULT_SCORE if points.get(label) is None else float(points[label])
+            for label in checkpoint.classes
+        },
+    }
+
+
+def find_truth(
+    predicted_videos: pd.DataFrame, known_annotations: AnnotatedVideos | None, data: DataConfig
+) -> dict[str, KnownTruth]:
+    """What the experiment's annotations say of those of its own videos that were predicted."""
+    from tad_blockdrop.review.truth import known_truth
+    from tad_blockdrop.video.annotations import (
+        AnnotationError,
+        read_annotation_files,
+        read_annotations,
+    )
+
+    if known_annotations is None:
+        return {}
+    try:
+        files = read_annotation_files(known_annotations.paths)
+        annotations = read_annotations(files, data.reading)
+    except AnnotationError as error:  # predictions do without
+        logger.warning("the page shows no annotations: %s", error)
+        return {}
+    return known_truth(predicted_videos, annotations, known_annotations.folder)
+
+
+def copy_for_browsers(
+    predicted_videos: pd.DataFrame, data: DataConfig, runtime: RuntimeConfig
+) -> VideoTasks:
+    """Plan a small copy of every video that browsers do not play."""
+    from tad_blockdrop.prediction.copies import write_small_copy
+    from tad_blockdrop.video.files.clock import Timing
+    from tad_blockdrop.video.files.proxies import source_fingerprint
+
+    read = predicted_videos[predicted_videos["problem"].isna()]
+    timing = Timing(data.clock, data.picture_rate)
+    tasks = {
+        row["video_id"]: VideoTask(
+            f"{source_fingerprint(row['path'])} small {timing}",
+            partial(write_small_copy, Path(row["path"]), timing=timing),
+        )
+        for row in read[~read["plays"].astype(bool)].to_dict("records")
+    }
+    return VideoTasks(tasks, max(1, runtime.workers), runtime.decode_timeout, skip_failed=True)
+
+
+def write_pages(
+    predictions: pd.DataFrame,
+    predicted_videos: pd.DataFrame,
+    predicted_with: Model,
+    predicted_truth: dict[str, KnownTruth],
+    playable_videos: VideoFolder,
+) -> dict[str, str]:
+    """HTML pages on which every video plays above its timeline, by file name."""
+    from tad_blockdrop.review.page import file_pages
+
+    shown = Predictions(predictions, predicted_videos, predicted_with, predicted_truth)
+    return file_pages(shown, playable_videos.path)
 
 
 def draw_videos(

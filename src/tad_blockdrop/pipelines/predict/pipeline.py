@@ -1,4 +1,4 @@
-"""Any videos -> detections in the formats asked for, a page of timelines, copies drawn upon."""
+"""Any videos -> detections in the formats asked for, pages that play, copies drawn upon."""
 
 from collections.abc import Sequence
 
@@ -30,6 +30,21 @@ def create_pipeline(from_folder: bool, formats: Sequence[str] = ("csv", "activit
         *read,
         node(nodes.detect_actions, [model, *work], results),
         *written,
-        node(nodes.plot_timelines, [*results, model], "predictions_page"),
+        node(nodes.describe_model, model, "predicted_with"),
+        node(
+            nodes.find_truth,
+            ["predicted_videos", "known_annotations", "params:data"],
+            "predicted_truth",
+        ),
+        node(
+            nodes.copy_for_browsers,
+            ["predicted_videos", "params:data", "params:runtime"],
+            "playable_videos",
+        ),
+        node(
+            nodes.write_pages,
+            [*results, "predicted_with", "predicted_truth", "playable_videos"],
+            "predictions_page",
+        ),
         node(nodes.draw_videos, [*results, model, *work], "drawn_videos"),
     )

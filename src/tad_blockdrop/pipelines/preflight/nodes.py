@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.pipelines.costs import Meter, check_target
 from tad_blockdrop.video.action_dataset import ActionDataset
 
 logger = logging.getLogger(__name__)
@@ -21,11 +22,17 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     """
     from tad_blockdrop.preflight import measuring as preflight
     from tad_blockdrop.preflight.forecast import count_work, describe
+    from tad_blockdrop.runtime.runtime import Runtime
     from tad_blockdrop.video.dataset import source_frames
 
     settings = Parameters.model_validate(parameters)
     train, held_out, test = (accepted.records(split) for split in ("train", "holdout", "test"))
     model = preflight.given_model(settings, len(accepted.classes))
+    if settings.compress.target is not None:
+        size = model.config, model.window, model.n_classes
+        repeats, runtime = settings.evaluation.latency_repeats, Runtime(settings.runtime)
+        meter = Meter(settings.compress.target, *size, runtime, repeats)
+        check_target(meter, model.kept_units, settings.compress)
     chosen = preflight.choose_record(train, settings.data).video_id
     mine = accepted.videos[accepted.videos["video_id"] == chosen]
     mine = mine.assign(source_frames=source_frames(mine, settings.data.clock))

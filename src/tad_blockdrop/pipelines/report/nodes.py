@@ -6,9 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.units import SubLayer, parse_units
 from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
@@ -55,9 +56,11 @@ def build_results(
     tokens = window.frames // geometry.clip_frames * geometry.tokens(window.crop)
 
     def costs(kept_blocks: str) -> dict[str, float]:
-        kept = tuple(map(int, kept_blocks.split()))
+        kept = parse_units(kept_blocks)
         cost = macs(detector, window, n_classes, kept)
         paper = paper_macs(len(kept), tokens, geometry.width, cost.pyramid + cost.head)
+        if any(isinstance(unit, SubLayer) for unit in kept):
+            paper = float("nan")  # its formula knows whole blocks only
         n = parameters(Detector(detector, n_classes, window, kept))
         return {"parameters": n, "gmacs": cost.total / 1e9, "paper_gmacs": paper / 1e9}
 
@@ -82,7 +85,7 @@ def plot_importance(score_table: pd.DataFrame, compress: CompressConfig) -> Figu
     """The score of every block at every step."""
     from tad_blockdrop.reporting.plots.importance import block_importance
 
-    return block_importance(score_table, find_criterion(compress.criterion))
+    return block_importance(score_table, choose_criterion(compress))
 
 
 def plot_training(history_table: pd.DataFrame) -> Figure:
@@ -114,7 +117,7 @@ def plot_timelines(
     )
     shown = tables.changed_videos(before, after, test, report.timelines)
     rows = {"true actions": truth, "uncompressed": before, model_name(final): after}
-    return timelines(rows, test, shown)
+    return timelines(rows, test, shown, evaluator.dataset.classes)
 
 
 def plot_repairs(repair_table: pd.DataFrame) -> Figure:

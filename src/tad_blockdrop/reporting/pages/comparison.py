@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from tad_blockdrop.detector.units import describe_blocks, parse_units
 from tad_blockdrop.reporting.compare import SIDES, one_side
 from tad_blockdrop.reporting.pages.rendering import records, render
 
@@ -20,7 +21,7 @@ def comparison_page(
     ``trainings`` are the training curves of the two experiments, ``names`` their names.
     """
     ends = [
-        (name, last)
+        (name, describe_blocks(parse_units(last["kept_blocks"])), last)
         for side, name in zip(SIDES, names, strict=True)
         for last in records(one_side(table[table["family"] == "progressive"], side).tail(1))
     ]

@@ -1,5 +1,6 @@
 """Fills in the templates of this folder; ``base.html.j2`` has what all pages share."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from tad_blockdrop.reporting.numbers import BLANK, number, short, signed
+from tad_blockdrop.reporting.numbers import BLANK, number, short, signed, unit
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
@@ -24,7 +25,8 @@ def render(template: str, values: Mapping[str, object]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, signed=signed, short=short, embedded=_embedded)
+    environment.filters.update(number=number, signed=signed, short=short, unit=unit)
+    environment.filters.update(embedded=_embedded, as_json=_as_json)
     environment.globals.update(blank=BLANK, plotly=_plotly)
     return environment.get_template(template).render(values)
 
@@ -44,5 +46,14 @@ def _plotly() -> Markup:
 
 def _embedded(figure: go.Figure) -> Markup:
     """A figure as JSON that no text inside it can break out of."""
-    safe = str(figure.to_json()).replace("&", "\\u0026").replace("<", "\\u003c")
+    return _contained(str(figure.to_json()))
+
+
+def _as_json(value: object) -> Markup:
+    """Plain values as JSON that no text inside them can break out of."""
+    return _contained(json.dumps(value, allow_nan=False, separators=(",", ":")))
+
+
+def _contained(text: str) -> Markup:
+    safe = text.replace("&", "\\u0026").replace("<", "\\u003c")
     return Markup(safe.replace(">", "\\u003e"))

@@ -1,14 +1,23 @@
 """The report of an experiment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from tad_blockdrop.compression.criteria import find_criterion
+from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.detector.units import (
+    SubLayer,
+    Unit,
+    block_of,
+    describe_blocks,
+    parse_unit,
+    parse_units,
+    sub_layers,
+)
 from tad_blockdrop.reporting import result_table as tables
 from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
@@ -70,17 +79,25 @@ def render_report(
     on_the_way = table["family"].isin(["uncompressed", "progressive"])
     measured = table[on_the_way | table[MEASURED].notna().any(axis=1)]
     settings = flatten(facts.parameters.model_dump(mode="json"))
+    cost = "latency_ms" if table["latency_ms"].notna().any() else "gmacs"
+    front = list(tables.on_front(table, cost)["model"])
+    known = table[on_the_way & ~table["skipped"].astype(bool) & table[cost].notna()]["model"]
+    compared = ("uncompressed", facts.final_model)
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
         "final": models[facts.final_model],
-        "original": sorted(models["uncompressed"]["kept"]),
+        "halves": any("half" in models[name]["strip"].values() for name in compared),
+        "original": sorted(models["uncompressed"]["strip"]),
         "tious": tables.tiou_columns(results),
         "families": list(families.values()),
         "measured": [models[name] for name in measured["model"]],
+        "front": [models[name]["title"] for name in front],
+        "front_cost": "latency" if cost == "latency_ms" else "GMACs",
+        "beaten": [models[name]["title"] for name in known if name not in front],
         "any_skipped": bool(results["skipped"].any()),
         "has_control": bool(results["delta_control"].notna().any()),
-        "criterion": find_criterion(facts.parameters.compress.criterion),
+        "criterion": choose_criterion(facts.parameters.compress),
         "races": records(tables.race_table(scores)),
         "figures": figures,
         "settings": [(key, as_yaml(value)) for key, value in settings.items()],
@@ -88,11 +105,22 @@ def render_report(
     return render("report.html.j2", values)
 
 
+def _strip(row: dict[str, Any], kept: Sequence[Unit]) -> dict[int, str]:
+    """How the blocks of a model are drawn: those it has, and the one that it has just lost."""
+    new = (
+        {} if row["dropped_block"] is None else {block_of(parse_unit(row["dropped_block"])): "new"}
+    )
+    return new | {block_of(u): "half" if isinstance(u, SubLayer) else "kept" for u in kept}
+
+
 def _model_row(row: dict[str, Any]) -> dict[str, Any]:
     """What the report shows of one model of the result table."""
+    kept = parse_units(str(row["kept_blocks"]))
     return row | {
         "title": tables.model_title(row["family"], row["step"]),
-        "kept": {int(block) for block in str(row["kept_blocks"]).split()},
+        "blocks": describe_blocks(kept),
+        "n_sub_layers": len(sub_layers(kept)),
+        "strip": _strip(row, kept),
         "difference": tables.difference(row["delta"], row["delta_low"], row["delta_high"]),
         "difference_control": tables.difference(
             row["delta_control"], row["delta_control_low"], row["delta_control_high"]

@@ -5,10 +5,20 @@ from typing import Any, Literal
 import pandas as pd
 import plotly.graph_objects as go
 
+from tad_blockdrop.detector.units import describe_blocks, parse_units, parts_of_blocks
 from tad_blockdrop.reporting.compare import SIDES, one_side
 from tad_blockdrop.reporting.numbers import number, signed
-from tad_blockdrop.reporting.result_table import with_costs
-from tad_blockdrop.reporting.style import BLUE, GREY, ORANGE, VERMILLION, dressed, escaped, plain
+from tad_blockdrop.reporting.result_table import on_front, with_costs
+from tad_blockdrop.reporting.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    VERMILLION,
+    dressed,
+    escaped,
+    plain,
+)
 
 Cost = Literal["gmacs", "latency_ms"]
 
@@ -25,12 +35,13 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
 
     Bars are the 95 % interval of the difference to the uncompressed model. A control drops
     nothing; it is drawn at the cost of the step whose training it matches. A latency that was not
-    measured is taken from a model with the same number of blocks, which computes the same.
-    Skipped steps are left out.
+    measured is taken from a model with as much of as many blocks, which computes the same.
+    Skipped steps are left out. Rings mark the models that no other one beats (``on_front``).
     """
     table = with_costs(results, costs)
     table = table[~table["skipped"].astype(bool)]
-    table[cost] = table[cost].fillna(table.groupby("n_blocks")[cost].transform("first"))
+    alike = table["kept_blocks"].map(lambda kept: parts_of_blocks(parse_units(kept)))
+    table[cost] = table[cost].fillna(table.groupby(alike)[cost].transform("first"))
     table = _by_cost(table, cost)
     figure = go.Figure()
     _add_reference(figure, table, cost)
@@ -45,6 +56,8 @@ def accuracy_against_cost(results: pd.DataFrame, costs: pd.DataFrame, cost: Cost
     figure.update_traces(
         error_y=_intervals(table[table["family"] == "progressive"]), selector={"name": PROGRESSIVE}
     )
+    if (table["family"] == "progressive").any():
+        _add_front(figure, on_front(table, cost), cost)
     return _titled(figure, cost, height=400)
 
 
@@ -93,11 +106,24 @@ def _add_line(
         line={"color": marker["color"], "width": width, "dash": DASHES[family]},
         marker={"size": 9} | marker,
         text=[
-            f"<b>{name}</b><br>{escaped(row['model'])}, {int(row['n_blocks'])} blocks: "
+            f"<b>{name}</b><br>{escaped(row['model'])}, "
+            f"{describe_blocks(parse_units(row['kept_blocks']))}: "
             f"{number(row['average'])} %<br>{signed(row['delta'])} points against uncompressed"
             for row in rows.to_dict("records")
         ],
         hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _add_front(figure: go.Figure, front: pd.DataFrame, cost: Cost) -> None:
+    """A ring around each of these models."""
+    figure.add_scatter(
+        x=plain(front[cost]),
+        y=plain(front["average"]),
+        name="front: none is both cheaper and more accurate",
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 17, "color": GREEN, "line": {"width": 2}},
+        hoverinfo="skip",
     )
 
 

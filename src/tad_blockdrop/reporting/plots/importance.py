@@ -4,19 +4,23 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from tad_blockdrop.compression.criteria.contract import Criterion
+from tad_blockdrop.detector.units import as_stored, parse_unit
 from tad_blockdrop.reporting.numbers import number, short
 from tad_blockdrop.reporting.result_table import race_table
 from tad_blockdrop.reporting.style import VERMILLION, dressed, escaped, plain
 
 
 def block_importance(scores: pd.DataFrame, criterion: Criterion) -> go.Figure:
-    """Heat map of the score of every block at every step.
+    """Heat map of the score of every block, or sub-layer, at every step.
 
     Brighter is easier to spare, whatever the criterion; the framed block was dropped. Blocks that
     are already gone are blank. ``scores`` as for ``race_table``.
     """
     steps = sorted(scores["step"].unique().tolist())
-    blocks = list(range(int(scores["block"].max()) + 1)) if len(scores) else []
+    units = sorted(set(map(parse_unit, scores["block"])))  # all of one kind
+    if units and isinstance(units[-1], int):
+        units = list(range(units[-1] + 1))
+    blocks = [as_stored(unit) for unit in units]
     grid = scores.pivot(index="block", columns="step", values="value").reindex(blocks)
     values = [plain(row) for row in grid.to_numpy(dtype=float)]
     races = race_table(scores)
@@ -44,13 +48,13 @@ def block_importance(scores: pd.DataFrame, criterion: Criterion) -> go.Figure:
         )
     )
     for block, step in sorted(dropped):
-        column = steps.index(step)
+        column, row = steps.index(step), blocks.index(block)
         figure.add_shape(
             type="rect",
             x0=column - 0.5,
             x1=column + 0.5,
-            y0=block - 0.5,
-            y1=block + 0.5,
+            y0=row - 0.5,
+            y1=row + 0.5,
             line={"color": VERMILLION, "width": 4},
         )
     dressed(figure, height=90 + 30 * len(blocks))

@@ -10,11 +10,11 @@ from plotly.subplots import make_subplots
 from tad_blockdrop.reporting.style import (
     DARK_ENOUGH_FOR_WHITE,
     INK,
-    PALETTE,
-    PATTERNS,
+    colour_of,
     dressed,
     escaped,
     left_titles,
+    pattern_of,
 )
 
 LONGEST_ID = 40
@@ -121,7 +121,7 @@ def _add_bars(
 ) -> None:
     if bars.empty:
         return
-    colour = PALETTE[kind % len(PALETTE)]
+    colour = colour_of(kind)
     figure.add_bar(
         x=[float(v) for v in bars["end"] - bars["start"]],
         base=[float(v) for v in bars["start"]],
@@ -143,11 +143,10 @@ def _add_bars(
 
 
 def _fill(kind: int, outline: int) -> dict[str, object]:
-    shape = PATTERNS[(kind // len(PALETTE)) % len(PATTERNS)]
     return {
-        "color": PALETTE[kind % len(PALETTE)],
+        "color": colour_of(kind),
         "line": {"color": INK, "width": outline},
-        "pattern": {"shape": shape, "fillmode": "overlay"},
+        "pattern": {"shape": pattern_of(kind), "fillmode": "overlay"},
     }
 
 

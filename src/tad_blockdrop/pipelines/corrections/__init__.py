@@ -1,0 +1,1 @@
+"""Annotations and the corrections of predictions, as one annotations file."""

@@ -1,0 +1,30 @@
+"""What ``kedro review`` says where it cannot begin."""
+
+import shutil
+import socket
+
+import pytest
+from tests.review.conftest import VERSION
+
+from tad_blockdrop.review.loading import NoPredictionsError, load_predictions
+from tad_blockdrop.review.session import ReviewError, review_experiment
+
+
+def test_an_experiment_without_predictions_is_told_with_those_that_have_some(reviewed):
+    with pytest.raises(NoPredictionsError, match=r"no experiment '\.\./mine'.*found: mine"):
+        load_predictions(reviewed.data, "../mine")
+
+
+def test_predictions_that_were_cut_short_are_passed_over(reviewed):
+    reviewed.write("predictions.parquet", lambda file: None, version="2027-01-01T00.00.00.000Z")
+    assert load_predictions(reviewed.data, "mine")[1] == VERSION
+    shutil.rmtree(reviewed.data / "07_model_output" / "mine" / "predicted_videos.parquet")
+    with pytest.raises(NoPredictionsError, match="were cut short: run the predict pipeline"):
+        load_predictions(reviewed.data, "mine")
+
+
+def test_a_port_that_is_taken_is_told(reviewed):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ReviewError, match=rf"port {port} cannot be used .* with --port"):
+            review_experiment(reviewed.data, "mine", "ann", port, lambda address: None)
