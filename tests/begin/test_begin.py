@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -12,10 +11,10 @@ from dataset_files import write_video
 from tests.conftest import ROOT, Kedro
 
 from tad_blockdrop.begin import prepare as module
-from tad_blockdrop.begin.expect import Pace
-from tad_blockdrop.begin.prepare import Job, Plan, prepare
+from tad_blockdrop.begin.pace import Pace
+from tad_blockdrop.begin.prepare import Job, prepare
 from tad_blockdrop.begin.request import BeginError, Request
-from tad_blockdrop.begin.trial import Preparing
+from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark
@@ -134,15 +133,16 @@ def test_one_video_is_not_enough(tmp_path: Path) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Trials come to these scores (by kind) at once; nothing is trained."""
+    """Trials come to these scores (by kind) at once; nothing is measured or trained."""
     scores = {"videomae": 40.0, "timm": 60.0}
 
-    def plan(job: Job, minutes: float, share: float, footage: float, folder: Path) -> Plan:
-        trial: Any = SimpleNamespace(score=scores[job.candidate.kind] if share else None)
-        return Plan(job.candidate, job.settings(20, 90), trial, Pace({}, 1.0, 1e9), 20)
+    def try_out(job: Job, footage: float, seconds: float) -> None:
+        job.score = scores[job.candidate.kind] if seconds else None
 
-    monkeypatch.setattr(Job, "plan", plan)
-    monkeypatch.setattr(module, "measure_preparing", lambda *_: Preparing(1.0, 1.0))
+    pace = Pace({}, memory=1e9, preparing=1.0, epoch=0.01)
+    monkeypatch.setattr(Job, "try_out", try_out)
+    monkeypatch.setattr(module, "measure", lambda *_: None)
+    monkeypatch.setattr(module, "pace_of", lambda *_: pace)
     return scores
 
 
@@ -190,6 +190,30 @@ def test_the_backbone_is_the_one_that_was_better_on_held_out_videos(
     found, said = run_on(request)
     assert found["detector"]["backbone"]["kind"] == kind
     assert f"frozen DINOv2-S, frame by frame: {frames}" in said
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kind", "drops"), [(100, "timm", 3), (60, "timm", 2), (20, "videomae", 2)]
+)
+def test_a_network_is_tried_if_its_job_fits_into_the_minutes_if_need_be_with_fewer_drops(
+    tmp_path: Path,
+    quick: dict[str, float],
+    monkeypatch: pytest.MonkeyPatch,
+    minutes: float,
+    kind: str,
+    drops: int,
+) -> None:
+    def pace(sample: object, whole: object, settings: Parameters) -> Pace:
+        each = 20.0 if settings.detector.backbone.kind == "timm" else 2.0
+        return Pace({"shortening": each * settings.compress.n_drops}, 1e9, 1.0, 0.01)
+
+    monkeypatch.setattr(module, "pace_of", pace)
+    request = replace(ten_videos(tmp_path, []), weights="pretrained", minutes=minutes)
+    found, said = run_on(request)
+    assert found["detector"]["backbone"]["kind"] == kind
+    assert found["compress"]["n_drops"] == drops
+    told = "frozen DINOv2-S, frame by frame: not tried, as its job takes up to 20 minutes"
+    assert said.count(told) == (2 if kind == "videomae" else 0)  # on the console and as the reason
 
 
 def test_nothing_is_compared_on_too_few_videos(tmp_path: Path, quick: dict[str, float]) -> None:

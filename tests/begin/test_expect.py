@@ -7,12 +7,12 @@ import pytest
 from test_choose import PEOPLE
 
 from tad_blockdrop.begin import expect
-from tad_blockdrop.begin.expect import Pace
+from tad_blockdrop.begin.pace import Pace
 from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig, WindowConfig
 from tad_blockdrop.config.detector import AnchorFreeConfig, AttentionNeckConfig
 from tad_blockdrop.video.action_dataset import ActionDataset
 
-PACE = Pace({"frames": 2.0, "shortening": 3.0}, 0.5, 1e9)
+PACE = Pace({"frames": 2.0, "shortening": 3.0}, 1e9, 0.1, 0.5)
 
 
 @pytest.mark.parametrize(("minutes", "epochs"), [(15, 20), (5, 10), (1, 10), (500, 80)])
@@ -21,10 +21,10 @@ def test_epochs_fill_the_minutes_within_bounds(minutes: float, epochs: int) -> N
 
 
 def test_time_is_told_by_parts_and_too_much_of_it_as_such() -> None:
-    [told] = expect.duration(PACE, 20, minutes=20, spent=120)
+    [told] = expect.duration(PACE, 20, minutes=20, spent=2)
     assert "about 15 minutes (frames 2.0, shortening 3.0, 20 epochs of training 10.0)" in told
     assert "1.0 GB" in told
-    _, more = expect.duration(PACE, 20, minutes=10, spent=120)
+    _, more = expect.duration(PACE, 20, minutes=10, spent=2)
     assert "more than 10 minutes" in more
 
 

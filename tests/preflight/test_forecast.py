@@ -126,6 +126,14 @@ def test_what_the_report_adds_is_counted() -> None:
     assert one_shot["evaluation"] - plain["evaluation"] == pytest.approx(2 * 50 / 3600)
 
 
+def test_a_frozen_backbone_is_rated_on_the_features_it_has_left() -> None:
+    plain = predict_hours(WORK, one(), settings())["evaluation"]
+    aids = {"dct_patch_init": False, "xavier_init": False, "dense_loss": 0.0}
+    frozen = settings(baseline={"train": {"tuning": "frozen"}, "aids": aids})
+    found = predict_hours(WORK, one(), frozen)["evaluation"]
+    assert plain - found == pytest.approx(10 * 4 / 3600)
+
+
 def test_a_given_baseline_is_not_trained() -> None:
     given = settings(baseline={"source": "checkpoint", "checkpoint": "somewhere"})
     assert predict_hours(WORK, one(), given)["baseline"] == 0

@@ -1,7 +1,7 @@
 """The networks that may be the backbone, each with all settings that go with it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tad_blockdrop.begin.choose import (
@@ -36,11 +36,10 @@ class Candidate:
     least_epochs: int
     most_epochs: int
 
-    def preferred(self, scores: Mapping[str, float]) -> Setting:
-        """The setting of its kind with the reason: the mAP of each candidate in the trial."""
-        told = ", ".join(f"{name}: {score:.1f}" for name, score in scores.items())
-        reason = f"the best in a short trial on held-out training videos (mAP, {told})"
-        return Setting("detector.backbone.kind", self.kind, reason)
+    def preferred(self, told: Sequence[str]) -> list[Setting]:
+        """The setting of its kind with the reason: what each candidate came to (mAP)."""
+        reason = f"the best in a short trial on held-out training videos (mAP, {'; '.join(told)})"
+        return [Setting("detector.backbone.kind", self.kind, reason)] if told else []
 
 
 def candidates(numbers: Numbers, weights: str | None) -> list[Candidate]:

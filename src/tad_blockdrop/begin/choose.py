@@ -19,8 +19,8 @@ HELD_OUT_VIDEOS = 3  # a rating on fewer is chance
 FEW_VIDEOS = 8  # with fewer none is held out
 SMALL_CROP, SMALL_PATCH = 48, 16  # pixels
 LONGEST_WINDOW = 2048  # samples
-TRIAL_SHARE = 0.2  # of the time of the job: how long each of several networks is tried
-PREPARING_SHARE = 0.08  # of the same: for frames and features before the first epoch of a trial
+TRIAL_SHARE = 0.15  # of the minutes: how long each of several networks is tried
+PREPARING_SHARE = 0.6  # of a trial: at most, for frames and features before its first epoch
 SHOWN = 4  # names in a reason
 
 

@@ -1,98 +1,17 @@
 """What to expect of a job: its minutes and memory, and what of the data it cannot learn or find."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import pandas as pd
 
 from tad_blockdrop.begin.look import Look, Numbers
-from tad_blockdrop.begin.trial import Preparing, Trial
-from tad_blockdrop.config import DataConfig, DetectorConfig, Parameters
-from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.preflight import measuring
-from tad_blockdrop.preflight.forecast import (
-    OneWindow,
-    Work,
-    predict_hours,
-    repair_clips,
-    repair_states,
-    size,
-)
-from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.begin.pace import Pace
+from tad_blockdrop.config import DataConfig, DetectorConfig
+from tad_blockdrop.preflight.forecast import size
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
 from tad_blockdrop.video.summary import covered_share, grid_lengths
 
 FEW_ACTIONS = 10  # with fewer examples a class is hardly learned
-REPORT_MINUTES = 1.0  # start, checks, export of tables, plots
-SHORTENING = ("ranking", "repair", "alignment")  # stages of the loop
 ENTRIES = 6  # names that a sentence lists
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Minutes of a job's parts: all that does not depend on the epochs, and an epoch.
-
-    ``memory``: bytes at the peak.
-    """
-
-    parts: Mapping[str, float]
-    epoch: float
-    memory: float
-
-    def total(self, epochs: int) -> float:
-        """Minutes of the whole job."""
-        return sum(self.parts.values()) + epochs * self.epoch
-
-    def epochs_in(self, minutes: float, least: int, most: int) -> int:
-        """The epochs that fit into ``minutes``, within bounds."""
-        left = minutes - sum(self.parts.values())
-        return max(least, min(most, int(left / self.epoch)))
-
-
-def pace_of(
-    trial: Trial, preparing: Preparing, whole: ActionDataset, work: Work, settings: Parameters
-) -> Pace:
-    """How long the parts of the job of ``work`` take, as the trial's parts of it took.
-
-    Times of the loop are measured on a window of the trial, and upper bounds (``preflight``).
-    """
-    runtime = Runtime(settings.runtime)  # its threads
-    model = from_checkpoint(trial.model)
-    record = measuring.choose_record(trial.dataset.records("train"), settings.data)
-    recipe = settings.compress.first if settings.compress.align else None
-    for _ in range(2):  # the first time is slower than all others
-        detection = measuring.measure_detection(model, record, settings)
-        scoring = measuring.measure_scoring(model, record, settings)
-        trained = detection
-        if recipe is not None:
-            trained = measuring.measure_training(model, record, recipe, settings)
-    clips = repair_clips(work, settings)
-    one = OneWindow(
-        proxies=0.0,
-        reading=measuring.measure_reading(record, settings.data, runtime.device),
-        training=trained,
-        batch=recipe.batch if recipe else 1,
-        scoring=scoring,
-        detection=detection,
-        repair=measuring.measure_repair(model, record, clips, settings),
-    )
-    hours = predict_hours(work, one, settings)
-    seconds = whole.videos.groupby("split")["duration"].sum()
-    parts = {
-        "frames": preparing.proxies * seconds.sum() / 60,
-        "shortening": 60 * sum(hours.get(stage, 0.0) for stage in SHORTENING),
-        "evaluation and report": 60 * hours["evaluation"] + REPORT_MINUTES,
-    }
-    if settings.baseline.train.tuning == "frozen":
-        parts["features"] = preparing.features * (seconds.sum() - seconds["test"]) / 60
-    works = (one.training, one.scoring, one.detection, one.repair)
-    memory = max(each.memory for each in works if each)
-    if one.repair is not None:
-        memory += repair_states(clips, settings)
-    trial_windows = (trial.dataset.videos["split"] == "train").sum()
-    growth = (whole.videos["split"] == "train").sum() / trial_windows
-    return Pace(parts, trial.epoch * growth / 60, memory)
 
 
 def described(look: Look, dataset: Dataset) -> str:
@@ -113,8 +32,8 @@ def described(look: Look, dataset: Dataset) -> str:
 
 
 def duration(pace: Pace, epochs: int, minutes: float, spent: float) -> list[str]:
-    """Sentences on the time and memory of the job; ``spent``: seconds until now."""
-    total, spent = pace.total(epochs), spent / 60
+    """Sentences on the minutes and memory of the job; ``spent``: those until now."""
+    total = pace.total(epochs)
     parts = {**pace.parts, f"{epochs} epochs of training": pace.epoch * epochs}
     told = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
     sentences = [

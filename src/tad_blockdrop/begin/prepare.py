@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from tad_blockdrop.begin import choose, expect
 from tad_blockdrop.begin.candidates import Candidate, candidates
 from tad_blockdrop.begin.environment import Setting, merged, write_environment
 from tad_blockdrop.begin.look import Look, Numbers, evaluation_subset, look_at, numbers_of
+from tad_blockdrop.begin.pace import Pace, measure, pace_of
 from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
-from tad_blockdrop.begin.trial import Trial, measure_preparing, part, try_out
+from tad_blockdrop.begin.trial import part, try_out, with_proxies
 from tad_blockdrop.config import DataConfig, Parameters
-from tad_blockdrop.preflight.forecast import count_work
+from tad_blockdrop.preflight.forecast import training_windows
 from tad_blockdrop.runtime.devices import pick_device
 from tad_blockdrop.storage.atomic import atomic_write
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -26,24 +27,30 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A candidate with its trial, and the job that it would be."""
+    """The settings that were chosen, and how fast the job is with them."""
 
-    candidate: Candidate
     settings: tuple[Setting, ...]
-    trial: Trial
-    pace: expect.Pace
+    pace: Pace
     epochs: int
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What all candidates share: the raw parameters of ``conf/base``, and ``start`` over them."""
+    """What all candidates share: the raw parameters of ``conf/base``, and ``start`` over them.
+
+    ``began``: when, by ``time.perf_counter``.
+    """
 
     request: Request
     base: Mapping[str, Any]
     look: Look
     numbers: Numbers
     start: tuple[Setting, ...]
+    began: float
+
+    def spent(self) -> float:
+        """Minutes until now."""
+        return (time.perf_counter() - self.began) / 60
 
     def parameters(self, settings: tuple[Setting, ...]) -> Parameters:
         """With these settings over those of the base."""
@@ -61,7 +68,6 @@ def prepare(request: Request, base: Mapping[str, Any], say: Say) -> None:
     Raises BeginError and other errors of the family for what cannot be begun with; no environment
     is written then.
     """
-    began = time.perf_counter()
     refuse_bad(request)
     task = look(request, base, say)
     plan = try_all(task, say)
@@ -72,7 +78,7 @@ def prepare(request: Request, base: Mapping[str, Any], say: Say) -> None:
         *expect.never_measured(dataset),
         *expect.hardly_found(dataset, parameters.data, parameters.detector),
         *expect.seen_share(task.numbers),
-        *expect.duration(plan.pace, plan.epochs, request.minutes, time.perf_counter() - began),
+        *expect.duration(plan.pace, plan.epochs, request.minutes, task.spent()),
     ]
     write(request, plan.settings, notes)
     for note in notes:
@@ -84,6 +90,7 @@ def look(request: Request, base: Mapping[str, Any], say: Say) -> Task:
 
     Raises the errors of annotations and videos that cannot be used.
     """
+    began = time.perf_counter()
     start = choose.given(request)
     plain = Parameters.model_validate(merged(base, start))
     found = look_at(request.videos, request.annotations, plain.data, plain.runtime.decode_timeout)
@@ -96,7 +103,7 @@ def look(request: Request, base: Mapping[str, Any], say: Say) -> Task:
     refuse_fatal(problems, str(request.problems))
     numbers = numbers_of(dataset, pick_device(plain.runtime).type == "cuda")
     say(expect.described(found, dataset))
-    return Task(request, base, found, numbers, (*start, *choose.of_look(found, data)))
+    return Task(request, base, found, numbers, (*start, *choose.of_look(found, data)), began)
 
 
 def _split(found: Look) -> dict[str, Any]:
@@ -114,40 +121,52 @@ def _split(found: Look) -> dict[str, Any]:
 def try_all(task: Task, say: Say) -> Plan:
     """The plan of the candidate that was best on held-out training videos.
 
-    All are tried on the same videos, as many as the slowest can be prepared for in its time.
+    Only those are tried whose job fits into the minutes, all for as long and on the same videos:
+    as many as the slowest can be prepared for.
     """
     found = candidates(task.numbers, task.request.weights)
-    compare = len(found) > 1 and choose.holdout(task.numbers.videos) > 0
-    share = choose.TRIAL_SHARE * compare
-    minutes = task.request.minutes / (1 + share * len(found))
-    jobs = [Job(task, candidate) for candidate in found]
+    if not choose.holdout(task.numbers.videos):
+        found = found[:1]  # there is nothing to compare on
     with tempfile.TemporaryDirectory() as folder:
-        places = [Path(folder, str(number)) for number in range(len(jobs))]
-        for job, place in zip(jobs, places, strict=True):
-            job.measure_preparing(place)
-        slowest = max(job.preparing.proxies + job.preparing.features for job in jobs)
-        footage = 60 * choose.PREPARING_SHARE * minutes / slowest
-        plans = []
-        for job, place in zip(jobs, places, strict=True):
+        jobs = [Job(task, candidate, Path(folder, candidate.kind)) for candidate in found]
+        minutes = task.request.minutes - task.spent()
+        trial = choose.TRIAL_SHARE * minutes if len(jobs) > 1 else 0.0
+        fitting = [job for job in jobs if job.fit(minutes - len(jobs) * trial)]
+        tried = fitting or jobs[:1]
+        seconds = 60 * trial if len(tried) > 1 else 0.0
+        footage = choose.PREPARING_SHARE * seconds / max(job.pace.preparing for job in tried)
+        told = []
+        for job in jobs:
+            if job not in tried:
+                told.append(f"{job.candidate.name}: {_unfit(job.pace)}")
+                say(told[-1])
+                continue
             say(f"trying: {job.candidate.name}")
-            plans.append(job.plan(minutes, share, footage, place))
-            if plans[-1].trial.score is not None:
-                say(f"  mAP {plans[-1].trial.score:.1f} on held-out training videos")
-    rated = [(plan.candidate.name, plan.trial.score) for plan in plans]
-    scores = {name: score for name, score in rated if score is not None}
-    if len(scores) < len(plans):
-        return plans[0]  # not compared: there are too few videos to hold any out
-    chosen = max(plans, key=lambda plan: scores[plan.candidate.name])
-    return replace(chosen, settings=(*chosen.settings, chosen.candidate.preferred(scores)))
+            job.try_out(footage, seconds)
+            if job.score is not None:
+                told.append(f"{job.candidate.name}: {job.score:.1f}")
+                say(f"  mAP {job.score:.1f} on held-out training videos")
+    chosen = max(tried, key=lambda job: job.score or 0.0)
+    return chosen.plan(task.request.minutes - task.spent(), told)
+
+
+def _unfit(pace: Pace) -> str:
+    return f"not tried, as its job takes up to {pace.total(0):.0f} minutes without any training"
 
 
 class Job:
-    """What a candidate would have to do, and how it is tried."""
+    """What a candidate would have to do: measured in ``folder``, then tried there."""
 
-    def __init__(self, task: Task, candidate: Candidate) -> None:
-        self.task, self.candidate = task, candidate
+    score: float | None = None
+
+    def __init__(self, task: Task, candidate: Candidate, folder: Path) -> None:
+        self.task, self.candidate, self.folder = task, candidate, folder
+        self.drops: tuple[Setting, ...] = ()
         self.parameters = task.parameters(self.settings(candidate.most_epochs, 1))
         self.dataset = task.dataset(self.parameters.data)
+        few = with_proxies(part(self.dataset, 0.0), self.parameters, folder / "proxies")
+        self.sample = measure(few, self.dataset, self.parameters)
+        self.pace = pace_of(self.sample, self.dataset, self.parameters)
 
     def settings(self, epochs: int, windows: int) -> tuple[Setting, ...]:
         """All of them, for a training of ``epochs`` with ``windows`` each."""
@@ -156,25 +175,32 @@ class Job:
             *self.task.start,
             *choose.common(numbers),
             *self.candidate.settings,
+            *self.drops,
             *choose.training(epochs, windows, self.candidate.batch, choose.holdout(numbers.videos)),
         )
 
-    def measure_preparing(self, folder: Path) -> None:
-        """Before it is planned."""
-        self.preparing = measure_preparing(self.dataset, self.parameters, folder / "proxies")
+    def fit(self, minutes: float) -> bool:
+        """Drop as few blocks less as makes it fit; whether it does, with one drop or more."""
+        while self.pace.total(0) > minutes and self.parameters.compress.n_drops > 1:
+            fewer = self.parameters.compress.n_drops - 1
+            self.drops = (Setting("compress.n_drops", fewer, "blocks: what the time allows"),)
+            self.parameters = self.task.parameters(self.settings(self.candidate.most_epochs, 1))
+            self.pace = pace_of(self.sample, self.dataset, self.parameters)
+        return self.pace.total(0) <= minutes
 
-    def plan(self, minutes: float, share: float, footage: float, folder: Path) -> Plan:
-        """Try it on ``footage`` seconds of video for a ``share`` of ``minutes``.
+    def try_out(self, footage: float, seconds: float) -> None:
+        """Train for ``seconds`` on about ``footage`` seconds of video; 0: only to time an epoch."""
+        least = self.candidate.least_epochs
+        trial = try_out(self.dataset, footage, self.parameters, least, seconds, self.folder)
+        self.score, self.pace = trial.score, replace(self.pace, epoch=trial.epoch / 60)
 
-        The job it then plans takes about ``minutes``.
-        """
-        chosen, least = part(self.dataset, footage), self.candidate.least_epochs
-        trial = try_out(chosen, self.parameters, least, 60 * share * minutes, folder)
-        train, held, test = (self.dataset.records(split) for split in ("train", "holdout", "test"))
-        work = count_work(train, held, test, self.parameters)
-        pace = expect.pace_of(trial, self.preparing, self.dataset, work, self.parameters)
-        epochs = pace.epochs_in(minutes, least, self.candidate.most_epochs)
-        return Plan(self.candidate, self.settings(epochs, work.training), trial, pace, epochs)
+    def plan(self, minutes: float, told: Sequence[str]) -> Plan:
+        """The job of about ``minutes``; ``told``: what each of several candidates came to."""
+        candidate, records = self.candidate, self.dataset.records("train")
+        epochs = self.pace.epochs_in(minutes, candidate.least_epochs, candidate.most_epochs)
+        windows = training_windows(records, self.parameters.data.window)
+        settings = self.settings(epochs, windows)
+        return Plan((*settings, *candidate.preferred(told)), self.pace, epochs)
 
 
 def write(request: Request, settings: tuple[Setting, ...], notes: list[str]) -> None:

@@ -4,94 +4,80 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from tad_blockdrop.baseline.training import new_detector
 from tad_blockdrop.begin.request import BeginError
+from tad_blockdrop.begin.split import SEED
 from tad_blockdrop.config import BaselineConfig, CompressConfig, Parameters
 from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
 from tad_blockdrop.pipelines.data.nodes import extract_frames
 from tad_blockdrop.pipelines.shared import make_evaluator
-from tad_blockdrop.preflight import measuring
-from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.files.listing import file_name
 
 FEWEST = 8  # training videos that are tried on, even where that takes longer
+FEWEST_HELD = 4  # of the held-out ones, for a rating that is not chance
 HELD_SHARE = 0.4  # held-out videos beside training videos, in seconds
-
-
-@dataclass(frozen=True)
-class Preparing:
-    """What comes before the first epoch, in seconds for each second of video.
-
-    ``proxies``: to extract the frames; ``features``: to run the network over them once.
-    """
-
-    proxies: float
-    features: float
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
     """What a candidate came to: ``score`` is its average mAP (percent) on held-out videos.
 
-    None where nothing is compared. ``epoch``: seconds of an epoch on ``dataset``, the videos tried
-    on, whose ``path`` is that of their proxies.
+    None where nothing is compared. ``epoch``: seconds of an epoch on all training videos.
     """
 
     score: float | None
     epoch: float
-    dataset: ActionDataset
-    model: Checkpoint
 
 
-def measure_preparing(dataset: ActionDataset, settings: Parameters, folder: Path) -> Preparing:
-    """Extract the frames of the shortest videos into ``folder``, and run the network on some."""
-    begin = time.perf_counter()
-    few = with_proxies(part(dataset, 0.0), settings, folder)
-    length = float(few.videos["duration"].sum())
-    proxies = (time.perf_counter() - begin) / length
-    Runtime(settings.runtime)  # its threads
-    model = new_detector(
-        settings.detector, len(dataset.classes), settings.data, settings.baseline, 0
-    )
-    record = measuring.choose_record(few.records("train"), settings.data)
-    for _ in range(2):  # the first time is slower than all others
-        seconds = measuring.measure_detection(model, record, settings).seconds
-    window = settings.data.window
-    return Preparing(proxies, seconds / (1 - window.overlap) * record.rate / window.frames)
+def extraction(dataset: ActionDataset, video_id: str, settings: Parameters) -> float:
+    """Seconds on one core that the frames of a second of this video take."""
+    rows = dataset.videos[dataset.videos["video_id"] == video_id]
+    tasks = extract_frames(replace(dataset, videos=rows), settings.data, settings.runtime).tasks
+    with TemporaryDirectory() as folder:
+        for _ in range(2):  # the first time is slower than all others
+            begin = time.perf_counter()
+            tasks[video_id].write(Path(folder, "proxy.mp4"))
+            seconds = time.perf_counter() - begin
+    return seconds / float(rows["duration"].sum())
 
 
 def part(dataset: ActionDataset, seconds: float) -> ActionDataset:
-    """Training and held-out videos of about ``seconds``, none to test on: the shortest first.
+    """Training and held-out videos of about ``seconds``, none to test on: drawn, always the same.
 
-    At least ``FEWEST`` training videos with actions and two held-out ones.
+    Where that would be fewer than ``FEWEST`` training videos with actions, or ``FEWEST_HELD``
+    held-out ones, it is that many of the shortest.
     """
     shown = set(dataset.instances["video_id"])
     kept = []
-    for split, share, least in (("train", 1.0, FEWEST), ("holdout", HELD_SHARE, 2)):
+    for split, share, least in (("train", 1.0, FEWEST), ("holdout", HELD_SHARE, FEWEST_HELD)):
         rows = dataset.in_split(split).sort_values(["duration", "video_id"])
         rows = rows[rows["video_id"].isin(shown)]
-        before = rows["duration"].cumsum().shift(fill_value=0.0)
-        enough = before < share / (1 + HELD_SHARE) * seconds
-        enough.iloc[:least] = True
-        kept.append(rows[enough])
+        drawn = rows.sample(frac=1, random_state=SEED)  # short ones show less than the others
+        drawn = drawn[drawn["duration"].cumsum() <= share / (1 + HELD_SHARE) * seconds]
+        kept.append(drawn if len(drawn) >= least else rows.iloc[:least])
     return replace(dataset, videos=pd.concat(kept))
 
 
 def try_out(
-    chosen: ActionDataset, settings: Parameters, least: int, seconds: float, folder: Path
+    dataset: ActionDataset,
+    footage: float,
+    settings: Parameters,
+    least: int,
+    seconds: float,
+    folder: Path,
 ) -> Trial:
-    """Train on ``chosen`` for about ``seconds``, for ``least`` epochs or more.
+    """Train on about ``footage`` seconds of video for about ``seconds``, ``least`` epochs or more.
 
-    ``folder`` is for its files. With 0 seconds, only long enough to know how long an epoch takes.
+    ``folder`` is for the files. With 0 seconds, only long enough to know how long an epoch takes.
     """
     begin = time.perf_counter()
-    proxied = with_proxies(chosen, settings, folder / "proxies")
+    proxied = with_proxies(part(dataset, footage), settings, folder / "proxies")
     evaluator = make_evaluator(proxied, settings.data, settings.evaluation, settings.runtime)
 
     def train(epochs: int) -> tuple[float, Checkpoint]:
@@ -101,15 +87,16 @@ def try_out(
         return time.perf_counter() - begin, model
 
     train(1)  # computes features, where the backbone is frozen
-    two, model = train(2)  # another length: a second run of the same would be taken as finished
-    epoch = two / 2
+    # Other lengths: a second run of the same would be taken as finished.
+    two, four = train(2)[0], train(4)[0]
+    epoch = max(four - two, four / 8) / 2  # what is rated and written at the end is in both
     score = None
     if seconds > 0:
         left = seconds - (time.perf_counter() - begin)
         epochs = max(least, min(settings.baseline.train.stop, int(left / epoch)))
         spent, model = train(epochs)
         score, epoch = model.metrics.get("holdout_average"), spent / epochs
-    return Trial(score, epoch, proxied, model)
+    return Trial(score, epoch * len(dataset.in_split("train")) / len(proxied.in_split("train")))
 
 
 def with_epochs(baseline: BaselineConfig, epochs: int) -> BaselineConfig:

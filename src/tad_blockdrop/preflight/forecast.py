@@ -75,9 +75,8 @@ def count_work(
         return sum(len(test_windows(record, window, window.overlap)) for record in records)
 
     every = [*training, *held_out, *test]
-    learning = [r for r in training if len(training_instances(r, window)[1])]
     return Work(
-        training=len(learning) * window.per_video,
+        training=training_windows(training, window),
         scored=windows(training[: settings.compress.score_videos]),
         held_out=windows(held_out),
         rated=windows(held_out or training),
@@ -86,6 +85,11 @@ def count_work(
         samples=sum(record.n_samples for record in every),
         kept=sum(kept_samples(record, window) for record in every),
     )
+
+
+def training_windows(training: Sequence[VideoRecord], window: WindowConfig) -> int:
+    """How many windows an epoch has."""
+    return window.per_video * sum(len(training_instances(r, window)[1]) > 0 for r in training)
 
 
 def kept_samples(record: VideoRecord, window: WindowConfig) -> int:
@@ -109,7 +113,8 @@ def predict_hours(work: Work, one: OneWindow, settings: Parameters) -> dict[str,
     rounds = 2 if settings.report.control and compress.align else 1
     recipes = [r for k in range(1, compress.n_drops + 1) if (r := compress.recipe(k))] * rounds
     epochs = sum(recipe.stop for recipe in recipes)
-    ratings = sum(recipe.ratings for recipe in trained + recipes)
+    # A frozen backbone is rated on features that are kept, which takes no time beside the rest.
+    ratings = sum(recipe.ratings for recipe in trained + recipes if recipe.tuning != "frozen")
     models = 1 + rounds * compress.n_drops
     one_shot = compress.n_drops if settings.report.one_shot else 0
     passes = work.held_out * ratings + work.rated * models
