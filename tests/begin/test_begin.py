@@ -139,7 +139,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     def try_out(job: Job, footage: float, seconds: float) -> None:
         job.score = scores[job.candidate.kind] if seconds else None
 
-    pace = Pace({}, memory=1e9, preparing=1.0, epoch=0.01)
+    pace = Pace({}, memory=1e9, preparing=0.1, epoch=0.01)
     monkeypatch.setattr(Job, "try_out", try_out)
     monkeypatch.setattr(module, "measure", lambda *_: None)
     monkeypatch.setattr(module, "pace_of", lambda *_: pace)
@@ -205,14 +205,14 @@ def test_a_network_is_tried_if_its_job_fits_into_the_minutes_if_need_be_with_few
 ) -> None:
     def pace(sample: object, whole: object, settings: Parameters) -> Pace:
         each = 20.0 if settings.detector.backbone.kind == "timm" else 2.0
-        return Pace({"shortening": each * settings.compress.n_drops}, 1e9, 1.0, 0.01)
+        return Pace({"shortening": each * settings.compress.n_drops}, 1e9, 0.1, 0.01)
 
     monkeypatch.setattr(module, "pace_of", pace)
     request = replace(ten_videos(tmp_path, []), weights="pretrained", minutes=minutes)
     found, said = run_on(request)
     assert found["detector"]["backbone"]["kind"] == kind
     assert found["compress"]["n_drops"] == drops
-    told = "frozen DINOv2-S, frame by frame: not tried, as its job takes up to 20 minutes"
+    told = "frozen DINOv2-S, frame by frame: not tried: a trial and its job take up to "
     assert said.count(told) == (2 if kind == "videomae" else 0)  # on the console and as the reason
 
 

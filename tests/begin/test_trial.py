@@ -1,8 +1,11 @@
 """Which videos a trial is made on."""
 
+from dataclasses import replace
+
 import pandas as pd
 
-from tad_blockdrop.begin.trial import FEWEST, FEWEST_HELD, part
+from tad_blockdrop.begin.choose import FEW_ACTIONS
+from tad_blockdrop.begin.trial import FEWEST, FEWEST_HELD, enough, part
 from tad_blockdrop.video.action_dataset import ActionDataset
 
 SPLITS = ["train"] * 40 + ["holdout"] * 20 + ["test"] * 20 + ["train"]
@@ -26,6 +29,17 @@ def test_videos_are_drawn_long_ones_too_up_to_the_footage() -> None:
 def test_more_footage_adds_videos() -> None:
     few, many = (set(part(DATASET, seconds).videos["video_id"]) for seconds in (560.0, 800.0))
     assert few < many
+
+
+def test_enough_is_what_shows_a_class_often_enough() -> None:
+    least, less = (part(DATASET, share * enough(DATASET)) for share in (1.0, 0.9))
+    assert len(least.in_split("train")) == FEW_ACTIONS  # one action each, of one class
+    assert len(less.in_split("train")) < FEW_ACTIONS
+
+
+def test_where_there_are_few_examples_enough_is_all() -> None:
+    rare = replace(DATASET, classes=tuple("abcdefgh"))
+    assert len(part(rare, enough(rare)).in_split("train")) == 40
 
 
 def test_videos_without_actions_are_not_drawn() -> None:

@@ -19,7 +19,8 @@ HELD_OUT_VIDEOS = 3  # a rating on fewer is chance
 FEW_VIDEOS = 8  # with fewer none is held out
 SMALL_CROP, SMALL_PATCH = 48, 16  # pixels
 LONGEST_WINDOW = 2048  # samples
-TRIAL_SHARE = 0.15  # of the minutes: how long each of several networks is tried
+FEW_ACTIONS = 10  # with fewer examples a class is hardly learned
+TRIAL_SHARE = 0.15  # of the minutes: how long each of several networks is tried, or longer
 PREPARING_SHARE = 0.6  # of a trial: at most, for frames and features before its first epoch
 SHOWN = 4  # names in a reason
 

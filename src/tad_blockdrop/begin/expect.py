@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from tad_blockdrop.begin.choose import FEW_ACTIONS
 from tad_blockdrop.begin.look import Look, Numbers
 from tad_blockdrop.begin.pace import Pace
 from tad_blockdrop.config import DataConfig, DetectorConfig
@@ -10,7 +11,6 @@ from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
 from tad_blockdrop.video.summary import covered_share, grid_lengths
 
-FEW_ACTIONS = 10  # with fewer examples a class is hardly learned
 ENTRIES = 6  # names that a sentence lists
 
 

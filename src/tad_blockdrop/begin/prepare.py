@@ -14,7 +14,7 @@ from tad_blockdrop.begin.look import Look, Numbers, evaluation_subset, look_at, 
 from tad_blockdrop.begin.pace import Pace, measure, pace_of
 from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
-from tad_blockdrop.begin.trial import part, try_out, with_proxies
+from tad_blockdrop.begin.trial import enough, part, try_out, with_proxies
 from tad_blockdrop.config import DataConfig, Parameters
 from tad_blockdrop.preflight.forecast import training_windows
 from tad_blockdrop.runtime.devices import pick_device
@@ -121,8 +121,8 @@ def _split(found: Look) -> dict[str, Any]:
 def try_all(task: Task, say: Say) -> Plan:
     """The plan of the candidate that was best on held-out training videos.
 
-    Only those are tried whose job fits into the minutes, all for as long and on the same videos:
-    as many as the slowest can be prepared for.
+    All are tried for as long and on the same videos: as many as the slowest can be prepared for,
+    and enough of them. What has no time for that and for its job is not tried.
     """
     found = candidates(task.numbers, task.request.weights)
     if not choose.holdout(task.numbers.videos):
@@ -130,19 +130,21 @@ def try_all(task: Task, say: Say) -> Plan:
     with tempfile.TemporaryDirectory() as folder:
         jobs = [Job(task, candidate, Path(folder, candidate.kind)) for candidate in found]
         minutes = task.request.minutes - task.spent()
-        trial = choose.TRIAL_SHARE * minutes if len(jobs) > 1 else 0.0
-        fitting = [job for job in jobs if job.fit(minutes - len(jobs) * trial)]
+        slowest = max(job.pace.preparing for job in jobs) / choose.PREPARING_SHARE
+        seconds = max(60 * choose.TRIAL_SHARE * minutes, slowest * enough(jobs[0].dataset))
+        trials = len(jobs) * seconds / 60 if len(jobs) > 1 else 0.0
+        fitting = [job for job in jobs if job.fit(minutes - trials)]
         tried = fitting or jobs[:1]
-        seconds = 60 * trial if len(tried) > 1 else 0.0
-        footage = choose.PREPARING_SHARE * seconds / max(job.pace.preparing for job in tried)
+        if len(tried) == 1:
+            seconds = 0.0
         told = []
         for job in jobs:
             if job not in tried:
-                told.append(f"{job.candidate.name}: {_unfit(job.pace)}")
+                told.append(f"{job.candidate.name}: {_unfit(job.pace.total(0) + trials)}")
                 say(told[-1])
                 continue
             say(f"trying: {job.candidate.name}")
-            job.try_out(footage, seconds)
+            job.try_out(seconds / slowest, seconds)
             if job.score is not None:
                 told.append(f"{job.candidate.name}: {job.score:.1f}")
                 say(f"  mAP {job.score:.1f} on held-out training videos")
@@ -150,8 +152,8 @@ def try_all(task: Task, say: Say) -> Plan:
     return chosen.plan(task.request.minutes - task.spent(), told)
 
 
-def _unfit(pace: Pace) -> str:
-    return f"not tried, as its job takes up to {pace.total(0):.0f} minutes without any training"
+def _unfit(minutes: float) -> str:
+    return f"not tried: a trial and its job take up to {minutes:.0f} minutes, and its training more"
 
 
 class Job:

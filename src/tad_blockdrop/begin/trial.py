@@ -1,5 +1,6 @@
 """A short training on a part of the training videos: how fast and how good is a candidate here?"""
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from tad_blockdrop.begin.choose import FEW_ACTIONS
 from tad_blockdrop.begin.request import BeginError
 from tad_blockdrop.begin.split import SEED
 from tad_blockdrop.config import BaselineConfig, CompressConfig, Parameters
@@ -47,21 +49,38 @@ def extraction(dataset: ActionDataset, video_id: str, settings: Parameters) -> f
     return seconds / float(rows["duration"].sum())
 
 
+def enough(dataset: ActionDataset) -> float:
+    """Seconds of video that ``part`` needs to show a class ``FEW_ACTIONS`` times on average.
+
+    With less a frozen network cannot show what it would learn from all videos: most of its score is
+    still to come, when one from scratch that sees the same few has nearly all of its own.
+    """
+    drawn = _drawn(dataset, "train")
+    examples = drawn["video_id"].map(dataset.instances["video_id"].value_counts()).cumsum()
+    least = drawn[examples.shift(fill_value=0) < FEW_ACTIONS * len(dataset.classes)]
+    return math.ceil((1 + HELD_SHARE) * least["duration"].sum())
+
+
 def part(dataset: ActionDataset, seconds: float) -> ActionDataset:
     """Training and held-out videos of about ``seconds``, none to test on: drawn, always the same.
 
     Where that would be fewer than ``FEWEST`` training videos with actions, or ``FEWEST_HELD``
     held-out ones, it is that many of the shortest.
     """
-    shown = set(dataset.instances["video_id"])
     kept = []
     for split, share, least in (("train", 1.0, FEWEST), ("holdout", HELD_SHARE, FEWEST_HELD)):
-        rows = dataset.in_split(split).sort_values(["duration", "video_id"])
-        rows = rows[rows["video_id"].isin(shown)]
-        drawn = rows.sample(frac=1, random_state=SEED)  # short ones show less than the others
-        drawn = drawn[drawn["duration"].cumsum() <= share / (1 + HELD_SHARE) * seconds]
-        kept.append(drawn if len(drawn) >= least else rows.iloc[:least])
+        rows = _drawn(dataset, split)
+        fitting = rows[rows["duration"].cumsum() <= share / (1 + HELD_SHARE) * seconds]
+        shortest = rows.sort_values(["duration", "video_id"]).iloc[:least]
+        kept.append(fitting if len(fitting) >= least else shortest)
     return replace(dataset, videos=pd.concat(kept))
+
+
+def _drawn(dataset: ActionDataset, split: str) -> pd.DataFrame:
+    """All its videos with actions, shuffled: short ones show less than others, so none is first."""
+    rows = dataset.in_split(split).sort_values("video_id")
+    rows = rows[rows["video_id"].isin(set(dataset.instances["video_id"]))]
+    return rows.sample(frac=1, random_state=SEED)
 
 
 def try_out(
