@@ -112,6 +112,11 @@ def begin_anew(experiment: str) -> None:
         for part in ("06_models/{}/final_checkpoint", "06_models/{}/baseline_checkpoint",
                      "03_primary/{}"):  # fmt: skip
             shutil.copytree(DATA / part.format(REFERENCE), DATA / part.format(USES))
+        # The same annotated videos: what is known to be true of a video goes by its file.
+        theirs, mine = (DATA / "01_raw" / name for name in (REFERENCE, USES))
+        mine.mkdir()
+        shutil.copy(theirs / "annotations.json", mine)
+        (mine / "videos").symlink_to(theirs.resolve() / "videos")
 
 
 def outcome(experiment: str, data: Path = DATA) -> dict[str, str]:

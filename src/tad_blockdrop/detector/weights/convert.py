@@ -200,7 +200,8 @@ def _collect(
             useless = layout.is_unused(name) or (block is not None and block not in kept)
             status = Status.UNUSED if useless else Status.UNEXPECTED
             entries.append(Entry(status, theirs=name, shape=tuple(tensor.shape)))
-    entries += [Entry(Status.UNUSED, theirs=n, detail=network.remark) for n in network.others]
+    others = sorted(network.others)  # the report is the same each time
+    entries += [Entry(Status.UNUSED, theirs=name, detail=network.remark) for name in others]
     return ours, Report(layout.title, tuple(entries), network.remark)
 
 
