@@ -10,7 +10,7 @@ from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import SubLayer, parse_units
-from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures
+from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures, Findings
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 from tad_blockdrop.reporting import result_table as tables
@@ -69,6 +69,50 @@ def build_results(
     models = models.join(precision.rename(columns=tables.tiou_column), on="model")
     computed = pd.DataFrame(map(costs, models["kept_blocks"]), index=models.index)
     return tables.build_result_table(models.join(computed), interval)
+
+
+def find_errors(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What the final model gets right and wrong on the test videos.
+
+    Precision and recall by class at the thresholds that it is used with; what kind of error each
+    detection shown and each missed action is; how many there are of each kind, and what mending
+    them would give; which actions are missed.
+    """
+    from tad_blockdrop.metrics.error_analysis import analyse, mending
+    from tad_blockdrop.metrics.operating_point import TIOU, shown, thresholds
+    from tad_blockdrop.metrics.rates import rates
+    from tad_blockdrop.reporting.findings import case_table, kind_table, missed_table
+
+    videos, truth = evaluator.dataset.in_split("test"), evaluator.truth()
+    test, evaluation = sorted(videos["video_id"]), evaluator.evaluation
+    every = all_detections[all_detections["model"] == model_name(final)]
+    limits = thresholds(final.metrics.get("operating_point") or {}, final.classes)
+    kept = shown(every, limits)
+    analysis = analyse(kept, truth, test, TIOU)
+    cases = case_table(kept, analysis)
+    return (
+        rates(kept, truth, test, TIOU, evaluation.bootstrap, evaluator.runtime.seed),
+        cases,
+        kind_table(cases, mending(every, truth, test, evaluation.tious)),
+        missed_table(analysis, videos),
+    )
+
+
+def collect_findings(
+    rate_table: pd.DataFrame,
+    error_cases: pd.DataFrame,
+    error_table: pd.DataFrame,
+    missed_table: pd.DataFrame,
+    evaluator: Evaluator,
+    final: Checkpoint,
+) -> Findings:
+    """What the page shows of what the final model gets right and wrong."""
+    from tad_blockdrop.reporting.findings import Findings, file_addresses
+
+    files = file_addresses(evaluator.dataset.in_split("test"))
+    return Findings(model_name(final), rate_table, error_table, error_cases, missed_table, files)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
@@ -139,7 +183,7 @@ def write_report(
     cost_table: pd.DataFrame,
     score_table: pd.DataFrame,
     figures: Figures,
-    final: Checkpoint,
+    findings: Findings,
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page."""
@@ -148,8 +192,8 @@ def write_report(
 
     typed = Parameters.model_validate(parameters)
     machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
-    facts = RunFacts(typed, model_name(final), date.today().isoformat(), machine, versions())
-    return render_report(result_table, cost_table, score_table, facts, figures)
+    facts = RunFacts(typed, findings.model, date.today().isoformat(), machine, versions())
+    return render_report(result_table, cost_table, score_table, facts, figures, findings)
 
 
 def show_results(
