@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 from evaluation_tables import detections, instances
 
+from tad_blockdrop.metrics.bouts import bout_table, time_table
 from tad_blockdrop.metrics.error_analysis import analyse, mending
 from tad_blockdrop.metrics.rates import rates
 from tad_blockdrop.reporting.findings import (
     Findings,
     case_table,
-    described,
-    file_addresses,
+    describe_cases,
     kind_table,
     missed_table,
     verdict,
@@ -20,7 +20,7 @@ from tad_blockdrop.reporting.findings import (
 )
 from tad_blockdrop.reporting.pages.report import Figures, render_report
 
-VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [60.0, 30.0]})
+VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [60.0, 30.0], "path": ["/a", "/b"]})
 TRUTH = instances(
     ("a", 0, 10, "run"), ("a", 20, 30, "run"), ("a", 40, 42, "jump"), ("b", 0, 20, "jump")
 )
@@ -30,7 +30,12 @@ FOUND = detections(
 )  # fmt: skip
 
 
-def findings(found=FOUND, truth=TRUTH, files=None):
+def analysed():
+    analysis = analyse(FOUND, TRUTH, list(VIDEOS["video_id"]), 0.5)
+    return analysis, case_table(FOUND, analysis)
+
+
+def findings(found=FOUND, truth=TRUTH):
     ids = list(VIDEOS["video_id"])
     analysis = analyse(found, truth, ids, 0.5)
     cases = case_table(found, analysis)
@@ -38,14 +43,14 @@ def findings(found=FOUND, truth=TRUTH, files=None):
         "step_02",
         rates(found, truth, ids, 0.5, 100),
         kind_table(cases, mending(found, truth, ids, [0.5])),
-        cases,
         missed_table(analysis, VIDEOS),
-        files or {},
+        describe_cases(worst_cases(cases), VIDEOS),
+        time_table(bout_table(found, truth, ids)).assign(edit=0.625),
     )
 
 
 def test_cases_say_what_each_detection_and_missed_action_is():
-    cases = findings().cases
+    cases = analysed()[1]
     assert list(cases["kind"]) == [
         "right", "right", "double detection", "localisation", "background", "missed", "missed",
     ]  # fmt: skip
@@ -77,7 +82,7 @@ def test_missed_actions_are_grouped_by_length_and_density():
 
 
 def test_worst_cases_are_the_surest_errors_and_the_longest_missed():
-    worst = worst_cases(findings().cases)
+    worst = worst_cases(analysed()[1])
     assert list(worst["kind"]) == [
         "double detection", "localisation", "background", "missed", "missed",
     ]  # fmt: skip
@@ -85,8 +90,8 @@ def test_worst_cases_are_the_surest_errors_and_the_longest_missed():
 
 
 def test_a_case_is_linked_to_the_time_that_shows_it(tmp_path):
-    files = file_addresses(pd.DataFrame({"video_id": ["a"], "path": [tmp_path / "a b#1.mp4"]}))
-    rows = described(worst_cases(findings().cases), files)
+    videos = pd.DataFrame({"video_id": ["a"], "path": [str(tmp_path / "a b#1.mp4")]})
+    rows = describe_cases(worst_cases(analysed()[1]), videos)
     assert rows[0]["link"] == f"{tmp_path.as_uri()}/a%20b%231.mp4#t=0.00,10.00"
     assert rows[1]["said"] == "jump 40.0–50.0 s; in truth jump 40.0–42.0 s"
     assert rows[3] == {
@@ -135,11 +140,16 @@ def test_the_headline_has_precision_and_recall(facts, results, costs, scores):
 
 def test_a_model_of_no_use_is_not_celebrated(facts, results, costs, scores, hostile):
     truth, found = TRUTH.replace("jump", hostile), FOUND.replace("jump", hostile)
-    files = {"a": "file:///videos/a.mp4"}
-    source = page(facts, results, costs, scores, findings(found, truth, files))
+    source = page(facts, results, costs, scores, findings(found, truth))
     title = source[source.index("<title>") : source.index("</title>")]
     assert "Not usable as it is. Of 5 detections 2 were right; of 4 actions 2 were found" in title
     assert "latency" not in title
     assert "<img" not in source[: source.index("* plotly.js v")]
     assert "localisation</th>" in source
-    assert 'href="file:///videos/a.mp4#t=39.00,51.00"' in source
+    assert 'href="file:///a#t=39.00,51.00"' in source
+
+
+def test_bouts_and_agreement_are_told(facts, results, costs, scores):
+    source = page(facts, results, costs, scores, findings())
+    assert "the frame F1 is 55.3 %" in source  # 21 s agree, of 34 shown and 42 annotated
+    assert "62.5 %" in source

@@ -1,6 +1,6 @@
 """What a model gets right and wrong, for people: sentences, tables and places to look at."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,16 @@ GROUPS = 4  # of actions by length and by density
 class Findings:
     """What ``model``, a key of the result table, gets right and wrong on the test videos.
 
-    ``rates`` is that of ``metrics.rates``, the other tables are those of this module. ``files``:
-    the addresses of the videos' files, by video_id.
+    ``rates`` is the table of ``metrics.rates``, ``times`` that of ``metrics.bouts`` with the edit
+    score in its first row; ``kinds``, ``missed`` and the worst ``cases`` are made in this module.
     """
 
     model: str
     rates: pd.DataFrame
     kinds: pd.DataFrame
-    cases: pd.DataFrame
     missed: pd.DataFrame
-    files: Mapping[str, str]
+    cases: Sequence[Mapping[str, Any]]
+    times: pd.DataFrame
 
 
 def case_table(shown: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
@@ -101,12 +101,6 @@ def worst_cases(cases: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).drop(columns="rank")
 
 
-def file_addresses(videos: pd.DataFrame) -> dict[str, str]:
-    """Where the file of each video is, for a link: video_id, path."""
-    pairs = zip(videos["video_id"], videos["path"], strict=True)
-    return {video: Path(path).absolute().as_uri() for video, path in pairs}
-
-
 def is_usable(row: Mapping[str, Any]) -> bool:
     """Whether at least half of what is shown is right, and half of what happens is found."""
     wrong = row["shown"] and row["right"] < USABLE * row["shown"]
@@ -150,8 +144,13 @@ def _was(n: int, what: str) -> str:
     return f"{('none', 'one')[n] if n < 2 else n} {'was' if n < 2 else 'were'} {what}"
 
 
-def described(cases: pd.DataFrame, files: Mapping[str, str]) -> list[dict[str, Any]]:
-    """What the page says of each case: kind, what, video, time, and ``link``, which plays it."""
+def describe_cases(cases: pd.DataFrame, videos: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the page says of cases: kind, said, video, score, and ``link``, which plays it or is "".
+
+    ``videos``: video_id and path.
+    """
+    pairs = zip(videos["video_id"], videos["path"], strict=True)
+    files = {video: Path(path).absolute().as_uri() for video, path in pairs}
     rows = []
     for row in _rows(cases):
         said = f"{row['label']} {_span(row['start'], row['end'])}"

@@ -81,15 +81,14 @@ def find_errors(
     them would give; which actions are missed.
     """
     from tad_blockdrop.metrics.error_analysis import analyse, mending
-    from tad_blockdrop.metrics.operating_point import TIOU, shown, thresholds
+    from tad_blockdrop.metrics.operating_point import TIOU
     from tad_blockdrop.metrics.rates import rates
     from tad_blockdrop.reporting.findings import case_table, kind_table, missed_table
 
     videos, truth = evaluator.dataset.in_split("test"), evaluator.truth()
     test, evaluation = sorted(videos["video_id"]), evaluator.evaluation
     every = all_detections[all_detections["model"] == model_name(final)]
-    limits = thresholds(final.metrics.get("operating_point") or {}, final.classes)
-    kept = shown(every, limits)
+    kept = _shown(every, final)
     analysis = analyse(kept, truth, test, TIOU)
     cases = case_table(kept, analysis)
     return (
@@ -100,19 +99,51 @@ def find_errors(
     )
 
 
+def count_bouts(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bouts and seconds that the final model shows in the test videos, beside those annotated.
+
+    By class and video, and by class with the frame F1; ``edit`` in its first row is the edit score.
+    """
+    from tad_blockdrop.metrics.bouts import bout_table, edit_score, time_table
+
+    test = sorted(evaluator.dataset.in_split("test")["video_id"])
+    kept = _shown(all_detections[all_detections["model"] == model_name(final)], final)
+    table = bout_table(kept, evaluator.truth(), test)
+    times = time_table(table).assign(edit=float("nan"))
+    times.loc[0, "edit"] = edit_score(kept, evaluator.truth(), test)
+    return table, times
+
+
+def _shown(detections: pd.DataFrame, final: Checkpoint) -> pd.DataFrame:
+    """What the final model shows with the thresholds that it is used with."""
+    from tad_blockdrop.metrics.operating_point import shown, thresholds
+
+    stated = final.metrics.get("operating_point") or {}
+    return shown(detections, thresholds(stated, final.classes))
+
+
+def find_worst(error_cases: pd.DataFrame, evaluator: Evaluator) -> list[dict[str, Any]]:
+    """The worst errors and misses of the final model, with links that play them."""
+    from tad_blockdrop.reporting.findings import describe_cases, worst_cases
+
+    return describe_cases(worst_cases(error_cases), evaluator.dataset.in_split("test"))
+
+
 def collect_findings(
     rate_table: pd.DataFrame,
-    error_cases: pd.DataFrame,
     error_table: pd.DataFrame,
     missed_table: pd.DataFrame,
-    evaluator: Evaluator,
+    worst_cases: list[dict[str, Any]],
+    time_table: pd.DataFrame,
     final: Checkpoint,
 ) -> Findings:
     """What the page shows of what the final model gets right and wrong."""
-    from tad_blockdrop.reporting.findings import Findings, file_addresses
+    from tad_blockdrop.reporting.findings import Findings
 
-    files = file_addresses(evaluator.dataset.in_split("test"))
-    return Findings(model_name(final), rate_table, error_table, error_cases, missed_table, files)
+    tables = rate_table, error_table, missed_table
+    return Findings(model_name(final), *tables, worst_cases, time_table)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:

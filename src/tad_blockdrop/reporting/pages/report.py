@@ -117,7 +117,10 @@ def _findings(findings: Findings) -> dict[str, Any]:
         "classes": found.class_rows(findings.rates),
         "kinds": records(findings.kinds),
         "missed": records(findings.missed),
-        "cases": found.described(found.worst_cases(findings.cases), findings.files),
+        "cases": findings.cases,
+        "times": records(findings.times)[1:],
+        "frame_f1": 100 * findings.times["frame_f1"].iloc[0],
+        "edit": 100 * findings.times["edit"].iloc[0],
     }
 
 
