@@ -14,7 +14,7 @@ from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.export.bundle import write_export
 from tad_blockdrop.export.sidecar import sidecar
-from tad_blockdrop.prediction.predictor import DEFAULT_SCORE
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.cutting import test_windows as windows_of
 

@@ -18,7 +18,8 @@ from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.postprocess import overlaps
 from tad_blockdrop.detector.checkpoint import CheckpointError, newest_checkpoint, write_checkpoint
 from tad_blockdrop.detector.model import from_checkpoint
-from tad_blockdrop.prediction.predictor import DEFAULT_SCORE, load_predictor, make_predictor
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
+from tad_blockdrop.prediction.predictor import load_predictor, make_predictor
 from tad_blockdrop.prediction.stream import read_apart, read_video
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GuardedStream

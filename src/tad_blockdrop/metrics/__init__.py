@@ -1,1 +1,1 @@
-"""Average precision, intervals, operating points, cost."""
+"""Average precision, intervals, operating points, error analysis, cost."""

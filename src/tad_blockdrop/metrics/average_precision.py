@@ -28,15 +28,19 @@ def average_precision(
 def precision_table(matches: Matches) -> pd.DataFrame:
     """Average precision (label, tiou, ap) of detections that are already matched."""
     rows = [
-        (label, tiou, _area(hit[own], truth))
+        (label, tiou, area(hit[own], truth))
         for label, own, truth in matches.by_class()
         for tiou, hit in zip(matches.tious, matches.hit, strict=True)
     ]
     return pd.DataFrame(rows, columns=["label", "tiou", "ap"])
 
 
-def _area(hit: NDArray[np.bool_], truth: int) -> float:
-    """Area under the precision envelope; recall only grows at the hits."""
+def area(hit: NDArray[np.bool_], truth: int) -> float:
+    """Area under the precision envelope of one class, best detection first.
+
+    ``hit`` (n,): which detections are right, ``truth``: the instances there are. Recall only grows
+    at the hits.
+    """
     positions = np.flatnonzero(hit) + 1
     precision = np.arange(1, len(positions) + 1) / positions
     envelope = np.maximum.accumulate(precision[::-1])

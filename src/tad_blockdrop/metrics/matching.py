@@ -6,6 +6,7 @@ with ``video_id, start, end, label``; start and end in seconds.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -27,8 +28,9 @@ class Matches:
 
     ``labels``: the K classes of the ground truth, sorted. ``videos``: the V videos evaluated.
     ``label``, ``video``, ``score`` (n,): the detections, as indices into those; ``video`` is −1
-    outside. ``truth`` (K, V): how many instances. ``hit`` (tiou, n): the detection takes an
-    instance at that threshold.
+    outside. ``row`` (n,): their rows in the table. ``truth`` (K, V): how many instances.
+    ``instance`` (tiou, n): the row of ``ground_truth`` that the detection takes at that threshold,
+    −1 where it takes none.
     """
 
     labels: tuple[str, ...]
@@ -37,8 +39,14 @@ class Matches:
     label: Indices
     video: Indices
     score: Floats
+    row: Indices
     truth: Indices
-    hit: NDArray[np.bool_]
+    instance: Indices
+
+    @cached_property
+    def hit(self) -> NDArray[np.bool_]:
+        """(tiou, n): the detection takes an instance at that threshold."""
+        return self.instance >= 0
 
     def by_class(self) -> Iterator[tuple[str, slice, int]]:
         """Each class, where its detections are, and how many instances it has."""
@@ -73,15 +81,16 @@ def match(
     true_video = listed.get_indexer(pd.Index(truth["video_id"]))
     counts = np.zeros((len(labels), len(listed)), np.int64)
     np.add.at(counts, (true_label, true_video), 1)
-    pairs = _pairs(
+    pairs = overlaps(
         detections[["start", "end"]].to_numpy(np.float64)[order],
         np.where(video < 0, -1, label * len(listed) + video),
         truth[["start", "end"]].to_numpy(np.float64),
         true_label * len(listed) + true_video,
         min(tious),
     )
-    hit = np.stack([_take(*pairs, tiou, len(score), len(truth)) for tiou in tious])
-    return Matches(tuple(labels), tuple(listed), tuple(tious), label, video, score, counts, hit)
+    taken = np.stack([_take(*pairs, tiou, len(score), len(truth)) for tiou in tious])
+    names = tuple(labels), tuple(listed), tuple(tious)
+    return Matches(*names, label, video, score, order, counts, taken)
 
 
 _COLUMNS = ("video_id", "start", "end", "label")
@@ -148,7 +157,7 @@ def _duplicated(instances: pd.DataFrame) -> NDArray[np.bool_]:
     return result
 
 
-def _pairs(
+def overlaps(
     segments: Floats, groups: Indices, true_segments: Floats, true_groups: Indices, least: float
 ) -> tuple[Indices, Indices, Floats]:
     """(detection, instance, tIoU) of one group with tIoU ≥ ``least``.
@@ -182,8 +191,8 @@ def _pairs(
 
 def _take(
     detection: Indices, instance: Indices, tiou: Floats, least: float, n: int, n_true: int
-) -> NDArray[np.bool_]:
-    """Which of ``n`` detections, best first, take an instance.
+) -> Indices:
+    """(n,): which instance each of ``n`` detections, best first, takes; −1 for none.
 
     Taking turns in order of score is the stable matching in which instances prefer the higher
     score, so it can be reached by proposals: every detection at once asks for its next best
@@ -203,6 +212,7 @@ def _take(
         active = np.concatenate((refused, replaced))
         pointer[active] += 1
         active = active[pointer[active] < last[active]]
-    hit = np.zeros(n, bool)
-    hit[holder[holder < n]] = True
-    return hit
+    taken = np.full(n, -1)
+    held = np.flatnonzero(holder < n)
+    taken[holder[held]] = held
+    return taken

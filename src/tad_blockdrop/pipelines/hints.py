@@ -6,9 +6,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from tad_blockdrop.detections.evaluation import Evaluator
+    from tad_blockdrop.reporting.findings import Findings
     from tad_blockdrop.reporting.pages.report import Figures
     from tad_blockdrop.video.dataset import Dataset
 else:
-    Dataset = Evaluator = Figure = Figures = Any
+    Dataset = Evaluator = Figure = Figures = Findings = Any
 
-__all__ = ["Dataset", "Evaluator", "Figure", "Figures"]
+__all__ = ["Dataset", "Evaluator", "Figure", "Figures", "Findings"]

@@ -20,6 +20,7 @@ from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
 from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, thresholds
 from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.video.files.clock import PLAYER, Timing
@@ -30,10 +31,6 @@ from tad_blockdrop.video.problems import late_start
 from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_SCORE = 0.2
-"""Lowest score kept for a class without an operating point. Focal losses keep scores low: a
-detection that is fairly certain often scores about 0.5, and background below 0.1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +60,7 @@ class Prediction:
 class Predictor:
     """A model with all it needs to turn video files into detections.
 
-    ``thresholds``: lowest score to keep, by class; see ``DEFAULT_SCORE`` for those without one.
+    ``thresholds``: lowest score to keep, by class; ``DEFAULT_SCORE`` for those without one.
     ``timing``: how the seconds of videos are counted.
     """
 
@@ -112,10 +109,8 @@ class Predictor:
         for said in (late_start(stream.line.start, stream.line.fps), stream.line.note):
             if said:
                 logger.warning("%s: %s", stream.record.video_id, said)
-        limits = {
-            label: self.thresholds.get(label, DEFAULT_SCORE) if min_score is None else min_score
-            for label in self.classes
-        }
+        limits = dict.fromkeys(self.classes, min_score)
+        limits = thresholds(self.thresholds if min_score is None else limits, self.classes)
         suppression = self._suppression(min(limits.values()))
         pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
         steps = -(-len(stream.windows()) // batch)
@@ -170,8 +165,8 @@ def make_predictor(
 ) -> Predictor:
     """The predictor of a checkpoint that is in memory."""
     known = checkpoint.metrics.get("operating_point") or {}
-    thresholds = {label: float(value) for label, value in known.items() if value is not None}
-    if not thresholds:
+    stated = {label: float(value) for label, value in known.items() if value is not None}
+    if not stated:
         logger.warning(
             "the checkpoint states no operating point: detections with a score of at least %.2f "
             "are kept; set predict.min_score to see more or fewer",
@@ -182,7 +177,7 @@ def make_predictor(
         classes=checkpoint.classes,
         sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
-        thresholds=thresholds,
+        thresholds=stated,
         timing=timing,
     )
 

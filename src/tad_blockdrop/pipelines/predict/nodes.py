@@ -170,7 +170,7 @@ def write_tool_files(
 def describe_model(checkpoint: Checkpoint) -> Model:
     """What the pages say of the model, and by what corrections name it."""
     from tad_blockdrop.detector.checkpoint import weights_hash
-    from tad_blockdrop.prediction.predictor import DEFAULT_SCORE
+    from tad_blockdrop.metrics.operating_point import thresholds
 
     name = checkpoint.lineage.get("dataset", "model")
     points = checkpoint.metrics.get("operating_point") or {}
@@ -178,10 +178,7 @@ def describe_model(checkpoint: Checkpoint) -> Model:
         "title": f"{name} · {model_name(checkpoint)} · {describe_blocks(checkpoint.kept_blocks)}",
         "weights": weights_hash(checkpoint.weights),
         "classes": list(checkpoint.classes),
-        "thresholds": {
-            label: DEFAULT_SCORE if points.get(label) is None else float(points[label])
-            for label in checkpoint.classes
-        },
+        "thresholds": thresholds(points, checkpoint.classes),
     }
 
 

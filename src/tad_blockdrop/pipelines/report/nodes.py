@@ -10,7 +10,7 @@ from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import SubLayer, parse_units
-from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures
+from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures, Findings
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 from tad_blockdrop.reporting import result_table as tables
@@ -69,6 +69,81 @@ def build_results(
     models = models.join(precision.rename(columns=tables.tiou_column), on="model")
     computed = pd.DataFrame(map(costs, models["kept_blocks"]), index=models.index)
     return tables.build_result_table(models.join(computed), interval)
+
+
+def find_errors(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """What the final model gets right and wrong on the test videos.
+
+    Precision and recall by class at the thresholds that it is used with; what kind of error each
+    detection shown and each missed action is; how many there are of each kind, and what mending
+    them would give; which actions are missed.
+    """
+    from tad_blockdrop.metrics.error_analysis import analyse, mending
+    from tad_blockdrop.metrics.operating_point import TIOU
+    from tad_blockdrop.metrics.rates import rates
+    from tad_blockdrop.reporting.findings import case_table, kind_table, missed_table
+
+    videos, truth = evaluator.dataset.in_split("test"), evaluator.truth()
+    test, evaluation = sorted(videos["video_id"]), evaluator.evaluation
+    every = all_detections[all_detections["model"] == model_name(final)]
+    kept = _shown(every, final)
+    analysis = analyse(kept, truth, test, TIOU)
+    cases = case_table(kept, analysis)
+    return (
+        rates(kept, truth, test, TIOU, evaluation.bootstrap, evaluator.runtime.seed),
+        cases,
+        kind_table(cases, mending(every, truth, test, evaluation.tious)),
+        missed_table(analysis, videos),
+    )
+
+
+def count_bouts(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Bouts and seconds that the final model shows in the test videos, beside those annotated.
+
+    By class and video, and by class with the frame F1; ``edit`` in its first row is the edit score.
+    """
+    from tad_blockdrop.metrics.bouts import bout_table, edit_score, time_table
+
+    test = sorted(evaluator.dataset.in_split("test")["video_id"])
+    kept = _shown(all_detections[all_detections["model"] == model_name(final)], final)
+    table = bout_table(kept, evaluator.truth(), test)
+    times = time_table(table).assign(edit=float("nan"))
+    times.loc[0, "edit"] = edit_score(kept, evaluator.truth(), test)
+    return table, times
+
+
+def _shown(detections: pd.DataFrame, final: Checkpoint) -> pd.DataFrame:
+    """What the final model shows with the thresholds that it is used with."""
+    from tad_blockdrop.metrics.operating_point import shown, thresholds
+
+    stated = final.metrics.get("operating_point") or {}
+    return shown(detections, thresholds(stated, final.classes))
+
+
+def find_worst(error_cases: pd.DataFrame, evaluator: Evaluator) -> list[dict[str, Any]]:
+    """The worst errors and misses of the final model, with links that play them."""
+    from tad_blockdrop.reporting.findings import describe_cases, worst_cases
+
+    return describe_cases(worst_cases(error_cases), evaluator.dataset.in_split("test"))
+
+
+def collect_findings(
+    rate_table: pd.DataFrame,
+    error_table: pd.DataFrame,
+    missed_table: pd.DataFrame,
+    worst_cases: list[dict[str, Any]],
+    time_table: pd.DataFrame,
+    final: Checkpoint,
+) -> Findings:
+    """What the page shows of what the final model gets right and wrong."""
+    from tad_blockdrop.reporting.findings import Findings
+
+    tables = rate_table, error_table, missed_table
+    return Findings(model_name(final), *tables, worst_cases, time_table)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
@@ -139,7 +214,7 @@ def write_report(
     cost_table: pd.DataFrame,
     score_table: pd.DataFrame,
     figures: Figures,
-    final: Checkpoint,
+    findings: Findings,
     parameters: dict[str, Any],
 ) -> str:
     """One self-contained HTML page."""
@@ -148,8 +223,8 @@ def write_report(
 
     typed = Parameters.model_validate(parameters)
     machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
-    facts = RunFacts(typed, model_name(final), date.today().isoformat(), machine, versions())
-    return render_report(result_table, cost_table, score_table, facts, figures)
+    facts = RunFacts(typed, findings.model, date.today().isoformat(), machine, versions())
+    return render_report(result_table, cost_table, score_table, facts, figures, findings)
 
 
 def show_results(

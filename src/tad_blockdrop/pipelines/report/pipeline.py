@@ -7,6 +7,7 @@ from tad_blockdrop.pipelines.report import nodes
 
 FIGURES = ["accuracy_plot", "latency_plot", "importance_plot"]
 FIGURES += ["training_plot", "class_plot", "timeline_plot"]
+FOUND = ["rate_table", "error_table", "missed_table", "worst_cases", "time_table"]
 
 
 def create_pipeline(control: bool, repair: bool) -> Pipeline:
@@ -27,6 +28,18 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
             ["class_table", "all_detections", "evaluator", "baseline_checkpoint"],
             "result_table",
         ),
+        node(
+            nodes.find_errors,
+            ["all_detections", "evaluator", final],
+            ["rate_table", "error_cases", "error_table", "missed_table"],
+        ),
+        node(nodes.find_worst, ["error_cases", "evaluator"], "worst_cases"),
+        node(
+            nodes.count_bouts,
+            ["all_detections", "evaluator", final],
+            ["bout_table", "time_table"],
+        ),
+        node(nodes.collect_findings, [*FOUND, final], "report_findings"),
         node(nodes.plot_accuracy, costs, ["accuracy_plot", "latency_plot"]),
         node(nodes.plot_importance, ["score_table", "params:compress"], "importance_plot"),
         node(nodes.plot_training, "history_table", "training_plot"),
@@ -44,7 +57,7 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
         ),
         node(
             nodes.write_report,
-            [*costs, "score_table", "report_figures", final, "parameters"],
+            [*costs, "score_table", "report_figures", "report_findings", "parameters"],
             "html_report",
         ),
         node(nodes.show_results, [*costs, "html_report", "params:experiment", *repairs], None),

@@ -18,7 +18,9 @@ from tad_blockdrop.detector.units import (
     parse_units,
     sub_layers,
 )
+from tad_blockdrop.reporting import findings as found
 from tad_blockdrop.reporting import result_table as tables
+from tad_blockdrop.reporting.findings import Findings
 from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
 from tad_blockdrop.storage.experiment_record import flatten
@@ -58,11 +60,13 @@ def render_report(
     scores: pd.DataFrame,
     facts: RunFacts,
     figures: Figures,
+    findings: Findings | None = None,
 ) -> str:
     """The whole report as the text of one HTML file.
 
     The tables are the result table, the table of measured costs and the score table; see
-    ``build_result_table`` and ``race_table`` in ``result_table`` for their columns.
+    ``build_result_table`` and ``race_table`` in ``result_table`` for their columns. ``findings``
+    are those of the final model; sections about them are left out without.
 
     Raises:
         ValueError: ``facts.final_model`` is not in the result table.
@@ -100,9 +104,24 @@ def render_report(
         "criterion": choose_criterion(facts.parameters.compress),
         "races": records(tables.race_table(scores)),
         "figures": figures,
+        "findings": None if findings is None else _findings(findings),
         "settings": [(key, as_yaml(value)) for key, value in settings.items()],
     }
     return render("report.html.j2", values)
+
+
+def _findings(findings: Findings) -> dict[str, Any]:
+    """What the report shows of what the final model gets right and wrong."""
+    return found.summary(findings.rates) | {
+        "warnings": found.warnings(findings.rates),
+        "classes": found.class_rows(findings.rates),
+        "kinds": records(findings.kinds),
+        "missed": records(findings.missed),
+        "cases": findings.cases,
+        "times": records(findings.times)[1:],
+        "frame_f1": 100 * findings.times["frame_f1"].iloc[0],
+        "edit": 100 * findings.times["edit"].iloc[0],
+    }
 
 
 def _strip(row: dict[str, Any], kept: Sequence[Unit]) -> dict[int, str]:

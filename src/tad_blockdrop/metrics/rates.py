@@ -1,0 +1,71 @@
+"""Precision and recall of the detections that a person is shown, with intervals."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tad_blockdrop.metrics.matching import ground_truth, match
+
+Floats = NDArray[np.float64]
+
+
+def rates(
+    shown: pd.DataFrame,
+    instances: pd.DataFrame,
+    videos: Sequence[str],
+    tiou: float,
+    resamples: int,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How much of what is shown is right, and how much of what happens is found: by class.
+
+    The first row is over all classes and has no label; the others are the classes that are shown or
+    annotated, by name. Columns: label, shown, right, actions (counts), precision, precision_low,
+    precision_high, recall, recall_low, recall_high. Bounds are the 95 % percentiles of
+    ``resamples`` draws of videos with replacement, NaN without draws; a rate of nothing is NaN.
+    Detections outside ``videos`` are not counted; tables and errors as in ``matching.match``.
+    """
+    shown = shown[shown["video_id"].isin(list(videos))].reset_index(drop=True)
+    matches = match(shown, instances, videos, [tiou])
+    truth = ground_truth(instances, videos)
+    right = shown.iloc[matches.row[matches.hit[0]]]
+    labels = pd.Index(sorted({*shown["label"], *truth["label"]}))
+    listed = pd.Index(matches.videos)
+    counts = np.stack([_count(table, labels, listed) for table in (shown, right, truth)])
+    counts = np.concatenate((counts.sum(axis=1, keepdims=True), counts), axis=1)
+    n = len(listed)
+    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    totals, drawn = counts.sum(axis=2), counts @ draws.T
+    columns = {"label": [None, *labels]} | dict(
+        zip(("shown", "right", "actions"), totals, strict=True)
+    )
+    for name, of in (("precision", 0), ("recall", 2)):
+        low, high = _bounds(_share(drawn[1], drawn[of]))
+        share = _share(totals[1], totals[of])
+        columns |= {name: share, f"{name}_low": low, f"{name}_high": high}
+    return pd.DataFrame(columns)
+
+
+def _count(table: pd.DataFrame, labels: pd.Index, videos: pd.Index) -> NDArray[np.int64]:
+    """(K, V): rows of each class in each video."""
+    counts = np.zeros((len(labels), len(videos)), np.int64)
+    where = [labels.get_indexer(pd.Index(table["label"]))]
+    where.append(videos.get_indexer(pd.Index(table["video_id"])))
+    np.add.at(counts, tuple(where), 1)
+    return counts
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
+    share: Floats = np.divide(part, whole, where=whole > 0, out=np.full(part.shape, np.nan))
+    return share
+
+
+def _bounds(drawn: Floats) -> tuple[Floats, Floats]:
+    """The 95 % interval of each row (K, R), without the draws that have no value."""
+    low, high = np.full(len(drawn), np.nan), np.full(len(drawn), np.nan)
+    some = np.isfinite(drawn).any(axis=1)
+    if some.any():
+        low[some], high[some] = np.nanpercentile(drawn[some], [2.5, 97.5], axis=1)
+    return low, high
