@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tad_blockdrop.video.files.guarded_processes import (
     GivenUpError,
     GuardedStream,
     Outcome,
+    clean_processes,
     heartbeat,
     run_guarded,
 )
@@ -53,6 +55,20 @@ def test_each_item_has_its_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_nothing_to_do() -> None:
     assert list(run_guarded(abs, [], 4, 1.0)) == []
+
+
+def press_ctrl_c(item: int) -> int:
+    signal.raise_signal(signal.SIGINT)
+    return item
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+def test_a_ctrl_c_is_heard_by_the_caller_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [outcome.result for outcome in run_guarded(press_ctrl_c, [1], 1, 30.0)] == [1]
+    # The server may take a second to start; a Ctrl-C in that time must not be lost.
+    monkeypatch.setattr(forkserver, "ensure_running", lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        clean_processes()
 
 
 def test_processes_end_with_the_caller() -> None:

@@ -4,7 +4,6 @@ import copy
 import multiprocessing
 import pickle
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -268,13 +267,15 @@ def clean_processes() -> ForkServerContext | SpawnContext:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
-    if threading.current_thread() is threading.main_thread():
-        # Neither the server nor its children may hear a Ctrl-C: this process ends them.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
-            forkserver.ensure_running()
-        finally:
-            signal.signal(signal.SIGINT, before)
+    # Unblocks SIGINT when it starts its own process, so it has to run before that is blocked.
+    resource_tracker.ensure_running()
+    # Neither the server nor its children may hear a Ctrl-C: this process ends them. They inherit
+    # what is blocked; here, a Ctrl-C that comes in the meantime waits. Ignored, it would be lost.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
