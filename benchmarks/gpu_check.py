@@ -215,7 +215,7 @@ def _ranking(bench: Bench, steps: int) -> Found:
 
 def tests(project: Path) -> str:
     """The last line of the tests of devices, precision and windows."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *TESTS]
     return _checked(command, project).strip().splitlines()[-1]
 
 
