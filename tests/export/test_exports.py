@@ -14,6 +14,7 @@ from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.export.bundle import read_export, write_export
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
 from tad_blockdrop.pipelines.export.nodes import export_model
 
 onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
@@ -116,7 +117,7 @@ def test_files_come_back_as_written(exported, tmp_path):
 def test_the_sidecar_holds_what_the_checkpoint_does(checkpoint, exported):
     about = exported.sidecar
     assert about["classes"] == list(checkpoint.classes)
-    assert about["operating_point"] == {"run": 0.3, "jump": None, "swim": 0.4}
+    assert about["operating_point"] == {"run": 0.3, "jump": DEFAULT_SCORE, "swim": 0.4}
     points = from_checkpoint(checkpoint).head.points
     assert about["points"]["location"] == points.location.tolist()
     assert about["points"]["stride"] == points.stride.tolist()

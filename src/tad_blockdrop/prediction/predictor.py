@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
 from tad_blockdrop.detector.model import Detector, from_checkpoint
@@ -60,7 +61,7 @@ class Prediction:
 class Predictor:
     """A model with all it needs to turn video files into detections.
 
-    ``thresholds``: lowest score to keep, by class; ``DEFAULT_SCORE`` for those without one.
+    ``thresholds``: lowest score to keep, by class.
     ``timing``: how the seconds of videos are counted.
     """
 
@@ -109,8 +110,9 @@ class Predictor:
         for said in (late_start(stream.line.start, stream.line.fps), stream.line.note):
             if said:
                 logger.warning("%s: %s", stream.record.video_id, said)
-        limits = dict.fromkeys(self.classes, min_score)
-        limits = thresholds(self.thresholds if min_score is None else limits, self.classes)
+        limits = self.thresholds
+        if min_score is not None:
+            limits = dict.fromkeys(self.classes, min_score)
         suppression = self._suppression(min(limits.values()))
         pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
         steps = -(-len(stream.windows()) // batch)
@@ -152,21 +154,26 @@ class Predictor:
         return config.model_copy(update=changes)
 
 
-def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Predictor:
+def load_predictor(
+    folder: str | Path, device: str | torch.device = "cpu", wish: Wish = BEST_F1
+) -> Predictor:
     """The predictor of a checkpoint folder, or of the newest version below it.
 
-    Raises CheckpointError if there is no readable checkpoint.
+    ``wish``: what its thresholds are for, such as ``Wish("precision", 0.9)``. Raises
+    CheckpointError if there is no readable checkpoint, NoPointError if it has no such thresholds.
     """
-    return make_predictor(read_newest(folder), device)
+    return make_predictor(read_newest(folder), device, wish=wish)
 
 
 def make_predictor(
-    checkpoint: Checkpoint, device: str | torch.device = "cpu", timing: Timing = PLAYER
+    checkpoint: Checkpoint,
+    device: str | torch.device = "cpu",
+    timing: Timing = PLAYER,
+    wish: Wish = BEST_F1,
 ) -> Predictor:
-    """The predictor of a checkpoint that is in memory."""
-    known = checkpoint.metrics.get("operating_point") or {}
-    stated = {label: float(value) for label, value in known.items() if value is not None}
-    if not stated:
+    """The predictor of a checkpoint that is in memory; errors as ``load_predictor``."""
+    limits = thresholds(checkpoint, wish)
+    if set(limits.values()) == {DEFAULT_SCORE}:
         logger.warning(
             "the checkpoint states no operating point: detections with a score of at least %.2f "
             "are kept; set predict.min_score to see more or fewer",
@@ -177,7 +184,7 @@ def make_predictor(
         classes=checkpoint.classes,
         sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
-        thresholds=stated,
+        thresholds=limits,
         timing=timing,
     )
 

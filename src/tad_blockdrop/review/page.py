@@ -66,6 +66,7 @@ class ReviewPages:
         skipped = records(self.predictions.videos[problems.notna()])
         values = {
             "subtitle": self.predictions.model["title"],
+            "expected": self.predictions.model.get("expected", []),
             "found": len(self.predictions.detections),
             "videos": int(problems.isna().sum()),
             "pages": self.names if len(self.names) > 1 else [],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
@@ -12,12 +12,14 @@ class Model(TypedDict):
     """What predictions were made with. ``weights``: their SHA-256; ``title``: its name for people.
 
     ``thresholds``: the score from which on a detection counts, for each of the ``classes``.
+    ``expected``: sentences on what to expect of them; older predictions have none.
     """
 
     title: str
     weights: str
     classes: list[str]
     thresholds: dict[str, float]
+    expected: NotRequired[list[str]]
 
 
 class KnownTruth(TypedDict):

@@ -1,0 +1,78 @@
+"""What a checkpoint states of its scores: the thresholds for each purpose, and what they give."""
+
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tad_blockdrop.config.predict import Purpose, Wish
+
+DECISIONS_FILE = "decisions.json"
+
+
+class _Part(BaseModel):
+    """Of ``decisions.json``: typed, no infinite numbers; anything may stand beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Rate(NamedTuple):
+    """A rate with its 95 % interval; None where there is nothing to count."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Expected(_Part):
+    """What is to be expected: ``ratio`` is how many detections are shown for each action."""
+
+    precision: Rate
+    recall: Rate
+    ratio: Rate
+
+
+class Point(_Part):
+    """Thresholds for one purpose.
+
+    ``thresholds``: by class, none where nothing right was found. ``common``: the classes that share
+    one, as they have too few examples for their own. ``unmet``: the best precision or recall there
+    is, of classes that do not reach what is ``asked``. ``expected``: over all classes; ``by_class``
+    has the classes that were shown or annotated.
+    """
+
+    purpose: Purpose
+    asked: float | None
+    thresholds: dict[str, float]
+    common: list[str] = []
+    unmet: dict[str, float] = {}
+    expected: Expected | None = None
+    by_class: dict[str, Expected] = {}
+
+
+class Decisions(_Part):
+    """Operating points, and the videos they were chosen on.
+
+    ``split``: "holdout", or "train" where no videos are held out. ``tiou``: from which overlap on
+    a detection is right. ``videos``, ``actions``: how many there were.
+    """
+
+    format_version: Literal[1] = 1
+    split: Literal["holdout", "train"]
+    videos: int = Field(ge=1)
+    actions: int = Field(ge=1)
+    tiou: float = Field(gt=0, le=1)
+    points: list[Point] = Field(min_length=1)
+
+    def point(self, wish: Wish) -> Point:
+        """The one for a purpose; of those for a precision or recall, the next that is as high.
+
+        Raises KeyError if there is none.
+        """
+        fitting = [
+            point
+            for point in self.points
+            if point.purpose == wish.purpose and (point.asked or 0) >= (wish.asked or 0)
+        ]
+        if not fitting:
+            raise KeyError(wish)
+        return min(fitting, key=lambda point: point.asked or 0)
