@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tad_blockdrop.config.predict import BEST_F1, Wish
+from tad_blockdrop.metrics import operating_point
 from tad_blockdrop.metrics.evidence import gather_evidence
 from tad_blockdrop.metrics.operating_point import (
-    ENOUGH,
     choose,
     curve,
     pick,
@@ -63,7 +63,8 @@ def test_no_threshold_does_better(ranked, more, asked):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_thresholds_of_classes_with_enough_examples_are_their_own(seed):
+def test_the_thresholds_of_classes_with_enough_examples_are_their_own(seed, monkeypatch):
+    monkeypatch.setattr(operating_point, "ENOUGH", 14)
     found, truth, videos = random_tables(seed, 40, 120)
     truth = truth.drop_duplicates(ignore_index=True)
     found = found[found["video_id"].isin(videos)]
@@ -83,7 +84,7 @@ def test_the_thresholds_of_classes_with_enough_examples_are_their_own(seed):
         )
     for label, threshold, common in zip(labels, chosen.chosen, chosen.common, strict=True):
         own = (truth["label"] == label).sum()
-        assert common == (own < ENOUGH)
+        assert common == (own < 14)
         mine = known if common else known[known["label"] == label]
         actions = len(truth) if common else own
         tried = by_trying(mine["score"], [hits[i] for i in mine.index], actions)
@@ -91,7 +92,8 @@ def test_the_thresholds_of_classes_with_enough_examples_are_their_own(seed):
         assert f1[threshold] == pytest.approx(max(f1.values()))
 
 
-def test_a_class_of_which_nothing_is_found_shares_the_common_threshold():
+def test_a_class_of_which_nothing_is_found_shares_the_common_threshold(monkeypatch):
+    monkeypatch.setattr(operating_point, "ENOUGH", 20)
     times = range(0, 200, 10)
     truth = instances(*(("a", t, t + 10, label) for t in times for label in ("run", "jump")))
     found = detections(*(("a", t, t + 10, "run", 0.9 - t / 1000) for t in times))

@@ -4,6 +4,7 @@ import json
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
@@ -17,9 +18,14 @@ from tad_blockdrop.detector.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from tad_blockdrop.detector.decisions import DECISIONS_FILE, Decisions
+from tad_blockdrop.detector.decisions import DECISIONS_FILE, Calibration, Decisions
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, NoPointError, shown, thresholds
-from tad_blockdrop.pipelines.predict.nodes import describe_model, detect_actions
+from tad_blockdrop.pipelines.predict.nodes import (
+    describe_model,
+    detect_actions,
+    write_activitynet,
+    write_table,
+)
 from tad_blockdrop.prediction.expectation import expectations
 from tad_blockdrop.prediction.predictor import load_predictor, make_predictor
 
@@ -127,6 +133,27 @@ def test_what_is_asked_for_is_what_is_kept(decided, write_video, tmp_path):
     runtime = RuntimeConfig(threads=1, device="cpu", workers=1)
     found, _ = detect_actions(decided, settings, DataConfig(every=1, clock="player"), runtime)
     assert found["score"].tolist() == expected["score"].tolist()
+
+
+def test_probabilities_stand_beside_scores_and_change_no_order(decided, write_video):
+    line = Calibration(method="logistic", scores=[0.2, 1.0], probabilities=[0.1, 0.7])
+    calibrated = replace(
+        decided, decisions=decided.decisions.model_copy(update={"calibration": line})
+    )
+    path = write_video()
+    plain, found = (make_predictor(each).detect(path) for each in (decided, calibrated))
+    pd.testing.assert_frame_equal(found.drop(columns="probability"), plain)
+    expected = np.interp(found["score"], [0, 0.2, 1], [0, 0.1, 0.7])
+    assert found["probability"].tolist() == pytest.approx(expected)
+    nothing = make_predictor(calibrated).detect(path, 1.0)
+    assert nothing.empty
+    assert "probability" in nothing
+    settings = PredictConfig(videos=str(path))
+    runtime = RuntimeConfig(threads=1, device="cpu", workers=1)
+    data = DataConfig(every=1, clock="player")
+    table, videos = detect_actions(calibrated, settings, data, runtime)
+    assert list(write_table(table))[-2:] == ["score", "probability"]
+    assert write_activitynet(table, videos)["results"]["video"]
 
 
 def test_pages_and_log_say_what_to_expect(decided, caplog):

@@ -1,8 +1,9 @@
 """What a checkpoint states of its scores: the thresholds for each purpose, and what they give."""
 
-from typing import Literal, NamedTuple
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tad_blockdrop.config.predict import Purpose, Wish
 
@@ -49,11 +50,33 @@ class Point(_Part):
     by_class: dict[str, Expected] = {}
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Calibration(_Part):
+    """The probability that a detection is right, by score: straight lines between ``scores``."""
+
+    method: Literal["isotonic", "logistic"]
+    scores: list[Share] = Field(min_length=1)
+    probabilities: list[Share]
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        if len(self.scores) != len(self.probabilities):
+            raise ValueError("there must be one of 'probabilities' for each of 'scores'")
+        if any(a >= b for a, b in pairwise(self.scores)):
+            raise ValueError("'scores' must rise")
+        if any(a > b for a, b in pairwise(self.probabilities)):
+            raise ValueError("'probabilities' must not fall")
+        return self
+
+
 class Decisions(_Part):
-    """Operating points, and the videos they were chosen on.
+    """Operating points and calibrated scores, and the videos they come from.
 
     ``split``: "holdout", or "train" where no videos are held out. ``tiou``: from which overlap on
-    a detection is right. ``videos``, ``actions``: how many there were.
+    a detection is right. ``videos``, ``actions``: how many there were. ``calibration``: none where
+    there were too few detections.
     """
 
     format_version: Literal[1] = 1
@@ -62,6 +85,7 @@ class Decisions(_Part):
     actions: int = Field(ge=1)
     tiou: float = Field(gt=0, le=1)
     points: list[Point] = Field(min_length=1)
+    calibration: Calibration | None = None
 
     def point(self, wish: Wish) -> Point:
         """The one for a purpose; of those for a precision or recall, the next that is as high.

@@ -13,6 +13,7 @@ import pandas as pd
 
 from tad_blockdrop.config.predict import Wish
 from tad_blockdrop.detector.decisions import Decisions, Expected, Point, Rate
+from tad_blockdrop.metrics.calibration import fit_calibration
 from tad_blockdrop.metrics.evidence import Evidence
 from tad_blockdrop.metrics.matching import Floats
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, TIOU, Thresholds, choose
@@ -31,7 +32,9 @@ WISHES = [
 def decide(
     evidence: Evidence, split: Literal["holdout", "train"], resamples: int, seed: int
 ) -> Decisions:
-    """Operating points for all ``WISHES``; ``evidence`` from the videos of ``split``.
+    """Operating points for all ``WISHES``, and the calibration of scores.
+
+    ``evidence``: from the videos of ``split``.
 
     ``resamples``: of the intervals, draws of videos. With one video there is nothing to expect.
     """
@@ -42,7 +45,14 @@ def decide(
         for wish, chosen, rates in zip(WISHES, choose(evidence, WISHES), expected, strict=True)
     ]
     actions = int(evidence.actions.sum())
-    return Decisions(split=split, videos=n_videos, actions=actions, tiou=TIOU, points=points)
+    return Decisions(
+        split=split,
+        videos=n_videos,
+        actions=actions,
+        tiou=TIOU,
+        points=points,
+        calibration=fit_calibration(evidence),
+    )
 
 
 def cross_fitted(evidence: Evidence, wishes: list[Wish]) -> Floats:

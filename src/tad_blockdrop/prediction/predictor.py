@@ -20,7 +20,9 @@ from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
+from tad_blockdrop.detector.decisions import Calibration
 from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.metrics.calibration import with_probability
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, thresholds
 from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
@@ -38,7 +40,7 @@ logger = logging.getLogger(__name__)
 class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
-    ``detections``: video_id, start, end (s), label, score; highest score first. ``strongest``: the
+    ``detections``: as ``Predictor.detect`` gives them, highest score first. ``strongest``: the
     highest score found, even if it was too low to keep. ``start`` (s) and ``fps``: of the video's
     frames. ``plays``: whether browsers play its file.
     """
@@ -62,7 +64,7 @@ class Predictor:
     """A model with all it needs to turn video files into detections.
 
     ``thresholds``: lowest score to keep, by class.
-    ``timing``: how the seconds of videos are counted.
+    ``timing``: how the seconds of videos are counted. ``calibration``: of scores, if there is one.
     """
 
     model: Detector
@@ -71,10 +73,12 @@ class Predictor:
     postprocess: PostprocessConfig
     thresholds: Mapping[str, float]
     timing: Timing = PLAYER
+    calibration: Calibration | None = None
 
     def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
         """Detections in the video at ``path``: video_id, start, end (s), label, score.
 
+        With a calibration also probability, that a detection is right.
         ``min_score``: the lowest score to keep (0: what evaluation keeps), instead of the
         checkpoint's operating point of each class. Raises DecodeError if the video cannot be
         read.
@@ -128,8 +132,9 @@ class Predictor:
                 pool.add(part.windows, output)
         found = pool.detections()
         enough = found["score"] >= found["label"].map(limits).astype(float)
+        kept = found[enough].reset_index(drop=True)
         return Prediction(
-            detections=found[enough].reset_index(drop=True),
+            detections=with_probability(kept, self.calibration),
             duration=stream.record.duration,
             seconds=time.perf_counter() - begin,
             strongest=strongest,
@@ -186,6 +191,7 @@ def make_predictor(
         postprocess=checkpoint.postprocess,
         thresholds=limits,
         timing=timing,
+        calibration=checkpoint.decisions.calibration if checkpoint.decisions else None,
     )
 
 

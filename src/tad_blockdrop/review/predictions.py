@@ -33,7 +33,8 @@ class KnownTruth(TypedDict):
 class Predictions:
     """All that the pages show.
 
-    ``detections``: video_id, start, end (s), label, score. ``videos``: video_id, path, duration,
+    ``detections``: video_id, start, end (s), label, score, and of calibrated models
+    probability, that it is right. ``videos``: video_id, path, duration,
     start (s, of the first frame), fps, speed (a multiple of real time), strongest (score), plays
     (whether a browser can play the file) and problem, which is None for videos that could be read.
     ``truth``: by video_id, of those that are annotated.

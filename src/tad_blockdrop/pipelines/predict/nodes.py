@@ -47,7 +47,7 @@ def read_folder(predict: PredictConfig) -> Checkpoint:
 def detect_actions(
     checkpoint: Checkpoint, predict: PredictConfig, data: DataConfig, runtime: RuntimeConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Detections (video_id, start, end, label, score) and what became of every video.
+    """Detections, as ``Predictor.detect`` gives them, and what became of every video.
 
     Each video is decoded in a process beside this one, at most ``runtime.decode_timeout`` seconds
     without progress. Videos that cannot be read are reported and skipped. The second table has

@@ -111,6 +111,26 @@ def rate_points(
     return point_table(final, every, evaluator.truth(), test, resamples, seed)
 
 
+def rate_scores(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> pd.DataFrame:
+    """How true the final model's scores are on the test videos, and how true calibrated ones.
+
+    An external classifier has changed them, so that no calibration applies.
+    """
+    from tad_blockdrop.metrics.calibration import reliability_table
+    from tad_blockdrop.metrics.evidence import gather_evidence
+    from tad_blockdrop.metrics.operating_point import TIOU
+
+    test, truth = sorted(evaluator.dataset.in_split("test")["video_id"]), evaluator.truth()
+    every = all_detections[all_detections["model"] == model_name(final)]
+    labels = sorted({*every["label"], *truth["label"]})
+    renamed = evaluator.evaluation.postprocess.classifier is not None
+    decisions = None if renamed else final.decisions
+    calibration = decisions.calibration if decisions else None
+    return reliability_table(gather_evidence(every, truth, test, labels, TIOU), calibration)
+
+
 def count_bouts(
     all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -188,6 +208,13 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
 
     classes = class_table.dropna(subset=["ap"])
     return class_change(tables.class_changes(classes, "uncompressed", model_name(final)))
+
+
+def plot_reliability(reliability_table: pd.DataFrame) -> Figure:
+    """How true scores are, as they come and calibrated."""
+    from tad_blockdrop.reporting.plots.reliability import reliability_curve
+
+    return reliability_curve(reliability_table)
 
 
 def plot_timelines(

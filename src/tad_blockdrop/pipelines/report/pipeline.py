@@ -6,7 +6,7 @@ from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.report import nodes
 
 FIGURES = ["accuracy_plot", "latency_plot", "importance_plot"]
-FIGURES += ["training_plot", "class_plot", "timeline_plot"]
+FIGURES += ["training_plot", "class_plot", "timeline_plot", "reliability_plot"]
 FOUND = ["rate_table", "error_table", "missed_table", "worst_cases", "time_table", "point_table"]
 
 
@@ -40,6 +40,7 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
             ["bout_table", "time_table"],
         ),
         node(nodes.rate_points, ["all_detections", "evaluator", final], "point_table"),
+        node(nodes.rate_scores, ["all_detections", "evaluator", final], "reliability_table"),
         node(nodes.collect_findings, [*FOUND, final], "report_findings"),
         node(nodes.plot_accuracy, costs, ["accuracy_plot", "latency_plot"]),
         node(nodes.plot_importance, ["score_table", "params:compress"], "importance_plot"),
@@ -50,6 +51,7 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
             ["all_detections", "evaluator", final, "params:report"],
             "timeline_plot",
         ),
+        node(nodes.plot_reliability, "reliability_table", "reliability_plot"),
         *plotting,
         node(
             nodes.collect_figures,

@@ -52,6 +52,7 @@ class Figures:
     training: go.Figure | None = None
     classes: go.Figure | None = None
     timelines: go.Figure | None = None
+    reliability: go.Figure | None = None
     repairs: go.Figure | None = None
 
 
