@@ -98,5 +98,8 @@ class ExportConfig(Config):
     check_videos: int = Field(8, ge=1, description="test videos that must come out the same")
     max_difference: float = Field(1e-3, gt=0, description="of logits, PyTorch against the export")
     latency_repeats: int = Field(100, ge=1, description="timed passes of each model")
+    opset: int | None = Field(
+        None, ge=18, le=25, description="of the ONNX file; none: what PyTorch writes"
+    )
     int8: bool = Field(False, description="also write an ONNX file in 8-bit integers")
     max_int8_loss: float = Field(0.5, ge=0, description="mAP points on held-out videos, at most")
