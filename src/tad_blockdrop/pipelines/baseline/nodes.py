@@ -133,6 +133,7 @@ def make_baseline(
         evaluator = with_frozen_features(model, evaluator, scratch)
     history = train_baseline(model, baseline, evaluator, scratch)
     backbone = detector.backbone.model_copy(update={"weights": None})  # a path of this machine
+    metrics, decisions = evaluator.rate_checkpoint(model, scratch)
     checkpoint = Checkpoint(
         weights=weights_of(model),
         detector=detector.model_copy(update={"backbone": backbone}),
@@ -143,7 +144,8 @@ def make_baseline(
         fps=data.fps,
         postprocess=evaluator.evaluation.postprocess,
         lineage=first_lineage(data, evaluator.runtime.seed),
-        metrics=evaluator.checkpoint_metrics(model, scratch),
+        metrics=metrics,
+        decisions=decisions,
     )
     return history.assign(stage="baseline"), checkpoint
 

@@ -218,12 +218,12 @@ def merge_lora(
     if model is None:
         return source
     lora.merge_lora(model.to(evaluator.runtime.device))
-    metrics = evaluator.checkpoint_metrics(model, scratch)
+    metrics, decisions = evaluator.rate_checkpoint(model, scratch)
     if compress.stop.max_latency_ms is not None:
         with evaluator.runtime.autocast():
             table = latency({"model": model}, evaluator.evaluation.latency_repeats)
         metrics["latency_ms"] = 1000 * float(table["median"].iloc[0])
-    return replace(source, weights=weights_of(model), metrics=metrics)
+    return replace(source, weights=weights_of(model), metrics=metrics, decisions=decisions)
 
 
 def select_final(

@@ -114,12 +114,14 @@ def learn_again(
     if settings.train.tuning == "frozen":
         working = with_frozen_features(model, working, scratch)
     history = train_baseline(model, settings, working, scratch, "learning again")
+    metrics, decisions = working.rate_checkpoint(model, scratch)
     checkpoint = replace(
         before,
         weights=weights_of(model),
         postprocess=evaluator.evaluation.postprocess,
         lineage=child_lineage(before, rounds=rounds),
-        metrics=working.checkpoint_metrics(model, scratch),
+        metrics=metrics,
+        decisions=decisions,
     )
     return history.assign(stage="learned"), checkpoint
 
