@@ -42,7 +42,8 @@ def find_given(
     """The settings as they are, once the weights that they name have been found to fit.
 
     It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
-    that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
+    that the backbone lacks stop the job before any work, as do devices that this machine lacks.
+    Raises DeviceError for these, BaselineError if nothing is there,
     FormatError or CheckpointError for what does not fit, LoraError, UnitError, RepairError for a
     backbone that cannot be repaired, or TargetError for a ``compress.target`` out of reach.
     """
@@ -65,6 +66,7 @@ def find_given(
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
+    where = Runtime(runtime)  # which says what this machine does not have
     backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
@@ -77,7 +79,7 @@ def find_given(
     if compress.target is not None:
         size = detector, data.window, n_classes
         repeats = evaluation.latency_repeats
-        check_target(Meter(compress.target, *size, Runtime(runtime), repeats), kept, compress)
+        check_target(Meter(compress.target, *size, where, repeats), kept, compress)
     return baseline
 
 

@@ -95,7 +95,8 @@ class FeatureWindows(TestWindows):
         with safe_open(_file(self.folder, record.video_id), framework="pt") as file:
             features = file.get_slice("features")[self.place[index]]
         mask = torch.from_numpy(grid_mask(window.n_valid, self.data.window))
-        return LoadedWindow(window, torch.empty(0, dtype=torch.uint8), mask, features)
+        nothing = torch.empty(0, dtype=torch.uint8)
+        return LoadedWindow(window, nothing, mask, features, own=index in self.own)
 
 
 class FeatureTraining(EpochWindows):
