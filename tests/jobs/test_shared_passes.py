@@ -12,6 +12,7 @@ from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.jobs.evaluation import SharedEvaluator
 from tad_blockdrop.jobs.scoring import score_blocks
+from tad_blockdrop.jobs.sharing import as_checkpoint
 from tad_blockdrop.video.windows.loading import TestWindows
 
 
@@ -56,7 +57,7 @@ def test_a_ranking_by_several_processes_has_the_same_bits(
     evaluator: Evaluator, model: Detector, tmp_path: Path, choice: dict[str, Any]
 ) -> None:
     compress = CompressConfig.model_validate({"n_drops": 1, **choice})
-    student = shared(evaluator, 1).checkpoint_of(model)
+    student = as_checkpoint(model, evaluator)
     alone, *others = (
         score_blocks(student, student, with_devices(evaluator, n), compress, tmp_path / str(n))
         for n in (1, 2, 3)
@@ -72,10 +73,10 @@ def test_detections_by_several_processes_have_the_same_bits(
     videos = evaluator.dataset.records("train")
     alone = evaluator.detect(model, videos, "detecting")
     assert set(alone["video_id"]) == {"a", "b", "c", "d", "e"}
-    for devices, scratch in ((2, tmp_path), (3, None)):
-        table = shared(evaluator, devices).detect(model, videos, "detecting", scratch)
+    for devices in (2, 3):
+        table = shared(evaluator, devices).detect(model, videos, "detecting", tmp_path)
         pd.testing.assert_frame_equal(table, alone, check_exact=True)
     caplog.set_level("INFO")
-    found = shared(evaluator, 4).detect(model, videos[:2], "detecting")
+    found = shared(evaluator, 4).detect(model, videos[:2], "detecting", tmp_path)
     assert "2 of 4 devices are used: there are only 2 videos" in caplog.text
     assert set(found["video_id"]) == {"a", "b"}

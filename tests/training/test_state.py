@@ -192,6 +192,7 @@ def test_disk_full_keeps_the_last_state_and_says_what_to_do(
 def _child(scratch: Path) -> None:
     # It stands for a whole run, which hears Ctrl-C; the processes that serve one do not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     torch.set_num_threads(1)
     run(scratch, 2 * STEPS - 1, waits=True)
 

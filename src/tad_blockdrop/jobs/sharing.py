@@ -12,6 +12,7 @@ from typing import Any
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.parallel.engine import run
 from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.parallel.job import Job, Work
@@ -54,6 +55,15 @@ def share_out(
     job = Job(f"{work.__module__}:{work.__name__}", str(folder.resolve()), settings)
     gpus = gpu_names(processes) if evaluator.runtime.device.type == "cuda" else []
     run(job, processes, gpus)
+
+
+def as_checkpoint(model: Detector, evaluator: Evaluator) -> Checkpoint:
+    """A model as its weights and what is needed to make it again."""
+    data = evaluator.data
+    return Checkpoint(
+        weights_of(model), model.config, model.kept_units, tuple(evaluator.dataset.classes),
+        model.window, data.every, data.fps, evaluator.evaluation.postprocess,
+    )  # fmt: skip
 
 
 def read_evaluator(folder: Path, group: Group) -> Evaluator:

@@ -21,6 +21,16 @@ def share_of(n: int, rank: int, world: int) -> range:
     return range(n * rank // world, n * (rank + 1) // world)
 
 
+def share_of_runs(names: Sequence[str], rank: int, world: int) -> range:
+    """The same for things in a row of which those of one name stay together."""
+    n = len(names)
+    starts = [i for i in range(n) if not i or names[i] != names[i - 1]] + [n]
+    first, last = (
+        min(starts, key=lambda start: abs(start * world - n * part)) for part in (rank, rank + 1)
+    )
+    return range(first, last)
+
+
 @dataclass(frozen=True)
 class Group:
     """This process, ``rank`` of ``world``, among the others, which all run the same program.

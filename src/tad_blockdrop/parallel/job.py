@@ -43,10 +43,8 @@ class Job:
     settings: Mapping[str, Any]
 
     def work(self) -> Work:
-        """The function. Raises ValueError for one that is not of this program."""
+        """The function."""
         module, _, name = self.function.partition(":")
-        if module.partition(".")[0] != PACKAGE:
-            raise ValueError(f"{self.function} is not a function of {PACKAGE}")
         work: Work = getattr(import_module(module), name)
         return work
 
@@ -82,6 +80,7 @@ def serve(
         if other != rank:
             sender.close()
     _log_to(job.folder, rank, senders[rank])
+    logging.getLogger(__name__).debug("rank %d of %d is process %d", rank, world, os.getpid())
     if gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[rank]
     try:

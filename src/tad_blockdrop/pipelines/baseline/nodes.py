@@ -121,8 +121,9 @@ def make_baseline(
         windows = len(calibration_loader(evaluator, compress.repair).dataset)
         per_window = evaluator.data.window.frames // detector.backbone.geometry.clip_frames
         check_clips(windows * per_window)
-    from tad_blockdrop.baseline.training import new_detector, train_baseline, with_frozen_features
+    from tad_blockdrop.baseline.training import new_detector
     from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
 
     data, classes = evaluator.data, evaluator.dataset.classes
     if baseline.source == "checkpoint":
@@ -133,7 +134,7 @@ def make_baseline(
         logger.info("%s", model.backbone.load_weights(weights))
     if baseline.train.tuning == "frozen":
         evaluator = with_frozen_features(model, evaluator, scratch)
-    history = train_baseline(model, baseline, evaluator, scratch)
+    history = train_baseline(model, baseline, evaluator, scratch, "baseline")
     backbone = detector.backbone.model_copy(update={"weights": None})  # a path of this machine
     checkpoint = Checkpoint(
         weights=weights_of(model),

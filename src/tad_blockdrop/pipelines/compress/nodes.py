@@ -166,33 +166,19 @@ def align(
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
     before the drop. A step that is skipped or not aligned trains nothing.
     """
-    from tad_blockdrop.compression.alignment import align_model
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.video.windows.device import training_windows
+    from tad_blockdrop.jobs import training
 
     name, step = model_name(shortened), int(shortened.lineage["step"])
     recipe = compress.recipe(step)
     skipped = bool(shortened.lineage["skipped"])
     if not skipped:
         require_classes(shortened, evaluator.dataset.classes, name)
-    model = None if skipped else from_checkpoint(shortened)
-    if model is None or recipe is None:
+    if skipped or recipe is None:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
-        return AlignedModel(model, shortened), nothing
-    videos = evaluator.dataset.records("train")
-    runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
-    history = align_model(
-        model,
-        from_checkpoint(student if compress.teacher == "dynamic" else uncompressed),
-        evaluator.task(model, videos),
-        training_windows(videos, evaluator.data, runtime.seed, runtime.device),
-        compress.loss,
-        recipe,
-        runtime,
-        label=name,
-        scratch=scratch,
-        validate=evaluator.held_out_map(),
-    )
+        return AlignedModel(None if skipped else from_checkpoint(shortened), shortened), nothing
+    teacher = student if compress.teacher == "dynamic" else uncompressed
+    model, history = training.align(shortened, teacher, evaluator, compress, step, name, scratch)
     return AlignedModel(model, shortened), history.assign(stage=name, step=step)
 
 

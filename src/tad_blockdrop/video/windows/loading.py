@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
+from tad_blockdrop.parallel.group import share_of_runs
 from tad_blockdrop.parallel.starting import clean_processes
 from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
@@ -148,12 +149,16 @@ class TrainingWindows(EpochWindows):
         window, box, augmentation = self.draw(key)
         return _loaded(window, augmentation.finish(box), self.data.window)
 
-    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
-        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
+    def place(self, key: tuple[int, int]) -> tuple[VideoRecord, Window, np.random.Generator]:
+        """The video and the window, and the random numbers that follow."""
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         record = self.records[index // self.data.window.per_video]
-        window = training_window(record, self.data.window, rng)
+        return record, training_window(record, self.data.window, rng), rng
+
+    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
+        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
+        record, window, rng = self.place(key)
         frames = read_window(record, window, self.data.cache)
         height, width = frames.shape[1:3]
         crop, config = self.data.window.crop, self.data.augment
@@ -190,14 +195,7 @@ class TestWindows(Dataset[LoadedWindow]):
 
     def take_share(self, rank: int, world: int) -> None:
         """Own whole videos only, those of ``rank``, so that every video is somebody's."""
-        names = [record.video_id for record, _ in self.items]
-        starts = np.array([i for i, name in enumerate(names) if not i or name != names[i - 1]])
-        starts = np.append(starts, len(names)).astype(int)
-        first, last = (
-            int(starts[np.abs(starts - len(names) * part / world).argmin()])
-            for part in (rank, rank + 1)
-        )
-        self.own = range(first, last)
+        self.own = share_of_runs([record.video_id for record, _ in self.items], rank, world)
 
     def reads(self, batch: int) -> range:
         """The items of all batches that hold own ones.
