@@ -118,9 +118,9 @@ def many_videos(folder: Path) -> Row:
     model: Model = {"title": "", "weights": "", "classes": ["run"], "thresholds": {"run": 0.2}}
     shown = Predictions(detections, videos, model, {})
     pages = file_pages(shown, Path("none")).values()
-    largest = max(map(len, pages)) / 1000
-    said = f"{len(pages)} pages, the largest of {largest:.0f} kB"
-    return Row("predictions in 1,000 videos", "pages below 1 MB", said, largest < 1000)
+    largest = max(map(len, pages)) / 1e6
+    said = f"{len(pages)} pages, the largest of {largest:.1f} MB"
+    return Row("predictions in 1,000 videos", "pages below 1 MB", said, largest < 1)
 
 
 Kinds = list[Callable[[Path], Row]]
