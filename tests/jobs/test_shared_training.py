@@ -26,7 +26,7 @@ from tad_blockdrop.parallel.group import ALONE
 from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.training.state import FILE
 
-EPOCHS = 30
+EPOCHS = 12
 
 
 def checkpoint(evaluator: Evaluator, seed: int, kept: list[int] | None = None) -> Checkpoint:
@@ -61,8 +61,8 @@ class StoppedError(Exception):
 
 
 def align(evaluator: Evaluator, devices: int, scratch: Path) -> tuple[Detector, pd.DataFrame]:
-    """An alignment that is rated every ten epochs."""
-    recipe = train_config(epochs=EPOCHS, stop=EPOCHS, rate_every=10, lr_backbone=1e-4)
+    """An alignment that is rated every four epochs."""
+    recipe = train_config(epochs=EPOCHS, stop=EPOCHS, rate_every=4, lr_backbone=1e-4)
     compress = CompressConfig(n_drops=1, first=recipe, later=recipe)
     given = checkpoint(evaluator, 1, [0, 2]), checkpoint(evaluator, 2)
     return training.align(*given, with_devices(evaluator, devices), compress, 1, "step_01", scratch)

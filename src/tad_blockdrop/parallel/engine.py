@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from tad_blockdrop.parallel.failures import WorkerFailedError, told
 from tad_blockdrop.parallel.job import Job, serve
-from tad_blockdrop.parallel.starting import clean_processes
+from tad_blockdrop.parallel.starting import clean_processes, preload
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
@@ -42,9 +42,7 @@ def run(job: Job, processes: int, gpus: Sequence[str] = ()) -> None:
             "runtime.devices needs a run in the main thread, which starts processes and hears "
             "stop signals: run it there, or set runtime.devices to 1"
         )
-    if "forkserver" in multiprocessing.get_all_start_methods():  # imports once for all processes
-        module = job.function.partition(":")[0]
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", module])
+    preload(job.function.partition(":")[0])
     folder = Path(job.folder)
     folder.mkdir(parents=True, exist_ok=True)
     config = LaunchConfig(

@@ -25,3 +25,9 @@ def clean_processes() -> ForkServerContext | SpawnContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
+
+
+def preload(module: str) -> None:
+    """Have the server import a module once for all processes, if it has not started yet."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", module])

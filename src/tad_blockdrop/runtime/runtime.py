@@ -8,6 +8,7 @@ import torch
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.parallel.group import ALONE, Group
+from tad_blockdrop.parallel.starting import preload
 from tad_blockdrop.runtime.devices import (
     cores_here,
     count_devices,
@@ -31,6 +32,8 @@ class Runtime:
         self.config, self.group = config, group
         self.device = pick_device(config)
         self.devices = count_devices(config, self.device)
+        if self.devices > 1:
+            preload("tad_blockdrop.jobs.training")  # now: other work may start the server first
         self.seed, self.workers, self.precision = config.seed, config.workers, config.precision
         if config.threads is not None:
             torch.set_num_threads(config.threads)

@@ -198,15 +198,12 @@ class TestWindows(Dataset[LoadedWindow]):
         self.own = share_of_runs([record.video_id for record, _ in self.items], rank, world)
 
     def reads(self, batch: int) -> range:
-        """The items of all batches that hold own ones.
+        """The items of all batches, as one process would make them, that hold own ones.
 
-        The batches are those of a process that does all: what a model gives for a window depends,
-        in its last bits, on how many it sees at once.
+        What a model gives for a window depends, in its last bits, on what it sees beside it.
         """
-        if not self.own:
-            return range(0)
-        last = -(-self.own.stop // batch) * batch
-        return range(self.own.start // batch * batch, min(last, len(self.items)))
+        first, last = self.own.start // batch * batch, -(-self.own.stop // batch) * batch
+        return range(first, min(last, len(self.items))) if self.own else range(0)
 
     def __len__(self) -> int:
         return len(self.items)
