@@ -34,5 +34,6 @@ def test_no_process_outlives_its_owner(tmp_path: Path) -> None:
         _, told = owner.communicate()
         assert owner.returncode == ENDS[number], told
         assert "Traceback" not in told
+        assert "death signal" not in told
         for rank in range(2):
             FileLock(tmp_path / number.name / f"{rank}.lock").acquire()  # free: its holder is gone

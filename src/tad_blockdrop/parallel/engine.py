@@ -154,10 +154,9 @@ def _handlers_put_back() -> Iterator[None]:
 @contextmanager
 def _quiet_launcher() -> Iterator[None]:
     """Without the launcher's own lines: what fails is told in a sentence of ours."""
-    names = ("torch.distributed.elastic", "torch.distributed.launcher", "torch.multiprocessing")
+    known = [name for name in logging.root.manager.loggerDict if name.startswith("torch.")]
     with ExitStack() as back:
-        for name in names:
-            log = logging.getLogger(name)
+        for log in map(logging.getLogger, known):
             back.callback(log.setLevel, log.level)
             log.setLevel(logging.CRITICAL)
         yield

@@ -73,7 +73,10 @@ def serve(
     """
     threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the owner to hear
+    # Without a word: whatever stops the owner, the launcher sends on.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     os.chdir(place)
     job = Job.of_json(text)
     for other, sender in enumerate(senders):

@@ -268,9 +268,8 @@ def collate(items: Sequence[LoadedWindow]) -> Batch:
 
 
 def _own_part(own: list[bool]) -> slice:
-    """Where the own ones stand, which are in a row."""
-    first = own.index(True) if True in own else 0
-    return slice(first, first + sum(own))
+    """Where the own ones stand: there are some, in a row."""
+    return slice(own.index(True), own.index(True) + sum(own))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
