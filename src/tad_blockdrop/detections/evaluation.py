@@ -46,9 +46,20 @@ class Evaluator:
 
         ``at_most`` leaves some out, evenly.
         """
-        windows = TestWindows(videos, self.data, self.data.window.overlap, at_most)
+        return self._loader(self._windows(videos, at_most))
+
+    def own_loader(self, videos: Sequence[VideoRecord]) -> Any:
+        """Those of the batches that hold windows of this process of ``runtime.group``."""
+        windows = self._windows(videos)
+        windows.take_share(self.runtime.group.rank, self.runtime.group.world)
+        return self._loader(windows)
+
+    def _windows(self, videos: Sequence[VideoRecord], at_most: int | None = None) -> TestWindows:
         if self.features is not None:
-            windows = FeatureWindows(videos, self.data, self.features)
+            return FeatureWindows(videos, self.data, self.features)
+        return TestWindows(videos, self.data, self.data.window.overlap, at_most)
+
+    def _loader(self, windows: TestWindows) -> Any:
         return make_loader(windows, self.evaluation.batch, self.runtime.workers)
 
     def task(self, model: Detector, videos: Sequence[VideoRecord]) -> DetectionTask:
@@ -67,6 +78,9 @@ class Evaluator:
             "evaluation": self.evaluation.model_dump(mode="json"),
             "precision": self.runtime.precision,
         }
+        group = self.runtime.group
+        if folder is not None and group.world > 1:
+            folder = folder / f"{group.rank}_of_{group.world}"
         return scratch_for(folder, model, own | facts)
 
     def evaluate(
@@ -84,18 +98,7 @@ class Evaluator:
         goes on from. ``named`` gives an external classifier's classes; ``truth`` (video_id, start,
         end, label) is the ground truth, by default what ``videos`` carry.
         """
-        given = None if named is None else [named.classes, named.scores.tolist()]
-        with self.runtime.autocast():
-            detections = detect(
-                model,
-                self.loader(videos),
-                videos,
-                self.dataset.classes,
-                self.evaluation.postprocess,
-                named,
-                what,
-                self.scratch(scratch, model, videos, named=given),
-            )
+        detections = self.detect(model, videos, what, scratch, named)
         precision = average_precision(
             detections,
             instances_of(videos, self.dataset.classes) if truth is None else truth,
@@ -103,6 +106,29 @@ class Evaluator:
             self.evaluation.tious,
         )
         return detections, precision
+
+    def detect(
+        self,
+        model: Detector,
+        videos: Sequence[VideoRecord],
+        what: str,
+        scratch: Path | None = None,
+        named: VideoClasses | None = None,
+    ) -> pd.DataFrame:
+        """The detections of ``evaluate``, in all processes of ``runtime.group``."""
+        given = None if named is None else [named.classes, named.scores.tolist()]
+        with self.runtime.autocast():
+            return detect(
+                model,
+                self.own_loader(videos),
+                videos,
+                self.dataset.classes,
+                self.evaluation.postprocess,
+                named,
+                what,
+                self.scratch(scratch, model, videos, named=given),
+                self.runtime.group,
+            )
 
     def test(
         self, model: Detector, what: str, scratch: Path | None = None

@@ -101,8 +101,8 @@ def learn_again(
     baseline: BaselineConfig,
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Go on training from ``before`` (config/learn.py); returns history and checkpoint."""
-    from tad_blockdrop.baseline.training import train_baseline, with_frozen_features
     from tad_blockdrop.detector.model import from_checkpoint, weights_of
+    from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
     from tad_blockdrop.runtime.devices import seed_all
 
     model = from_checkpoint(before)
