@@ -127,14 +127,16 @@ def drawn(now: Round) -> list[str]:
 
 def least_sure(now: Round) -> list[str]:
     """Those that ``learn`` would name first."""
-    from tad_blockdrop.metrics.operating_point import shown, thresholds
+    from tad_blockdrop.config.predict import BEST_F1
+    from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, shown
     from tad_blockdrop.review.annotate_next import annotate_next
     from tad_blockdrop.review.predictions import Predictions
 
     evaluator = now.evaluator
     classes = evaluator.dataset.classes
-    stated = evaluator.checkpoint_metrics(now.model)["operating_point"]
-    limits = thresholds(stated, classes)
+    _, decisions = evaluator.rate_checkpoint(now.model)
+    stated = decisions.point(BEST_F1).thresholds
+    limits = {label: stated.get(label) or DEFAULT_SCORE for label in classes}
     whole = now.course.evaluator
     videos = [video for video in whole.dataset.records("train") if video.video_id in now.unknown]
     detections, _ = whole.evaluate(now.model, videos, "predicting the others")
