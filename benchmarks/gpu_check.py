@@ -119,13 +119,12 @@ def large(project: str, environment: str, device: str, precision: str, steps: in
 
 def _on(bench: Bench, device: str, precision: str) -> Bench:
     """The same on a device, read by as many processes as there are cores to spare."""
-    from tad_blockdrop.config.root import Parameters
     from tad_blockdrop.runtime.devices import cores_here
 
-    parameters: Parameters = bench.parameters
+    p = bench.parameters
     changes = {"device": device, "precision": precision, "workers": max(cores_here() - 2, 1)}
-    runtime = parameters.runtime.model_copy(update=changes)
-    return Bench(parameters.model_copy(update={"runtime": runtime}), bench.dataset)
+    runtime = p.runtime.model_copy(update=changes)
+    return Bench(p.model_copy(update={"runtime": runtime}), bench.dataset)
 
 
 def _alignment(bench: Bench, folder: Path, steps: int) -> Found:
@@ -143,6 +142,7 @@ def _alignment(bench: Bench, folder: Path, steps: int) -> Found:
     step = alignment_step(bench, windows)
     batch, workers = bench.parameters.compress.first.batch, bench.runtime().workers
     reader = ReadAhead(_endless(windows, batch, workers))
+    # It sees its own thread only: on a CPU with a core to spare not the teacher's passes.
     with FlopCounterMode(display=False) as counter:
         step(reader)
     step(reader)

@@ -12,7 +12,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.export.sidecar import SIDECAR_FILE
 from tad_blockdrop.metrics.operating_point import thresholds
-from tad_blockdrop.reporting.points import rate_words
+from tad_blockdrop.reporting.numbers import rate_words
 
 CARD_FILE = "README.md"
 UNSTATED = "not stated"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from tad_blockdrop.config.predict import Wish
+from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detector.decisions import Decisions, Expected, Point, Rate
 from tad_blockdrop.metrics.calibration import fit_calibration
 from tad_blockdrop.metrics.evidence import Evidence
@@ -22,7 +22,7 @@ from tad_blockdrop.metrics.rates import draw_videos, rate_table
 FOLDS = 5
 STEPS = [*(step / 20 for step in range(1, 20)), 0.99]
 WISHES = [
-    Wish("f1"),
+    BEST_F1,
     Wish("counts"),
     *(Wish("precision", step) for step in STEPS),
     *(Wish("recall", step) for step in STEPS),
@@ -34,9 +34,8 @@ def decide(
 ) -> Decisions:
     """Operating points for all ``WISHES``, and the calibration of scores.
 
-    ``evidence``: from the videos of ``split``.
-
-    ``resamples``: of the intervals, draws of videos. With one video there is nothing to expect.
+    ``evidence``: from the videos of ``split``; ``resamples``: draws of videos, for the intervals.
+    With one video there is nothing to expect.
     """
     n_videos = evidence.actions.shape[1]
     expected = _expected(evidence, resamples, seed) if n_videos > 1 else [{} for _ in WISHES]
@@ -44,11 +43,10 @@ def decide(
         _point(evidence.labels, wish, chosen, rates)
         for wish, chosen, rates in zip(WISHES, choose(evidence, WISHES), expected, strict=True)
     ]
-    actions = int(evidence.actions.sum())
     return Decisions(
         split=split,
         videos=n_videos,
-        actions=actions,
+        actions=int(evidence.actions.sum()),
         tiou=TIOU,
         points=points,
         calibration=fit_calibration(evidence),
@@ -97,7 +95,8 @@ def _known(value: float) -> float | None:
 def _point(
     labels: tuple[str, ...], wish: Wish, found: Thresholds, rates: dict[str | None, Expected]
 ) -> Point:
-    chosen, best = (dict(zip(labels, values.tolist(), strict=True)) for values in found[::2])
+    chosen = dict(zip(labels, found.chosen.tolist(), strict=True))
+    best = dict(zip(labels, found.best.tolist(), strict=True))
     return Point(
         purpose=wish.purpose,
         asked=wish.asked,

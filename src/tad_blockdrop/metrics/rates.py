@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.metrics.matching import ground_truth, match
-
-Floats = NDArray[np.float64]
+from tad_blockdrop.metrics.matching import Floats, ground_truth, match
 
 
 def rates(
@@ -25,8 +23,8 @@ def rates(
     annotated, by name. Columns: label, shown, right, actions (counts), precision, precision_low,
     precision_high, the same of recall and of ratio, how many are shown for each action. Bounds are
     the 95 % percentiles of ``resamples`` draws of videos with replacement, NaN without draws; a
-    rate of nothing is NaN.
-    Detections outside ``videos`` are not counted; tables and errors as in ``matching.match``.
+    rate of nothing is NaN. Detections outside ``videos`` are not counted; tables and errors as in
+    ``matching.match``.
     """
     shown = shown[shown["video_id"].isin(list(videos))].reset_index(drop=True)
     matches = match(shown, instances, videos, [tiou])

@@ -3,7 +3,8 @@
 from tad_blockdrop.config.predict import PredictConfig, Wish
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.decisions import Decisions, Expected, Point
-from tad_blockdrop.reporting.points import purpose_words, rate_words
+from tad_blockdrop.reporting.numbers import rate_words
+from tad_blockdrop.reporting.points import purpose_words
 
 NAMED = 5  # classes, in a sentence
 

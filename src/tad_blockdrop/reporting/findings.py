@@ -10,7 +10,7 @@ import pandas as pd
 
 from tad_blockdrop.metrics.error_analysis import ERRORS, Analysis, Kind
 from tad_blockdrop.metrics.operating_point import TIOU
-from tad_blockdrop.reporting.numbers import number
+from tad_blockdrop.reporting.numbers import rate_words
 
 USABLE = 0.5
 """A model or a class of which less is right, or less is found, is said to be of no use."""
@@ -132,9 +132,7 @@ def warnings(rates: pd.DataFrame) -> list[str]:
 
 def share(row: Mapping[str, Any], name: str) -> str:
     """``83 % [71, 90]``: precision or recall, with the interval if there is one."""
-    value, low, high = (100 * row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    interval = "" if pd.isna(low) else f" [{number(low, 0)}, {number(high, 0)}]"
-    return f"{number(value, 0)} %{interval}"
+    return rate_words(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
 
 
 def _counted(n: int, what: str) -> str:

@@ -18,6 +18,15 @@ def signed(value: float | None, digits: int = 1) -> str:
     return number(0 if nothing else value, digits, sign="" if nothing else "+")
 
 
+def rate_words(value: float | None, low: float | None, high: float | None) -> str:
+    """``83 % [71, 90]``: a share, 0 to 1, with its interval if there is one."""
+    if value is None or math.isnan(value):
+        return "not known"
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return f"{100 * value:.0f} %"
+    return f"{100 * value:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
+
+
 def short(value: float | None) -> str:
     """A score of unknown size: ``63.81``, ``0.00117``, or a dash where there is none."""
     if value is None:

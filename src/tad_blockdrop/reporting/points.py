@@ -9,6 +9,7 @@ from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.metrics.operating_point import TIOU, shown, thresholds
 from tad_blockdrop.metrics.rates import rates
+from tad_blockdrop.reporting.numbers import rate_words
 
 REPORTED = [
     BEST_F1,
@@ -66,12 +67,3 @@ def purpose_words(wish: Wish) -> str:
     if wish.asked is not None:
         return f"a {wish.purpose} of at least {100 * wish.asked:g} %"
     return "the best F1" if wish.purpose == "f1" else "right counts"
-
-
-def rate_words(value: float | None, low: float | None, high: float | None) -> str:
-    """``83 % [71, 90]``, with the interval if there is one."""
-    if value is None or pd.isna(value):
-        return "not known"
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return f"{100 * value:.0f} %"
-    return f"{100 * value:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
