@@ -95,7 +95,7 @@ def test_passwords_are_not_said() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="cameras have files on Linux only")
 def test_a_camera_that_is_not_there_is_said() -> None:
     with (
-        pytest.raises(SourceError, match=r"camera 97: this machine has no /dev/video97; there"),
+        pytest.raises(SourceError, match=r"camera 97: this machine has no /dev/video97; it"),
         open_source(Source("97", "camera"), 5),
     ):
         pass
@@ -183,7 +183,7 @@ def test_what_a_slow_machine_cannot_take_is_left_out_and_told(
     assert not any(end.over for end in ends)
 
 
-SERVER = """
+TCP_SERVER = """
 import socket, sys
 with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
     print("ready", flush=True)
@@ -192,18 +192,28 @@ with socket.create_server((sys.argv[1], int(sys.argv[2]))) as server:
         peer.sendfile(file)
     sys.stdin.read()  # keeps the connection open until it is killed
 """
+RTSP_SERVER = """
+import asyncio, pathlib, sys
+from aio_rtsp_toolkit.server import RtspServer
+async def serve():
+    server = RtspServer(str(pathlib.Path(sys.argv[3]).parent), sys.argv[1], int(sys.argv[2]))
+    await server.start()
+    print("ready", flush=True)
+    await server.serve_forever()
+asyncio.run(serve())
+"""
 
 
 @contextmanager
-def serve(port: int, video: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that sends a video to the first who asks, and then keeps silent."""
+def serve(port: int, video: Path, code: str = TCP_SERVER) -> Iterator[subprocess.Popen[str]]:
+    """A process that sends a video to who asks: as fast as it can, or over RTSP as it is played."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, HOST, str(port), str(video)],
+        [sys.executable, "-c", code, HOST, str(port), str(video)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+        assert "ready\n" in process.stdout
         yield process
     finally:
         process.kill()
@@ -211,14 +221,22 @@ def serve(port: int, video: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a port that is free again at once")
-def test_a_server_that_dies_and_comes_back(predictor, write_video, monkeypatch) -> None:
+@pytest.mark.parametrize(("protocol", "code"), [("tcp", TCP_SERVER), ("rtsp", RTSP_SERVER)])
+def test_a_server_that_dies_and_comes_back(
+    protocol, code, predictor, write_video, monkeypatch
+) -> None:
+    """Killed at the first detection, and started again when its loss was told."""
+    if protocol == "rtsp":
+        pytest.importorskip("aio_rtsp_toolkit")
     monkeypatch.setattr("tad_blockdrop.prediction.live.watching.FIRST_WAIT", 0.05)
-    video, port = write_video("video.ts", codec="mpeg2video", length=333), free_port()
-    config = WatchConfig(min_score=0.27, timeout=20.0)
-    source = find_source(f"tcp://{HOST}:{port}")
+    kind = {"name": "video.ts", "codec": "mpeg2video"} if protocol == "tcp" else {}
+    video, port = write_video(length=333, size=(48, 64), **kind), free_port()
+    config = WatchConfig(min_score=0.2, timeout=20.0)
+    path = "" if protocol == "tcp" else f"/{video.name}"
+    source = find_source(f"{protocol}://{HOST}:{port}{path}")
     lines = Watch(predictor, source, config, read=read_source).lines()
     told = []
-    with serve(port, video) as server:
+    with serve(port, video, code) as server:
         for line in lines:
             told.append(line)
             if line.event == "detection" and server.poll() is None:
@@ -226,10 +244,10 @@ def test_a_server_that_dies_and_comes_back(predictor, write_video, monkeypatch) 
                 server.wait()
             if line.event == "lost":
                 break
-    with serve(port, video):
+    with serve(port, video, code):
         told.append(next(lines))
         told.append(next(lines))
-    lines.close()
+        lines.close()
     assert [line.event for line in told if line.event != "detection"] == ["began", "lost", "back"]
     lost, back = (next(x for x in told if x.event == event) for event in ("lost", "back"))
     assert told[-1].event == "detection"

@@ -125,7 +125,8 @@ class _Reader:
 
     def __init__(self, job: WatchJob, handed: _Handed) -> None:
         self._job, self._handed = job, handed
-        self._ended, self._over = "it ended", False
+        self._ended = "it was closed by its sender" if job.source.live else "it ended"
+        self._over = False
         self.heard = time.monotonic()
 
     def run(self) -> None:

@@ -139,7 +139,7 @@ def _camera(source: Source) -> dict[str, Any]:
         device = Path(f"/dev/video{source.address}")
         if not device.exists():
             known = sorted(path.name[5:] for path in Path("/dev").glob("video*"))
-            there = f"there are {', '.join(known)}" if known else "there is none"
+            there = f"its cameras are {', '.join(known)}" if known else "it has no camera at all"
             raise SourceError(f"{source.name}: this machine has no {device}; {there}")
         return {"file": str(device), "format": kind}
     if kind == "avfoundation":

@@ -120,7 +120,8 @@ class Watch:
             if not self._source.live or left <= 0:
                 yield self._line("ended", self.tally.seconds, note=why)
                 raise SourceError(f"{self._source.name}: given up: {why}")
-            logger.warning("lost: %s; trying again in %.0f s", why, min(pause, left))
+            again = "" if self._begins > begins else f"not back: {why}; "
+            logger.warning("%strying to open it in %.0f s", again, min(pause, left))
             if self._wait(min(pause, left)):
                 yield self._line("ended", self.tally.seconds, note=STOPPED)
                 return
@@ -177,9 +178,9 @@ class Watch:
         away = began.at - self._zero if self._source.live else 0.0
         self._offset = max(self.tally.seconds, away)
         note = (
-            f"{self._source.name}: {began.fps:.4g} pictures a second, {began.rate:.4g} samples; "
-            f"detections are final {delay.usual:.1f} s after their ends, with others around them "
-            f"after up to {delay.longest:.1f} s"
+            f"{self._source.name}: {began.fps:.4g} pictures a second, of which {began.rate:.4g} "
+            f"are looked at; a detection is final {delay.usual:.1f} s after its end, and while "
+            f"others overlap it at the latest after {delay.longest:.1f} s"
         )
         logger.info("watching %s", note)
         return self._line("began" if self._begins == 1 else "back", self._offset, note=note)
@@ -202,7 +203,10 @@ class Watch:
             self.tally.early += early
             self.tally.late += late
             self._stretch = None
-        logger.info("%s at second %.1f: %s", "ended" if over else "lost", self.tally.seconds, why)
+        if over:
+            logger.info("ended at second %.1f: %s", self.tally.seconds, why)
+        else:
+            logger.warning("lost at second %.1f: %s", self.tally.seconds, why)
         yield self._line("ended" if over else "lost", self.tally.seconds, note=why)
 
     def _detections(self, found: Proposals, now: float) -> Iterator[Line]:
