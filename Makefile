@@ -30,7 +30,7 @@ define try
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help compress quick smoke test fuzz viz ablation benchmark benchmark-large soak field bounds audit clean check-python
+.PHONY: help compress quick smoke test fuzz viz ablation benchmark benchmark-large gpu-check soak field bounds audit clean check-python
 
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
@@ -63,6 +63,9 @@ benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: s
 
 benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: latency, training memory
 	$(BIN)/python benchmarks/benchmark.py --large --repeats 3
+
+gpu-check: $(VENV)/.installed-dev        ## what your GPU makes of it: ten minutes, a table to send in
+	$(BIN)/python benchmarks/gpu_check.py
 
 soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, change what it works on, compare
 	$(BIN)/python benchmarks/soak.py

@@ -27,7 +27,7 @@ def loader(repeats: int) -> list[Row]:
 
     with TemporaryDirectory() as folder:
         source = Path(folder, "source.mp4")
-        _write_source(source)
+        write_source(source, LENGTH)
         files: Files = {}
         for store in STORES:
             for kept in (None, FRAMES):
@@ -41,7 +41,7 @@ def loader(repeats: int) -> list[Row]:
         ]
 
 
-def _write_source(path: Path) -> None:
+def write_source(path: Path, length: int) -> None:
     """A drifting texture, made here, of as many bytes a frame as real videos: see the row on disk.
 
     Five real ones took 1.1 to 3.2 kB (H.264) and 10 to 18 kB (JPEG) a frame at this size.
@@ -57,7 +57,7 @@ def _write_source(path: Path) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options=options)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"
-        for number in range(LENGTH):
+        for number in range(length):
             y, x = (round(side / 2 * (1 + np.sin(number / slow)))
                     for side, slow in ((HEIGHT, 37), (WIDTH, 91)))  # fmt: skip
             cut = texture[y : y + HEIGHT, x : x + WIDTH]

@@ -24,3 +24,18 @@ def test_the_benchmark_prints_a_table_and_writes_the_numbers(finished_copy: Path
     }  # fmt: skip
     for row in run["rows"]:
         assert f"| {row['part']} | {row['what']} |" in done.stdout
+
+
+def test_the_check_of_a_gpu_can_be_tried_on_a_cpu(finished_copy: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/gpu_check.py"), "--device", "cpu"]
+    command += ["--env", "smoke", "--steps", "1", "--parts", "steps"]
+    command += ["--project", str(finished_copy)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads((finished_copy / "data/08_reporting/gpu_check.json").read_text())["found"]
+    assert set(found) == {"the size of smoke, fp32", "the size of smoke, bf16"}
+    for name, numbers in found.items():
+        assert numbers["step share"] > 0
+        assert numbers["ranking share"] > 0
+        assert 0 <= numbers["waiting"] <= 1
+        assert f"| {name} | alignment step" in done.stdout

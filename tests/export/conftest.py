@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.export.bundle import ExportedModel
@@ -57,7 +58,7 @@ def checkpoint() -> Checkpoint:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: Checkpoint) -> ExportedModel:
-    return export_model(checkpoint)
+    return export_model(checkpoint, ExportConfig())
 
 
 @pytest.fixture

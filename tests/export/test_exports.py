@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from tad_blockdrop.compression.dropping import drop_block
+from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.export.bundle import read_export, write_export
-from tad_blockdrop.export.onnx import open_session
-from tad_blockdrop.export.torch_export import from_archive
+from tad_blockdrop.export.onnx import ExportError, _require_opset, open_session, to_onnx
+from tad_blockdrop.export.torch_export import from_archive, trace
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
 from tad_blockdrop.pipelines.export.nodes import export_model
 
 onnx = pytest.importorskip("onnx", reason="the extra 'export' is not installed")
@@ -32,6 +34,34 @@ def test_both_exports_give_the_numbers_of_pytorch(checkpoint, exported, frames, 
     logits, offsets = from_archive(exported.archive)(frames, mask)
     torch.testing.assert_close(logits, expected.logits, atol=1e-5, rtol=0)
     torch.testing.assert_close(offsets, expected.offsets, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("opset", "file_format"), [(18, 8), (22, 10)])
+def test_every_opset_gives_the_numbers_of_pytorch(checkpoint, frames, mask, opset, file_format):
+    model = from_checkpoint(checkpoint)
+    written = to_onnx(trace(model), opset)
+    proto = onnx.load_from_string(written)
+    onnx.checker.check_model(proto)
+    stated = {each.domain: each.version for each in proto.opset_import}
+    assert (stated[""], proto.ir_version) == (opset, file_format)
+    with torch.inference_mode():
+        expected = model(frames, mask)
+    logits, offsets = open_session(written, threads=1)(frames.numpy(), mask.numpy())
+    assert logits == pytest.approx(expected.logits.numpy(), abs=1e-4)
+    assert offsets == pytest.approx(expected.offsets.numpy(), abs=1e-4)
+
+
+def test_an_opset_that_is_not_written_is_refused(exported):
+    proto = onnx.load_from_string(exported.onnx)
+    with pytest.raises(ExportError, match=r"not with export\.opset 17: choose that one"):
+        _require_opset(proto, 17)
+
+
+def test_a_file_that_onnx_runtime_does_not_know_is_said(exported):
+    proto = onnx.load_from_string(exported.onnx)
+    proto.ir_version = 99
+    with pytest.raises(ExportError, match=r"or lower export\.opset"):
+        open_session(proto.SerializeToString())
 
 
 def test_the_mask_matters(exported, frames, mask):
@@ -116,7 +146,7 @@ def test_files_come_back_as_written(exported, tmp_path):
 def test_the_sidecar_holds_what_the_checkpoint_does(checkpoint, exported):
     about = exported.sidecar
     assert about["classes"] == list(checkpoint.classes)
-    assert about["operating_point"] == {"run": 0.3, "jump": None, "swim": 0.4}
+    assert about["operating_point"] == {"run": 0.3, "jump": DEFAULT_SCORE, "swim": 0.4}
     points = from_checkpoint(checkpoint).head.points
     assert about["points"]["location"] == points.location.tolist()
     assert about["points"]["stride"] == points.stride.tolist()
@@ -126,7 +156,7 @@ def test_the_sidecar_holds_what_the_checkpoint_does(checkpoint, exported):
 def test_what_is_left_of_blocks_is_exported(checkpoint, frames, mask):
     """An attention and an MLP, each of a block of its own."""
     short = drop_block(drop_block(checkpoint, SubLayer(0, "mlp")), SubLayer(2, "attention"))
-    exported = export_model(short)
+    exported = export_model(short, ExportConfig())
     with torch.inference_mode():
         expected = from_checkpoint(short)(frames, mask)
     logits, _ = open_session(exported.onnx, threads=1)(frames.numpy(), mask.numpy())

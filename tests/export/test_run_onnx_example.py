@@ -1,6 +1,8 @@
 """The example with numpy and onnxruntime alone finds what the package finds."""
 
 import ast
+import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +15,7 @@ import torch
 from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.export.bundle import write_export
-from tad_blockdrop.export.sidecar import sidecar
+from tad_blockdrop.export.sidecar import ONNX_FILE, SIDECAR_FILE, sidecar
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.cutting import test_windows as windows_of
@@ -87,3 +89,19 @@ def test_it_is_short_and_needs_numpy_and_onnxruntime_alone():
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
     assert imported - set(sys.stdlib_module_names) == {"numpy", "onnxruntime"}
+
+
+def test_the_image_holds_what_the_example_needs():
+    """There is no Docker here: its files are looked at, and its command is run with their paths."""
+    folder = EXAMPLE.parent
+    lines = (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    steps = [line.split(" ", 1) for line in lines if not line.startswith("#")]
+    assert [word for word, _ in steps] == ["FROM", "RUN", "COPY", "COPY", "USER", "ENTRYPOINT"]
+    (_, *from_model, model), (example, placed) = (steps[row][1].split() for row in (2, 3))
+    assert set(from_model) == {ONNX_FILE, SIDECAR_FILE}
+    assert (folder / example) == EXAMPLE
+    command = json.loads(steps[-1][1])
+    assert command == ["python", placed, model.rstrip("/")]
+    needed = set(re.findall(r"^import (\w+)", EXAMPLE.read_text(), re.MULTILINE))
+    installed = set(re.findall(r'"(\w+)[>=]', steps[1][1]))
+    assert needed - set(sys.stdlib_module_names) == installed

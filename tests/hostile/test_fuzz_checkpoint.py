@@ -19,6 +19,7 @@ from tad_blockdrop.detector.checkpoint import (
     weights_hash,
     write_checkpoint,
 )
+from tad_blockdrop.detector.decisions import DECISIONS_FILE, Decisions
 from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
@@ -35,6 +36,13 @@ DETECTOR = DetectorConfig.model_validate(
     }
 )  # fmt: skip
 
+DECISIONS = Decisions.model_validate(
+    {
+        "split": "holdout", "videos": 2, "actions": 9, "tiou": 0.5,
+        "points": [{"purpose": "f1", "asked": None, "thresholds": {"run": 0.3, "jump": 0.4}}],
+    }
+)  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -46,6 +54,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lineage={"family": "progressive", "step": 1, "dropped_block": 1, "skipped": None,
                  "dataset": "d"},
         metrics={"gmacs": 1.0, "operating_point": {"run": 0.3}},
+        decisions=DECISIONS,
     )  # fmt: skip
     write_checkpoint(checkpoint, folder)
     use(folder)
@@ -89,7 +98,19 @@ def test_metadata(good: Path) -> None:
     check()
 
 
-@pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE])
+def test_decisions(good: Path) -> None:
+    stated = json.loads((good / DECISIONS_FILE).read_text(encoding="utf-8"))
+
+    @given(spoilt(stated))
+    @example(stated | {HALF: 1})
+    @example(stated | {"points": [stated["points"][0] | {"thresholds": {HALF: 0.1}}]})
+    def check(changed: object) -> None:
+        use_spoilt(good, DECISIONS_FILE, json.dumps(changed).encode())
+
+    check()
+
+
+@pytest.mark.parametrize("name", [CONFIG_FILE, WEIGHTS_FILE, DECISIONS_FILE])
 def test_bytes(good: Path, name: str) -> None:
     @given(torn((good / name).read_bytes()))
     def check(content: bytes) -> None:

@@ -7,7 +7,7 @@ from evaluation_tables import detections, hits_by_definition, instances, random_
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, shown, thresholds
+from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, shown
 from tad_blockdrop.metrics.rates import rates
 
 COUNTS = ["shown", "right", "actions"]
@@ -41,16 +41,16 @@ def test_rates_are_what_counting_gives(seed, n_found, videos):
             if pd.isna(row["label"]) or label == row["label"]:
                 own[listed.index(video)] += three
         assert [row[name] for name in COUNTS] == own.sum(axis=0).tolist()
-        for name, of in (("precision", 0), ("recall", 2)):
+        for name, part, of in (("precision", 1, 0), ("recall", 1, 2), ("ratio", 0, 2)):
             samples = []
             for draw in draws:
                 drawn = sum(times * own[video] for video, times in enumerate(draw))
                 if drawn[of]:
-                    samples.append(drawn[1] / drawn[of])
+                    samples.append(drawn[part] / drawn[of])
             if not own[:, of].sum():
                 assert np.isnan([row[name], row[f"{name}_low"], row[f"{name}_high"]]).all()
                 continue
-            assert row[name] == own[:, 1].sum() / own[:, of].sum()
+            assert row[name] == own[:, part].sum() / own[:, of].sum()
             expected = np.percentile(samples, [2.5, 97.5])
             assert [row[f"{name}_low"], row[f"{name}_high"]] == pytest.approx(expected)
 
@@ -76,6 +76,5 @@ def test_only_what_reaches_its_threshold_is_shown():
         ("a", 0, 1, "run", 0.5), ("a", 1, 2, "run", 0.49),
         ("a", 2, 3, "jump", DEFAULT_SCORE), ("a", 3, 4, "swim", 0.19),
     )  # fmt: skip
-    limits = thresholds({"run": 0.5, "jump": None}, ["run", "jump"])
-    assert limits == {"run": 0.5, "jump": DEFAULT_SCORE}
+    limits = {"run": 0.5, "jump": DEFAULT_SCORE}
     assert list(shown(found, limits).start) == [0, 2]  # swim is in no list

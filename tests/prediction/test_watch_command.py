@@ -61,7 +61,7 @@ def test_a_stop_signal_ends_it_with_whole_lines(project, checkpoint, write_video
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if "after its end" in line:
+        if ", score " in line:
             break
     process.send_signal(signal.SIGINT)
     shown, told = process.communicate()

@@ -1,12 +1,19 @@
 """Tests of tad_blockdrop.reporting.findings and of what the report says with them."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 from evaluation_tables import detections, instances
 
+from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.metrics.bouts import bout_table, time_table
+from tad_blockdrop.metrics.deciding import decide
 from tad_blockdrop.metrics.error_analysis import analyse, mending
+from tad_blockdrop.metrics.evidence import gather_evidence
+from tad_blockdrop.metrics.operating_point import thresholds
 from tad_blockdrop.metrics.rates import rates
 from tad_blockdrop.reporting.findings import (
     Findings,
@@ -19,6 +26,7 @@ from tad_blockdrop.reporting.findings import (
     worst_cases,
 )
 from tad_blockdrop.reporting.pages.report import Figures, render_report
+from tad_blockdrop.reporting.points import COLUMNS, REPORTED, point_rows, point_table
 
 VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [60.0, 30.0], "path": ["/a", "/b"]})
 TRUTH = instances(
@@ -28,6 +36,15 @@ FOUND = detections(
     ("a", 0, 10, "run", 0.9), ("a", 21, 30, "run", 0.8), ("a", 0, 9, "run", 0.7),
     ("a", 40, 50, "jump", 0.6), ("a", 50, 55, "jump", 0.5),
 )  # fmt: skip
+
+PROMISED = (0.9, 0.8, 0.95)
+POINTS = pd.DataFrame(
+    [
+        ["f1", np.nan, *PROMISED * 3, 0.5, 0.4, 0.6, *[np.nan] * 3, 1.25, 1, 2],
+        ["precision", 0.9, *[np.nan] * 9, *PROMISED * 3],
+    ],
+    columns=COLUMNS,
+)
 
 
 def analysed():
@@ -46,6 +63,7 @@ def findings(found=FOUND, truth=TRUTH):
         missed_table(analysis, VIDEOS),
         describe_cases(worst_cases(cases), VIDEOS),
         time_table(bout_table(found, truth, ids)).assign(edit=0.625),
+        POINTS,
     )
 
 
@@ -153,3 +171,36 @@ def test_bouts_and_agreement_are_told(facts, results, costs, scores):
     source = page(facts, results, costs, scores, findings())
     assert "the frame F1 is 55.3 %" in source  # 21 s agree, of 34 shown and 42 annotated
     assert "62.5 %" in source
+
+
+def test_operating_points_are_said_beside_what_they_promised(results, costs, scores, facts):
+    html = render_report(results, costs, scores, facts, Figures(), findings())
+    table = html[html.index("Operating points by purpose") :]
+    row = table[table.index("the best F1") :]
+    assert row.index("90 % [80, 95]") < row.index("50 % [40, 60]") < row.index("not known")
+    assert "a precision of at least 90 %" in row
+    assert [row["ratio"] for row in point_rows(POINTS)] == ["1.25", "0.90"]
+    none = dataclasses.replace(findings(), points=POINTS.head(0))
+    html = render_report(results, costs, scores, facts, Figures(), none)
+    assert "Operating points by purpose" not in html
+
+
+def test_points_are_rated_with_the_thresholds_of_the_checkpoint(facts):
+    ids = list(VIDEOS["video_id"])
+    evidence = gather_evidence(FOUND, TRUTH, ids, ["run", "jump"], 0.5)
+    detector, window = facts.parameters.detector, facts.parameters.data.window
+    made = Checkpoint(
+        {}, detector, (0,), ("run", "jump"), window, 1, None, PostprocessConfig(),
+        decisions=decide(evidence, "train", 20, 0),
+    )  # fmt: skip
+    table = point_table(made, FOUND, TRUTH, ids, 20, 0)
+    assert [tuple(row) for row in table[["purpose", "asked"]].fillna(0).to_numpy()] == [
+        (purpose, asked or 0) for purpose, asked in REPORTED
+    ]
+    kept = FOUND[FOUND["score"] >= min(thresholds(made).values())]
+    row = rates(kept, TRUTH, ids, 0.5, 20, 0).iloc[0]
+    assert table.loc[0, ["precision", "recall", "ratio"]].tolist() == [
+        row["precision"], row["recall"], row["ratio"],
+    ]  # fmt: skip
+    old = dataclasses.replace(made, decisions=None)
+    assert point_table(old, FOUND, TRUTH, ids, 20, 0).empty

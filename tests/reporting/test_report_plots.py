@@ -9,6 +9,7 @@ from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.reporting.plots.accuracy import accuracy_against_cost
 from tad_blockdrop.reporting.plots.classes import class_change
 from tad_blockdrop.reporting.plots.importance import block_importance
+from tad_blockdrop.reporting.plots.reliability import reliability_curve
 from tad_blockdrop.reporting.plots.repairs import repair_errors
 from tad_blockdrop.reporting.plots.training import training_curves
 from tad_blockdrop.reporting.result_table import class_changes
@@ -27,6 +28,17 @@ def valid(figure):
 
 def traces(figure):
     return {trace["name"].split(":")[0]: trace for trace in valid(figure)["data"]}
+
+
+def test_scores_and_probabilities_are_drawn_against_what_came_true():
+    rows = [(2, 0.9, 0.5, "score"), (2, 0.3, 0.0, "score"), (4, 0.25, 0.25, "probability")]
+    table = pd.DataFrame(rows, columns=["count", "stated", "right", "of"])
+    drawn = valid(reliability_curve(table))["data"]
+    assert [trace.get("name") for trace in drawn] == [
+        None, "score: off by 35.0 points", "calibrated: off by 0.0 points",
+    ]  # fmt: skip
+    assert (drawn[1]["x"], drawn[1]["y"]) == ([90, 30], [50, 0])
+    assert len(valid(reliability_curve(table.head(2)))["data"]) == 2
 
 
 def test_each_family_is_a_line_over_cost(results, costs):

@@ -51,6 +51,13 @@ def test_a_page_holds_what_was_found_and_what_is_true():
     assert data["classes"][1]["threshold"] == 0.3
 
 
+def test_probabilities_and_what_to_expect_are_on_the_page():
+    found = detections(("a", 1, 2.5, "run", 0.9)).assign(probability=0.71234)
+    page = page_of(found, table_of_videos(video_id=["a"]), expected=["Expect <b>.", "Or not."])
+    assert data_of(page)["videos"][0]["found"][0]["probability"] == 0.7123
+    assert "Expect &lt;b&gt;. Or not." in page
+
+
 def test_the_least_sure_come_first():
     videos = table_of_videos(
         video_id=["sure", "near", "empty", "nearly"], strongest=[0.9, 0.4, 0.02, 0.19]

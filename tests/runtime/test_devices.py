@@ -10,14 +10,18 @@ import pytest
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.runtime import devices
 from tad_blockdrop.runtime.devices import (
     DeviceError,
+    count_devices,
     epoch_seed,
+    gpu_names,
     keep_freed_memory,
     pick_device,
     seed_all,
 )
 from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.storage.experiment_record import of_stage
 
 
 def test_auto_takes_the_best_there_is() -> None:
@@ -38,6 +42,25 @@ def test_missing_device_is_named() -> None:
 def test_fp16_needs_a_gpu() -> None:
     with pytest.raises(DeviceError, match=r"'fp16' needs a GPU.*'bf16'"):
         pick_device(RuntimeConfig(device="cpu", precision="fp16"))
+
+
+def test_devices_are_counted_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "cores_here", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert count_devices(RuntimeConfig(devices="auto"), cpu) == 1
+    assert count_devices(RuntimeConfig(devices="auto"), cuda) == 2
+    assert count_devices(RuntimeConfig(devices=4), cpu) == 4
+    with pytest.raises(DeviceError, match=r"runtime\.devices is 5, .* has 4 CPU cores.*'auto'"):
+        count_devices(RuntimeConfig(devices=5), cpu)
+    with pytest.raises(DeviceError, match=r"runtime\.devices is 3, but this machine has 2 GPUs"):
+        count_devices(RuntimeConfig(devices=3), cuda)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,1,0")
+    assert gpu_names(2) == ["3", "1"]
+
+
+def test_their_number_is_no_part_of_an_experiment() -> None:
+    assert of_stage({"runtime.devices": 2, "runtime.seed": 1}, "baseline") == {"runtime.seed": 1}
 
 
 def test_precision_may_change_within_a_process() -> None:

@@ -1,7 +1,7 @@
 """Compression and training know no segments: they shorten a classifier of pictures as well."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -111,6 +111,7 @@ class Batch:
     mask: Tensor
     labels: Tensor
     features: None = None
+    own: slice = field(default_factory=lambda: slice(0, None))
 
     @property
     def names(self) -> list[str]:

@@ -13,15 +13,18 @@ from tad_blockdrop.compression.lora import add_lora, merge_lora
 from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector, Output
+from tad_blockdrop.detector.shared_clips import SharedClips
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import seed_all
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import TrainingData, train
+from tad_blockdrop.training.loop import train
+from tad_blockdrop.video.windows.clips import shared_windows
 from tad_blockdrop.video.windows.cutting import records_hash
 from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.features import FeatureTraining, extract_features
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.loading import Batch, EpochWindows
 
 
 def new_detector(
@@ -45,8 +48,12 @@ class BaselineLoss(nn.Module):
     of the training only: ``detach`` takes it off the model again.
     """
 
-    def __init__(self, model: Detector, task: Task, dense_weight: float) -> None:
+    def __init__(
+        self, model: Detector, task: Task, dense_weight: float, group: Group = ALONE
+    ) -> None:
+        """In a ``group`` a batch holds own clips only."""
         super().__init__()
+        self._clips = SharedClips(model, group)
         self.supervised = task.loss()
         self.dense_weight = dense_weight
         # In a list, so that the model's parameters are not registered a second time here.
@@ -58,7 +65,11 @@ class BaselineLoss(nn.Module):
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """The task's terms, (``dense``) and their sum ``total``."""
         model = self._model[0]
-        output = model.output_of(batch)
+        if batch.features is not None:
+            output: Output = model.output_of(batch)
+        else:
+            join = self._clips.place(batch).join
+            output = model(batch.frames, batch.mask, join=join)
         terms = dict(self.supervised(output, batch, model.training).terms)
         if self.dense_weight > 0:
             terms["dense"] = self.dense_weight * self._dense(model, output, batch)
@@ -101,13 +112,15 @@ def train_baseline(
     if recipe.tuning == "lora":
         add_lora(model, recipe.lora, runtime.seed)
     videos = evaluator.dataset.records("train")
-    loss = BaselineLoss(model, evaluator.task(model, videos), baseline.aids.dense_loss)
+    task, group = evaluator.task(model, videos), runtime.group
+    loss = BaselineLoss(model, task, baseline.aids.dense_loss, group)
     freeze_for(model, recipe)
-    dataset: TrainingData = (
-        training_windows(videos, data, runtime.seed, runtime.device)
-        if evaluator.features is None
-        else FeatureTraining(videos, data, evaluator.features)
-    )
+    clip_frames = model.backbone.geometry.clip_frames
+    if evaluator.features is None:
+        windows = training_windows(videos, data, runtime.seed, runtime.device)
+        dataset: EpochWindows = shared_windows(windows, clip_frames, group)
+    else:
+        dataset = FeatureTraining(videos, data, evaluator.features)
     aids = {"aids": baseline.aids.model_dump(mode="json"), "data": dataset.facts}
     history = train(
         model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), label, aids
@@ -140,5 +153,6 @@ def with_frozen_features(model: Detector, evaluator: Evaluator, scratch: Path) -
             output: Output = model(moved.frames, moved.mask)
         return output.features
 
-    extract_features(features_of, videos, data, folder, evaluator.evaluation.batch, runtime.workers)
+    batch, group = evaluator.evaluation.batch, runtime.group
+    extract_features(features_of, videos, data, folder, batch, runtime.workers, group)
     return replace(evaluator, features=folder)

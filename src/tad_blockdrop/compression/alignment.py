@@ -42,7 +42,7 @@ def align_model(
     freeze_for(student, recipe)
     return train(
         student,
-        AlignLoss(loss, task, student, teacher.to(runtime.device)),
+        AlignLoss(loss, task, student, teacher.to(runtime.device), runtime.group),
         dataset,
         recipe,
         runtime,

@@ -61,8 +61,8 @@ def choose_block(scores: pd.DataFrame) -> Drop:
 def drop_block(checkpoint: Checkpoint, unit: Unit) -> Checkpoint:
     """The checkpoint without that unit: its weights are gone, the others keep their indices.
 
-    The metrics, which belonged to the longer model, are gone too; the lineage is the caller's to
-    continue. Raises ValueError if the unit is not there or is the last one.
+    The metrics and decisions, which belonged to the longer model, are gone too; the lineage is the
+    caller's to continue. Raises ValueError if the unit is not there or is the last one.
     """
     import torch
 
@@ -79,7 +79,7 @@ def drop_block(checkpoint: Checkpoint, unit: Unit) -> Checkpoint:
         size = checkpoint.detector, len(checkpoint.classes), checkpoint.window, kept
         needed = Detector(*size).state_dict().keys()
     weights = {name: value for name, value in checkpoint.weights.items() if name in needed}
-    return replace(checkpoint, weights=weights, kept_blocks=kept, metrics={})
+    return replace(checkpoint, weights=weights, kept_blocks=kept, metrics={}, decisions=None)
 
 
 def check_units(backbone: Backbone, compress: CompressConfig) -> None:

@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.model import BlockModel, Inputs, Output
+from tad_blockdrop.detector.shared_clips import SharedClips
+from tad_blockdrop.parallel.group import ALONE, Group, Rows
 from tad_blockdrop.runtime.devices import core_to_spare
 from tad_blockdrop.tasks.contract import Supervised, Task
 
@@ -65,13 +67,19 @@ class AlignLoss(nn.Module):
     blocks that the student still has are compared, and only what a term with a positive weight
     needs is computed or kept. State of this module is that of the task's loss alone; student and
     teacher are neither registered nor moved with it. Where the student leaves a CPU core idle, the
-    teacher runs there at the same time.
+    teacher runs there at the same time. In a ``group`` a batch holds own clips only; the mean of
+    the group's gradients is that of one process with all of them.
 
     Raises ValueError for a distillation that means nothing for the task.
     """
 
     def __init__(
-        self, config: AlignLossConfig, task: Task, student: BlockModel, teacher: BlockModel
+        self,
+        config: AlignLossConfig,
+        task: Task,
+        student: BlockModel,
+        teacher: BlockModel,
+        group: Group = ALONE,
     ) -> None:
         super().__init__()
         task.check_distillation(config)
@@ -79,7 +87,9 @@ class AlignLoss(nn.Module):
         self.supervised = task.loss()
         # In a tuple, so that their parameters are not registered here.
         self._models = student, teacher.eval().requires_grad_(False)
-        self._beside = ThreadPoolExecutor(1, "teacher")
+        self._clips = SharedClips(student, group)
+        # In a group the two would tell the others what they have in any order.
+        self._beside = ThreadPoolExecutor(1, "teacher") if group.world == 1 else None
 
     def forward(self, batch: Inputs, epoch: float) -> dict[str, Tensor]:
         """Loss of a batch on the models' device; ``epoch`` is fractional and counts from 0.
@@ -92,17 +102,19 @@ class AlignLoss(nn.Module):
         kept = student.kept_blocks
         outs = kept if config.out > 0 or config.out_rel > 0 else ()
         mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
-        watch = partial(_watch, teacher, batch, outs, mids)
-        watching = self._beside.submit(watch) if core_to_spare(batch.frames.device) else None
-        found: Output = student(batch.frames, batch.mask, outs, mids)
+        rows = self._clips.place(batch)
+        watch = partial(_watch, teacher, batch, outs, mids, rows)
+        beside = self._beside if core_to_spare(batch.frames.device) else None
+        watching = beside.submit(watch) if beside else None
+        found: Output = student(batch.frames, batch.mask, outs, mids, rows.join)
         wanted = watching.result() if watching else watch()
         supervised: Supervised = self.supervised(found, batch, student.training)
         terms: dict[str, Callable[[], Tensor]] = {
             **{name: partial(lambda x: x, value) for name, value in supervised.terms.items()},
-            "out": lambda: feature_loss(found.blocks, wanted.blocks),
-            "mid": lambda: feature_loss(found.mids, wanted.mids),
-            "out_rel": lambda: relation_loss(found.blocks, wanted.blocks),
-            "mid_rel": lambda: relation_loss(found.mids, wanted.mids),
+            "out": lambda: rows.weight * feature_loss(found.blocks, wanted.blocks),
+            "mid": lambda: rows.weight * feature_loss(found.mids, wanted.mids),
+            "out_rel": lambda: rows.weight * relation_loss(found.blocks, wanted.blocks),
+            "mid_rel": lambda: rows.weight * relation_loss(found.mids, wanted.mids),
         }
         weights = {name: float(getattr(config, name)) for name in terms}
         for term in self.task.distillation(config, found, wanted, supervised, epoch):
@@ -115,10 +127,10 @@ class AlignLoss(nn.Module):
 
 @torch.no_grad()
 def _watch(
-    teacher: BlockModel, batch: Inputs, outs: tuple[int, ...], mids: tuple[int, ...]
+    teacher: BlockModel, batch: Inputs, outs: tuple[int, ...], mids: tuple[int, ...], rows: Rows
 ) -> Output:
     """The teacher's output. Not under ``inference_mode``: the student's backward pass saves it."""
-    output: Output = teacher(batch.frames, batch.mask, outs, mids)
+    output: Output = teacher(batch.frames, batch.mask, outs, mids, rows.join)
     return output
 
 

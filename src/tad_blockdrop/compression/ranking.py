@@ -19,6 +19,7 @@ from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.model import BlockModel
 from tad_blockdrop.detector.units import Unit, as_stored, candidate_units
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.storage.resumable_pass import Scratch
 from tad_blockdrop.tasks.contract import Task
 
@@ -33,13 +34,16 @@ def score_blocks(
     scratch: Scratch | None = None,
     teacher: BlockModel | None = None,
     gains: Mapping[Unit, float] | None = None,
+    group: Group = ALONE,
+    own: Any = None,
 ) -> pd.DataFrame:
     """Rank the blocks of ``model``, or its sub-layers, on the task's inputs; rank 1 is dropped.
 
     ``loader`` gives the inputs in order. Runs where the model is, in evaluation mode, under the
     caller's autocast if there is one. With ``scratch`` a ranking that was cut goes on. ``teacher``
     is the uncompressed model, if ``model`` is not; ``gains``: what each unit saves of the measure
-    of ``compress.target``, if there is one.
+    of ``compress.target``, if there is one. In a ``group`` each process takes the batches of
+    ``own``, by default all, and the table is that of all.
 
     Returns a row per unit, in order of rank: ``block`` (its original index, or the name of a
     sub-layer), ``criterion``, ``value``, ``alone``, ``rank``. With ``compress.look_ahead`` 2 the
@@ -52,7 +56,7 @@ def score_blocks(
     skips = candidate_skips(units, compress.look_ahead)
     with evaluating(model):
         given = Candidates(
-            skips, task, loader, scratch, teacher or model, compress.repair, gains or {}
+            skips, task, loader, scratch, teacher or model, compress.repair, gains or {}, group, own
         )
         values = criterion.score(model, given)
     return rank(values, units, criterion)

@@ -11,7 +11,9 @@ For the L single blocks that is (L - 1)(L + 2) / 2 block evaluations instead of 
 of 1/2 + 1/L; the results are those of L separate models.
 """
 
+import operator
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -28,6 +30,7 @@ from tad_blockdrop.detector.units import (
     as_stored,
     sub_layers,
 )
+from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.storage.resumable_pass import Gathering, resume_batches
 
 Skip = frozenset[Unit]
@@ -44,29 +47,50 @@ def candidate_batches(
     model: BlockModel, candidates: Candidates, gathering: Gathering
 ) -> Iterator[Any]:
     """The batches that ``gathering`` still lacks, on the model's device."""
-    for batch in resume_batches(candidates.loader, "scoring blocks", gathering, candidates.scratch):
+    given = candidates
+    loader = given.loader if given.own is None else given.own
+    for batch in resume_batches(loader, "scoring blocks", gathering, given.scratch, given.group):
         yield batch.to(model.device, non_blocking=True)
 
 
 class Sums(Generic[Key]):
-    """A sum per key and one common count, gathered batch by batch."""
+    """A sum per key and one common count, gathered batch by batch.
+
+    ``parts``: what was added, by key. They are summed in their order at the end, so that a sum does
+    not depend on how many processes gathered it.
+    """
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        self.of, self.count = dict.fromkeys(keys, 0.0), 0
+        self.parts: dict[Key, list[float]] = {key: [] for key in keys}
+        self.count = 0
+
+    def add(self, key: Key, value: float) -> None:
+        """Take a part of a sum."""
+        self.parts[key].append(value)
 
     def means(self) -> dict[Key, float]:
         """Each sum divided by the count."""
-        return {key: value / max(self.count, 1) for key, value in self.of.items()}
+        # Not ``sum``, which rounds in another way since Python 3.12.
+        sums = {key: reduce(operator.add, parts, 0.0) for key, parts in self.parts.items()}
+        return {key: value / max(self.count, 1) for key, value in sums.items()}
 
     def state(self) -> dict[str, Tensor]:
         """All that was gathered."""
-        sums = torch.tensor(list(self.of.values()), dtype=torch.float64)
-        return {"sums": sums, "count": torch.tensor(self.count)}
+        parts = torch.tensor(list(self.parts.values()), dtype=torch.float64)
+        return {"sums": parts, "count": torch.tensor(self.count)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Become the sums that ``state`` was taken from."""
-        self.of = dict(zip(self.of, state["sums"].tolist(), strict=True))
+        """Become the sums that ``state`` was taken from, maybe by a version that kept no parts."""
+        parts = state["sums"].reshape(len(self.parts), -1).tolist()
+        self.parts = dict(zip(self.parts, parts, strict=True))
         self.count = int(state["count"])
+
+    def share(self, group: Group) -> None:
+        """Hold the parts of all processes, in order of rank."""
+        states = group.gather(self.state())
+        counts = [state["count"] for state in states]
+        parts = torch.cat([state["sums"] for state in states], dim=1)
+        self.restore({"sums": parts, "count": torch.stack(counts).sum()})
 
 
 def skipped_outputs(

@@ -1,6 +1,6 @@
 """How models are trained: device, optimiser, schedule, LoRA, baseline."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,9 +12,12 @@ class RuntimeConfig(Config):
 
     seed: int = Field(0, ge=0)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        1, description="GPUs, or processes on a CPU; auto: all GPUs, or 1 on a CPU"
+    )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; none: all")
-    workers: int = Field(1, ge=0, description="processes that read windows (and encode proxies)")
+    workers: int = Field(1, ge=0, description="processes that read windows for a device")
     decode_timeout: float = Field(120.0, gt=0, description="seconds before a video is given up")
 
 

@@ -4,22 +4,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.predict import UseConfig
 
 
-class WatchConfig(Config):
-    """What to watch, with what, and for how long."""
+class WatchConfig(UseConfig):
+    """What to watch, and for how long."""
+
+    section = "watch"
 
     source: str | None = Field(
         None,
         coerce_numbers_to_str=True,
         description="number of a camera, address of a stream, or a file, which may be growing",
-    )
-    checkpoint: str | None = Field(
-        None, description="folder of a checkpoint; none: final_checkpoint of the experiment"
-    )
-    min_score: float | None = Field(
-        None, ge=0, le=1, description="keep detections from this score; none: operating points"
     )
     format: Literal["csv", "jsonl"] = Field("csv", description="of the line of each detection")
     max_delay: float | None = Field(

@@ -12,7 +12,7 @@ from tad_blockdrop.storage.atomic import sealed_write
 class ExportDataset(VersionedFolder[ExportedModel]):
     """``<filepath>/<version>/<name>/``: ``model.onnx``, ``model.pt2``, ``model.json``.
 
-    And ``model_int8.onnx`` if there is one.
+    And ``README.md``, its model card, and ``model_int8.onnx`` if there is one.
     """
 
     MARKER = SIDECAR_FILE

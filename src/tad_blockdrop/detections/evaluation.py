@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from torch import nn
@@ -12,10 +12,13 @@ from tad_blockdrop.config import DataConfig, EvaluationConfig
 from tad_blockdrop.detections.classifier import VideoClasses, load_classifier
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
+from tad_blockdrop.detector.decisions import Decisions
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.metrics.average_precision import average_map, average_precision
 from tad_blockdrop.metrics.cost import macs
-from tad_blockdrop.metrics.operating_point import operating_points
+from tad_blockdrop.metrics.deciding import decide
+from tad_blockdrop.metrics.evidence import gather_evidence
+from tad_blockdrop.metrics.operating_point import TIOU
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.resumable_pass import Scratch, scratch_for
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -43,9 +46,20 @@ class Evaluator:
 
         ``at_most`` leaves some out, evenly.
         """
-        windows = TestWindows(videos, self.data, self.data.window.overlap, at_most)
+        return self._loader(self._windows(videos, at_most))
+
+    def own_loader(self, videos: Sequence[VideoRecord]) -> Any:
+        """Those of the batches that hold windows of this process of ``runtime.group``."""
+        windows = self._windows(videos)
+        windows.take_share(self.runtime.group.rank, self.runtime.group.world)
+        return self._loader(windows)
+
+    def _windows(self, videos: Sequence[VideoRecord], at_most: int | None = None) -> TestWindows:
         if self.features is not None:
-            windows = FeatureWindows(videos, self.data, self.features)
+            return FeatureWindows(videos, self.data, self.features)
+        return TestWindows(videos, self.data, self.data.window.overlap, at_most)
+
+    def _loader(self, windows: TestWindows) -> Any:
         return make_loader(windows, self.evaluation.batch, self.runtime.workers)
 
     def task(self, model: Detector, videos: Sequence[VideoRecord]) -> DetectionTask:
@@ -64,6 +78,9 @@ class Evaluator:
             "evaluation": self.evaluation.model_dump(mode="json"),
             "precision": self.runtime.precision,
         }
+        group = self.runtime.group
+        if folder is not None and group.world > 1:
+            folder = folder / f"{group.rank}_of_{group.world}"
         return scratch_for(folder, model, own | facts)
 
     def evaluate(
@@ -81,18 +98,7 @@ class Evaluator:
         goes on from. ``named`` gives an external classifier's classes; ``truth`` (video_id, start,
         end, label) is the ground truth, by default what ``videos`` carry.
         """
-        given = None if named is None else [named.classes, named.scores.tolist()]
-        with self.runtime.autocast():
-            detections = detect(
-                model,
-                self.loader(videos),
-                videos,
-                self.dataset.classes,
-                self.evaluation.postprocess,
-                named,
-                what,
-                self.scratch(scratch, model, videos, named=given),
-            )
+        detections = self.detect(model, videos, what, scratch, named)
         precision = average_precision(
             detections,
             instances_of(videos, self.dataset.classes) if truth is None else truth,
@@ -100,6 +106,29 @@ class Evaluator:
             self.evaluation.tious,
         )
         return detections, precision
+
+    def detect(
+        self,
+        model: Detector,
+        videos: Sequence[VideoRecord],
+        what: str,
+        scratch: Path | None = None,
+        named: VideoClasses | None = None,
+    ) -> pd.DataFrame:
+        """The detections of ``evaluate``, in all processes of ``runtime.group``."""
+        given = None if named is None else [named.classes, named.scores.tolist()]
+        with self.runtime.autocast():
+            return detect(
+                model,
+                self.own_loader(videos),
+                videos,
+                self.dataset.classes,
+                self.evaluation.postprocess,
+                named,
+                what,
+                self.scratch(scratch, model, videos, named=given),
+                self.runtime.group,
+            )
 
     def test(
         self, model: Detector, what: str, scratch: Path | None = None
@@ -143,24 +172,25 @@ class Evaluator:
 
         return rate
 
-    def checkpoint_metrics(self, model: Detector, scratch: Path | None = None) -> dict[str, Any]:
+    def rate_checkpoint(
+        self, model: Detector, scratch: Path | None = None
+    ) -> tuple[dict[str, Any], Decisions]:
         """What a checkpoint states of itself; test videos have no part in it.
 
-        ``gmacs`` of one window; ``operating_point``: per class the score threshold with the best
-        F1, on held-out videos or, where there are none, on training videos; ``holdout_average``:
-        average mAP (percent) where there are held-out videos.
+        Metrics: ``gmacs`` of one window; ``holdout_average``: average mAP (percent) where there are
+        held-out videos. Decisions are made on these or, where there are none, on training videos.
         """
         classes, held_out = self.dataset.classes, self.dataset.records("holdout")
         rated = held_out or self.dataset.records("train")
         detections, precision = self.evaluate(model, rated, "choosing operating points", scratch)
-        points = operating_points(
-            detections, instances_of(rated, classes), [video.video_id for video in rated]
+        evidence = gather_evidence(
+            detections, instances_of(rated, classes), [v.video_id for v in rated], classes, TIOU
         )
-        known = points.dropna(subset=["threshold"])  # without classes of which nothing was found
         metrics: dict[str, Any] = {
-            "gmacs": macs(model.config, model.window, len(classes), model.kept_units).total / 1e9,
-            "operating_point": dict(zip(known["label"], known["threshold"], strict=True)),
+            "gmacs": macs(model.config, model.window, len(classes), model.kept_units).total / 1e9
         }
         if held_out:
             metrics["holdout_average"] = 100 * average_map(precision)
-        return metrics
+        split: Literal["holdout", "train"] = "holdout" if held_out else "train"
+        resamples = self.evaluation.bootstrap
+        return metrics, decide(evidence, split, resamples, self.runtime.seed)

@@ -17,6 +17,7 @@ from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.postprocess import Proposals
 from tad_blockdrop.detector.heads.contract import decode
 from tad_blockdrop.detector.model import Detector, DetectorOutput
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
 from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, to_seconds
@@ -35,11 +36,13 @@ def detect(
     named: VideoClasses | None = None,
     what: str = "detecting",
     scratch: Scratch | None = None,
+    group: Group = ALONE,
 ) -> pd.DataFrame:
     """Detections of a model in the videos of ``records``.
 
     ``loader`` gives the test windows of ``records``, video by video; ``classes`` are the model's,
-    ``what`` titles the progress; with ``scratch`` a pass that was cut goes on. Runs where the
+    ``what`` titles the progress; with ``scratch`` a pass that was cut goes on. In a ``group`` the
+    loader gives each process its own videos, and all get the table of all. Runs where the
     model is, in evaluation mode, and under the caller's autocast if there is one. For the result
     and the errors see ``VideoPool``.
     """
@@ -48,11 +51,11 @@ def detect(
     model.eval()
     try:
         with torch.inference_mode():
-            for batch in resume_batches(loader, what, pool, scratch):
+            for batch in resume_batches(loader, what, pool, scratch, group):
                 on_device = batch.to(model.device, non_blocking=True)
                 output = model.output_of(on_device)
                 assert isinstance(output, DetectorOutput)
-                pool.add(batch.windows, output)
+                pool.add(batch.windows[batch.own], output[batch.own])
     finally:
         model.train(training)
     return pool.detections()
@@ -141,13 +144,16 @@ class VideoPool:
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         """Become the pool that ``state`` was taken from; its arguments must be the same."""
-        done, waiting = (
-            Proposals(*(state[f"{name}.{field.name}"].numpy() for field in fields(Proposals)))
-            for name in ("done", "waiting")
-        )
-        self._done, self._waiting = [done], [waiting]
+        self._done, self._waiting = [_proposals(state, "done")], [_proposals(state, "waiting")]
         self._seen = set(state["seen"].tolist())
         self._current = int(state["current"])
+
+    def share(self, group: Group) -> None:
+        """Hold the detections of all processes; each had whole videos, in order of rank."""
+        self._flush()
+        states = group.gather(self.state())
+        self._done = [_proposals(state, "done") for state in states]
+        self._seen = {place for state in states for place in state["seen"].tolist()}
 
     def detections(self) -> pd.DataFrame:
         """The table of all detections so far: video_id, start, end (s), label, score.
@@ -206,3 +212,8 @@ class VideoPool:
         segments = to_seconds(steps, start, record.rate, record.duration, self._window)
         moved = Proposals(segments, found.scores, found.labels, found.videos)
         return moved[segments[:, 1] > segments[:, 0]]
+
+
+def _proposals(state: Mapping[str, torch.Tensor], name: str) -> Proposals:
+    """Those that ``VideoPool.state`` has under a name."""
+    return Proposals(*(state[f"{name}.{field.name}"].numpy() for field in fields(Proposals)))

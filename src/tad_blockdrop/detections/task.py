@@ -12,6 +12,7 @@ from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.heads.contract import decode
 from tad_blockdrop.detector.model import DetectorOutput
 from tad_blockdrop.metrics.average_precision import average_map, average_precision
+from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.tasks.contract import DistillationTerm, Metric, Task
 from tad_blockdrop.tasks.distillation import class_distillation, dkd_warmup
 from tad_blockdrop.video.windows.cutting import VideoRecord
@@ -82,7 +83,7 @@ class MeanAveragePrecision(Metric):
 
     def add(self, batch: Batch, output: DetectorOutput) -> None:
         """Take the model's output for a batch."""
-        self._pool.add(batch.windows, output)
+        self._pool.add(batch.windows[batch.own], output[batch.own])
 
     def value(self) -> float:
         """The average over classes and thresholds, in percent."""
@@ -102,6 +103,10 @@ class MeanAveragePrecision(Metric):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the metric that ``state`` was taken from."""
         self._pool.restore(state)
+
+    def share(self, group: Group) -> None:
+        """Hold the detections of all processes."""
+        self._pool.share(group)
 
 
 def segment_loss(student: Tensor, teacher: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tad_blockdrop.checksums import DamagedError, verify
+from tad_blockdrop.checksums import DamagedError, Seal, verify
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.detector.decisions import DECISIONS_FILE, Decisions
 from tad_blockdrop.detector.units import Unit, as_stored, parse_unit
 from tad_blockdrop.errors import BlockDropError
 
@@ -39,7 +40,8 @@ class Checkpoint:
 
     ``weights`` maps the names of ``Detector.state_dict()`` to CPU tensors; blocks are named by
     their *original* index and only ``kept_blocks`` are there. Of a block of which one sub-layer is
-    left, that stands there in the place of the index.
+    left, that stands there in the place of the index. ``decisions``: none in checkpoints from
+    before there were any, and in imported ones.
     """
 
     weights: dict[str, Tensor]
@@ -52,6 +54,7 @@ class Checkpoint:
     postprocess: PostprocessConfig
     lineage: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    decisions: Decisions | None = None
 
 
 class _Part(BaseModel):
@@ -69,7 +72,7 @@ class _Lineage(_Part):
 
 
 class _Metrics(_Part):
-    operating_point: dict[str, float | None] = {}
+    operating_point: dict[str, float | None] = {}  # of checkpoints without decisions
     gmacs: float = 0.0
     holdout_average: float = 0.0
     latency_ms: float = 0.0
@@ -104,7 +107,7 @@ def weights_hash(weights: dict[str, Tensor]) -> str:
 
 
 def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
-    """Write ``weights.safetensors`` and ``config.json`` into a new folder."""
+    """Write ``weights.safetensors``, ``config.json`` and ``decisions.json`` into a new folder."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True)
@@ -124,6 +127,9 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     }
     text = json.dumps(metadata, indent=2, allow_nan=False)
     (folder / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+    if checkpoint.decisions is not None:
+        text = checkpoint.decisions.model_dump_json(indent=1)
+        (folder / DECISIONS_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def stated_identity(folder: Path) -> str:
@@ -186,6 +192,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             postprocess=PostprocessConfig.model_validate(metadata["postprocess"]),
             lineage=metadata["lineage"],
             metrics=metadata["metrics"],
+            decisions=_read_decisions(folder, sealed),
         )
     except FileNotFoundError as error:
         raise CheckpointError(f"{folder} is no checkpoint: {error.filename} is missing") from error
@@ -195,6 +202,18 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"{folder} is no readable checkpoint: {_first(error)}") from error
+
+
+def _read_decisions(folder: Path, sealed: Seal | None) -> Decisions | None:
+    file = folder / DECISIONS_FILE
+    if not file.is_file():
+        return None
+    if sealed is not None and DECISIONS_FILE not in sealed.files:
+        raise DamagedError(
+            f"{file} is not from the program that wrote the checkpoint, which has no checksum of "
+            "it: remove the file"
+        )
+    return Decisions.model_validate_json(file.read_bytes())
 
 
 def read_newest(folder: str | Path) -> Checkpoint:

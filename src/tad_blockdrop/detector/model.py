@@ -6,7 +6,7 @@ differ in ``kept_blocks``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, Self
 
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import DetectorConfig, WindowConfig
 from tad_blockdrop.detector.backbones import make_backbone
-from tad_blockdrop.detector.backbones.contract import Backbone
+from tad_blockdrop.detector.backbones.contract import Backbone, on_grid
 from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError
 from tad_blockdrop.detector.heads import make_head
 from tad_blockdrop.detector.heads.contract import Points
@@ -89,11 +89,18 @@ class BlockModel(nn.Module, ABC):
         """All that comes after the backbone: features (B, feature_width, grid), mask (B, grid)."""
 
     def forward(
-        self, frames: Tensor, mask: Tensor, outs: Collection[int] = (), mids: Collection[int] = ()
+        self,
+        frames: Tensor,
+        mask: Tensor,
+        outs: Collection[int] = (),
+        mids: Collection[int] = (),
+        join: Callable[[Tensor], Tensor] | None = None,
     ) -> Output:
         """Frames (B, T, H, W, 3) 0..255, mask (B, grid) bool.
 
         ``outs`` and ``mids``: original indices of the blocks whose states the output shall hold.
+        ``join``: where frames are only some clips of the windows, makes the steps of all clips
+        (B·N, slices, feature_width) of those of these (n, slices, feature_width).
         """
         kept_outs: dict[int, Tensor] = {}
         kept_mids: dict[int, Tensor] = {}
@@ -104,7 +111,10 @@ class BlockModel(nn.Module, ABC):
                 kept_outs[index] = tokens
             if index in mids:
                 kept_mids[index] = mid
-        features = self.backbone.pool(tokens, len(frames), self.grid)
+        if join is None:
+            features = self.backbone.pool(tokens, len(frames), self.grid)
+        else:
+            features = on_grid(join(self.backbone.pool_clips(tokens)), len(mask), self.grid)
         return replace(self.read_out(features, mask), blocks=kept_outs, mids=kept_mids)
 
     def output_of(self, batch: Inputs) -> Output:

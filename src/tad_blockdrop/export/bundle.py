@@ -1,10 +1,11 @@
-"""An export as three or four files in one folder."""
+"""An export as a few files in one folder."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tad_blockdrop.export.card import CARD_FILE
 from tad_blockdrop.export.sidecar import ARCHIVE_FILE, INT8_FILE, ONNX_FILE, SIDECAR_FILE
 
 
@@ -12,32 +13,37 @@ from tad_blockdrop.export.sidecar import ARCHIVE_FILE, INT8_FILE, ONNX_FILE, SID
 class ExportedModel:
     """The bytes of the ONNX file and of the torch.export archive, and the sidecar.
 
-    ``int8``: the ONNX file in 8-bit integers, if there is one.
+    ``int8``: the ONNX file in 8-bit integers, if there is one; ``card``: the text of its README.md,
+    which exports from before there were any, and unchecked ones, lack.
     """
 
     onnx: bytes
     archive: bytes
     sidecar: dict[str, Any]
     int8: bytes | None = None
+    card: str | None = None
 
 
 def write_export(exported: ExportedModel, folder: Path) -> None:
-    """Write ``model.onnx``, ``model.pt2``, ``model.json`` and any int8 file into a new folder."""
+    """Write the files of an export into a new folder."""
     folder.mkdir(parents=True)
     (folder / ONNX_FILE).write_bytes(exported.onnx)
     (folder / ARCHIVE_FILE).write_bytes(exported.archive)
     if exported.int8 is not None:
         (folder / INT8_FILE).write_bytes(exported.int8)
+    if exported.card is not None:
+        (folder / CARD_FILE).write_text(exported.card, encoding="utf-8")
     text = json.dumps(exported.sidecar, indent=1, allow_nan=False)
     (folder / SIDECAR_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def read_export(folder: Path) -> ExportedModel:
     """Read what ``write_export`` wrote; raises FileNotFoundError if a part is missing."""
-    int8 = folder / INT8_FILE
+    int8, card = folder / INT8_FILE, folder / CARD_FILE
     return ExportedModel(
         onnx=(folder / ONNX_FILE).read_bytes(),
         archive=(folder / ARCHIVE_FILE).read_bytes(),
         sidecar=json.loads((folder / SIDECAR_FILE).read_text(encoding="utf-8")),
         int8=int8.read_bytes() if int8.exists() else None,
+        card=card.read_text(encoding="utf-8") if card.exists() else None,
     )

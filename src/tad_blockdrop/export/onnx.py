@@ -22,10 +22,12 @@ class ExportError(BlockDropError):
     """A model cannot be exported, or its export does not do what the model does."""
 
 
-def to_onnx(program: ExportedProgram) -> bytes:
+def to_onnx(program: ExportedProgram, opset: int | None = None) -> bytes:
     """An ONNX file with its weights inside, for any number of windows.
 
-    Raises ExportError where the packages for it are not installed.
+    ``opset``: the version of the operators, with the oldest file format that has them; none leaves
+    both to PyTorch. Raises ExportError where the packages for it are not installed, or do not
+    write that version.
     """
     try:
         import onnxscript  # noqa: F401 - what torch.onnx translates with
@@ -39,9 +41,12 @@ def to_onnx(program: ExportedProgram) -> bytes:
             output_names=list(OUTPUTS),
             external_data=False,
             verbose=False,
+            opset_version=opset,
         )
     assert converted is not None
     proto = converted.model_proto
+    if opset is not None:
+        _require_opset(proto, opset)
     _tidy(proto)
     return bytes(proto.SerializeToString())
 
@@ -49,7 +54,8 @@ def to_onnx(program: ExportedProgram) -> bytes:
 def open_session(onnx: bytes, threads: int | None = None) -> Run:
     """A function (frames, mask) -> (logits, offsets) that runs an ONNX file on the CPU.
 
-    ``threads``: of ONNX Runtime; none leaves its choice.
+    ``threads``: of ONNX Runtime; none leaves its choice. Raises ExportError for a file that the
+    installed ONNX Runtime does not run.
     """
     try:
         import onnxruntime
@@ -60,7 +66,13 @@ def open_session(onnx: bytes, threads: int | None = None) -> Run:
         options.intra_op_num_threads = threads
     # Threads that wait for work would otherwise keep their cores busy, to the cost of all others.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its errors have no class of their own
+        raise ExportError(
+            f"ONNX Runtime {onnxruntime.__version__} does not run the file: {error}. Install a "
+            "newer onnxruntime, or lower export.opset"
+        ) from error
 
     def run(frames: NDArray[np.uint8], mask: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         logits, offsets = session.run(list(OUTPUTS), {"frames": frames, "mask": mask})
@@ -81,6 +93,18 @@ def _tidy(proto: Any) -> None:
     for value in [*proto.graph.input, *proto.graph.output]:
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del proto.graph.value_info[:]
+
+
+def _require_opset(proto: Any, opset: int) -> None:
+    from onnx.helper import find_min_ir_version_for
+
+    (found,) = [each.version for each in proto.opset_import if each.domain == ""]
+    if found != opset:
+        raise ExportError(
+            f"the installed torch and onnxscript write this model with opset {found}, not with "
+            f"export.opset {opset}: choose that one, or install newer versions of them"
+        )
+    proto.ir_version = find_min_ir_version_for(proto.opset_import)
 
 
 def _missing(error: ImportError) -> str:

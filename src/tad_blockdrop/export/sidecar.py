@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.detector.units import as_stored
+from tad_blockdrop.metrics.operating_point import thresholds
 
 if TYPE_CHECKING:
     from tad_blockdrop.detector.backbones.contract import Backbone
@@ -81,7 +82,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
         "postprocess": checkpoint.postprocess.model_dump(
             mode="json", include={"min_score", "pre_nms", "sigma", "max_detections", "voting_tiou"}
         ),
-        "operating_point": checkpoint.metrics.get("operating_point"),
+        "operating_point": thresholds(checkpoint),
         "model": {
             "kept_blocks": [as_stored(unit) for unit in checkpoint.kept_blocks],
             "depth": checkpoint.detector.backbone.geometry.depth,

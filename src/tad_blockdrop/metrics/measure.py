@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.units import Unit
+from tad_blockdrop.parallel.starting import clean_processes
 from tad_blockdrop.runtime.runtime import Runtime
-from tad_blockdrop.video.files.guarded_processes import clean_processes
 
 _TINY = DetectorConfig.model_validate(
     {

@@ -23,8 +23,9 @@ def rates(
 
     The first row is over all classes and has no label; the others are the classes that are shown or
     annotated, by name. Columns: label, shown, right, actions (counts), precision, precision_low,
-    precision_high, recall, recall_low, recall_high. Bounds are the 95 % percentiles of
-    ``resamples`` draws of videos with replacement, NaN without draws; a rate of nothing is NaN.
+    precision_high, the same of recall and of ratio, how many are shown for each action. Bounds are
+    the 95 % percentiles of ``resamples`` draws of videos with replacement, NaN without draws; a
+    rate of nothing is NaN.
     Detections outside ``videos`` are not counted; tables and errors as in ``matching.match``.
     """
     shown = shown[shown["video_id"].isin(list(videos))].reset_index(drop=True)
@@ -34,16 +35,33 @@ def rates(
     labels = pd.Index(sorted({*shown["label"], *truth["label"]}))
     listed = pd.Index(matches.videos)
     counts = np.stack([_count(table, labels, listed) for table in (shown, right, truth)])
+    return rate_table(counts, labels, draw_videos(len(listed), resamples, seed))
+
+
+def draw_videos(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
+    """(R, n): how often each of ``n`` videos is in each of ``resamples`` draws with replacement."""
+    drawn: NDArray[np.int64] = np.random.default_rng(seed).multinomial(
+        n, np.full(n, 1 / n), size=resamples
+    )
+    return drawn
+
+
+def rate_table(
+    counts: NDArray[np.int64], labels: Sequence[str] | pd.Index, draws: NDArray[np.int64]
+) -> pd.DataFrame:
+    """The table of ``rates``, from how many are shown, right and annotated by class and video.
+
+    ``counts`` (3, K, V); ``draws`` (R, V): of ``draw_videos``. A row for all classes, then
+    one for each of ``labels``.
+    """
     counts = np.concatenate((counts.sum(axis=1, keepdims=True), counts), axis=1)
-    n = len(listed)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     totals, drawn = counts.sum(axis=2), counts @ draws.T
     columns = {"label": [None, *labels]} | dict(
         zip(("shown", "right", "actions"), totals, strict=True)
     )
-    for name, of in (("precision", 0), ("recall", 2)):
-        low, high = _bounds(_share(drawn[1], drawn[of]))
-        share = _share(totals[1], totals[of])
+    for name, part, of in (("precision", 1, 0), ("recall", 1, 2), ("ratio", 0, 2)):
+        low, high = _bounds(_share(drawn[part], drawn[of]))
+        share = _share(totals[part], totals[of])
         columns |= {name: share, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
 

@@ -42,9 +42,12 @@ def make_evaluator(
 ) -> Evaluator:
     """The dataset with the settings of its evaluation; this process is then ready for the work."""
     from tad_blockdrop.detections.evaluation import Evaluator
+    from tad_blockdrop.jobs.evaluation import SharedEvaluator
     from tad_blockdrop.runtime.runtime import Runtime
 
-    return Evaluator(dataset, data, evaluation, Runtime(runtime))
+    there = Runtime(runtime)
+    kind = SharedEvaluator if there.devices > 1 else Evaluator
+    return kind(dataset, data, evaluation, there)
 
 
 def evaluator_pipeline() -> Pipeline:

@@ -17,9 +17,12 @@ import pandas as pd
 import torch
 
 from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detections.pooling import VideoPool
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
+from tad_blockdrop.detector.decisions import Calibration
 from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.metrics.calibration import with_probability
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE, thresholds
 from tad_blockdrop.prediction.stream import Reader, ReadingJob, ReadWindow, VideoStream, read_video
 from tad_blockdrop.runtime.progress import progress
@@ -37,7 +40,7 @@ logger = logging.getLogger(__name__)
 class Prediction:
     """What was found in one video of ``duration`` seconds, in ``seconds`` of work.
 
-    ``detections``: video_id, start, end (s), label, score; highest score first. ``strongest``: the
+    ``detections``: as ``Predictor.detect`` gives them, highest score first. ``strongest``: the
     highest score found, even if it was too low to keep. ``start`` (s) and ``fps``: of the video's
     frames. ``plays``: whether browsers play its file.
     """
@@ -60,8 +63,8 @@ class Prediction:
 class Predictor:
     """A model with all it needs to turn video files into detections.
 
-    ``thresholds``: lowest score to keep, by class; ``DEFAULT_SCORE`` for those without one.
-    ``timing``: how the seconds of videos are counted.
+    ``thresholds``: lowest score to keep, by class.
+    ``timing``: how the seconds of videos are counted. ``calibration``: of scores, if there is one.
     """
 
     model: Detector
@@ -70,10 +73,12 @@ class Predictor:
     postprocess: PostprocessConfig
     thresholds: Mapping[str, float]
     timing: Timing = PLAYER
+    calibration: Calibration | None = None
 
     def detect(self, path: str | Path, min_score: float | None = None) -> pd.DataFrame:
         """Detections in the video at ``path``: video_id, start, end (s), label, score.
 
+        With a calibration also probability, that a detection is right.
         ``min_score``: the lowest score to keep (0: what evaluation keeps), instead of the
         checkpoint's operating point of each class. Raises DecodeError if the video cannot be
         read.
@@ -125,8 +130,9 @@ class Predictor:
                 pool.add(part.windows, output)
         found = pool.detections()
         enough = found["score"] >= found["label"].map(limits).astype(float)
+        kept = found[enough].reset_index(drop=True)
         return Prediction(
-            detections=found[enough].reset_index(drop=True),
+            detections=with_probability(kept, self.calibration),
             duration=stream.record.duration,
             seconds=time.perf_counter() - begin,
             strongest=strongest,
@@ -135,10 +141,11 @@ class Predictor:
             plays=stream.plays,
         )
 
-    def limits(self, min_score: float | None) -> dict[str, float]:
+    def limits(self, min_score: float | None) -> Mapping[str, float]:
         """The lowest score to keep of each class: ``min_score``, or the operating points."""
-        same = dict.fromkeys(self.classes, min_score)
-        return thresholds(self.thresholds if min_score is None else same, self.classes)
+        if min_score is None:
+            return self.thresholds
+        return dict.fromkeys(self.classes, min_score)
 
     def suppression(self, lowest: float) -> PostprocessConfig:
         """Post-processing that keeps all detections with at least the score ``lowest``.
@@ -156,21 +163,26 @@ class Predictor:
         return config.model_copy(update=changes)
 
 
-def load_predictor(folder: str | Path, device: str | torch.device = "cpu") -> Predictor:
+def load_predictor(
+    folder: str | Path, device: str | torch.device = "cpu", wish: Wish = BEST_F1
+) -> Predictor:
     """The predictor of a checkpoint folder, or of the newest version below it.
 
-    Raises CheckpointError if there is no readable checkpoint.
+    ``wish``: what its thresholds are for, such as ``Wish("precision", 0.9)``. Raises
+    CheckpointError if there is no readable checkpoint, NoPointError if it has no such thresholds.
     """
-    return make_predictor(read_newest(folder), device)
+    return make_predictor(read_newest(folder), device, wish=wish)
 
 
 def make_predictor(
-    checkpoint: Checkpoint, device: str | torch.device = "cpu", timing: Timing = PLAYER
+    checkpoint: Checkpoint,
+    device: str | torch.device = "cpu",
+    timing: Timing = PLAYER,
+    wish: Wish = BEST_F1,
 ) -> Predictor:
-    """The predictor of a checkpoint that is in memory."""
-    known = checkpoint.metrics.get("operating_point") or {}
-    stated = {label: float(value) for label, value in known.items() if value is not None}
-    if not stated:
+    """The predictor of a checkpoint that is in memory; errors as ``load_predictor``."""
+    limits = thresholds(checkpoint, wish)
+    if set(limits.values()) == {DEFAULT_SCORE}:
         logger.warning(
             "the checkpoint states no operating point: detections with a score of at least %.2f "
             "are kept; set predict.min_score to see more or fewer",
@@ -181,8 +193,9 @@ def make_predictor(
         classes=checkpoint.classes,
         sampling=Sampling(checkpoint.every, checkpoint.fps),
         postprocess=checkpoint.postprocess,
-        thresholds=stated,
+        thresholds=limits,
         timing=timing,
+        calibration=checkpoint.decisions.calibration if checkpoint.decisions else None,
     )
 
 

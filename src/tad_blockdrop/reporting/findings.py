@@ -25,7 +25,8 @@ class Findings:
     """What ``model``, a key of the result table, gets right and wrong on the test videos.
 
     ``rates`` is the table of ``metrics.rates``, ``times`` that of ``metrics.bouts`` with the edit
-    score in its first row; ``kinds``, ``missed`` and the worst ``cases`` are made in this module.
+    score in its first row, ``points`` that of ``reporting.points``; ``kinds``, ``missed`` and the
+    worst ``cases`` are made in this module.
     """
 
     model: str
@@ -34,6 +35,7 @@ class Findings:
     missed: pd.DataFrame
     cases: Sequence[Mapping[str, Any]]
     times: pd.DataFrame
+    points: pd.DataFrame
 
 
 def case_table(shown: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:

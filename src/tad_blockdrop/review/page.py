@@ -66,6 +66,7 @@ class ReviewPages:
         skipped = records(self.predictions.videos[problems.notna()])
         values = {
             "subtitle": self.predictions.model["title"],
+            "expected": self.predictions.model.get("expected", []),
             "found": len(self.predictions.detections),
             "videos": int(problems.isna().sum()),
             "pages": self.names if len(self.names) > 1 else [],
@@ -118,7 +119,7 @@ class ReviewPages:
         shown = shown.sort_values(["start", "end"])
         known = self.predictions.truth.get(row["video_id"])
         key = self.predictions.key(row["video_id"])
-        columns = shown[["label", "start", "end", "score"]].itertuples(index=False)
+        numbers = [name for name in ("score", "probability") if name in shown]
         return {
             "id": row["video_id"],
             "key": key,
@@ -133,8 +134,9 @@ class ReviewPages:
             "annotated": known is not None,
             "truth": [_stated(*action) for action in known["actions"]] if known else [],
             "found": [
-                _stated(label, start, end) | {"score": round(score, 4)}
-                for label, start, end, score in columns
+                _stated(row["label"], row["start"], row["end"])
+                | {name: round(row[name], 4) for name in numbers}
+                for row in records(shown)
             ],
             "entries": stated_entries(place.entries(key)),
         }

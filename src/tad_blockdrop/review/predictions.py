@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
@@ -12,12 +12,14 @@ class Model(TypedDict):
     """What predictions were made with. ``weights``: their SHA-256; ``title``: its name for people.
 
     ``thresholds``: the score from which on a detection counts, for each of the ``classes``.
+    ``expected``: sentences on what to expect of them; older predictions have none.
     """
 
     title: str
     weights: str
     classes: list[str]
     thresholds: dict[str, float]
+    expected: NotRequired[list[str]]
 
 
 class KnownTruth(TypedDict):
@@ -31,7 +33,8 @@ class KnownTruth(TypedDict):
 class Predictions:
     """All that the pages show.
 
-    ``detections``: video_id, start, end (s), label, score. ``videos``: video_id, path, duration,
+    ``detections``: video_id, start, end (s), label, score, and of calibrated models
+    probability, that it is right. ``videos``: video_id, path, duration,
     start (s, of the first frame), fps, speed (a multiple of real time), strongest (score), plays
     (whether a browser can play the file) and problem, which is None for videos that could be read.
     ``truth``: by video_id, of those that are annotated.

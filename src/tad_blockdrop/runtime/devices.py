@@ -47,6 +47,30 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
     return torch.device(name)
 
 
+def count_devices(runtime: RuntimeConfig, device: torch.device) -> int:
+    """How many devices of the kind of ``device`` are to be used; on a CPU, processes.
+
+    Raises DeviceError if this machine has fewer.
+    """
+    there = {"cuda": torch.cuda.device_count(), "cpu": cores_here()}.get(device.type, 1)
+    if runtime.devices == "auto":
+        return there if device.type == "cuda" else 1
+    if runtime.devices > there:
+        what = {"cuda": "GPUs", "cpu": "CPU cores"}.get(device.type, "devices")
+        raise DeviceError(
+            f"runtime.devices is {runtime.devices}, but this machine has {there} {what} to use: "
+            f"set it to {there} or less, or to 'auto'"
+        )
+    return runtime.devices
+
+
+def gpu_names(count: int) -> list[str]:
+    """What CUDA calls the first ``count`` GPUs of this process."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(i) for i in range(count)]
+    return names[:count]
+
+
 def cores_here() -> int:
     """How many cores this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
-from tad_blockdrop.runtime.devices import keep_freed_memory, pick_device
+from tad_blockdrop.parallel.group import ALONE, Group
+from tad_blockdrop.parallel.starting import preload
+from tad_blockdrop.runtime.devices import (
+    cores_here,
+    count_devices,
+    keep_freed_memory,
+    pick_device,
+)
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -16,13 +23,17 @@ if TYPE_CHECKING:
 class Runtime:
     """Device, precision, threads, loader processes and seed.
 
-    Making one gets this process ready for the work. Raises DeviceError if this machine does not
-    have the device, or it cannot do the precision.
+    ``devices``: how many are to share the work; ``group``: the processes that this one, started
+    for one of them, belongs to. Making one gets this process ready for the work. Raises
+    DeviceError if this machine does not have the devices, or they cannot do the precision.
     """
 
-    def __init__(self, config: RuntimeConfig) -> None:
-        self.config = config
+    def __init__(self, config: RuntimeConfig, group: Group = ALONE) -> None:
+        self.config, self.group = config, group
         self.device = pick_device(config)
+        self.devices = count_devices(config, self.device)
+        if self.devices > 1:
+            preload("tad_blockdrop.jobs.training")  # now: other work may start the server first
         self.seed, self.workers, self.precision = config.seed, config.workers, config.precision
         if config.threads is not None:
             torch.set_num_threads(config.threads)
@@ -30,7 +41,12 @@ class Runtime:
 
     def with_seed(self, seed: int) -> Runtime:
         """The same with other random numbers."""
-        return Runtime(self.config.model_copy(update={"seed": seed}))
+        return Runtime(self.config.model_copy(update={"seed": seed}), self.group)
+
+    def of_worker(self, world: int) -> RuntimeConfig:
+        """The settings of each of ``world`` processes, which share the cores of the CPU."""
+        threads = self.config.threads or max(1, cores_here() // world)
+        return self.config.model_copy(update={"devices": 1, "threads": threads})
 
     def autocast(self) -> torch.autocast:
         """The context in which a model runs at ``precision``.

@@ -23,14 +23,15 @@ MADE_BY = {
         "07_model_output/{}/compress", "07_model_output/{}/control",
         "07_model_output/{}/predict*", "07_model_output/{}/drawn_videos",
         "07_model_output/{}/playable_videos",
-        "08_reporting/{}/score_table.parquet", "08_reporting/{}/predictions.html",
+        "08_reporting/{}/score_table.parquet", "08_reporting/{}/repair_table.parquet",
+        "08_reporting/{}/predictions.html",
         "08_reporting/{}/export_*", "08_reporting/{}/learned_*",
         "08_reporting/{}/annotate_next.csv",
     ),
     "report": (
         "07_model_output/{}/baseline_*", "07_model_output/{}/one_shot_*",
         "08_reporting/{}/*_plot.json", "08_reporting/{}/report.html",
-        "08_reporting/{}/result_table.csv", "08_reporting/{}/cost_table.csv",
+        "08_reporting/{}/*_table.csv", "08_reporting/{}/error_cases.parquet",
         "08_reporting/{}/class_table.parquet", "08_reporting/{}/history_table.parquet",
     ),
 }  # fmt: skip

@@ -40,6 +40,7 @@ STAGE_OF = {
 # Speed and presentation: these may differ between the runs of one experiment.
 FREE_KEYS = (
     "runtime.device",
+    "runtime.devices",
     "runtime.threads",
     "runtime.workers",
     "runtime.decode_timeout",

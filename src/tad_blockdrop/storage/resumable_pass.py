@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.runtime.read_ahead import ReadAhead
 from tad_blockdrop.storage.resumable import fingerprint, read_state, write_state
@@ -38,6 +39,9 @@ class Gathering(Protocol):
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become what ``state`` was taken from; called before the first batch."""
 
+    def share(self, group: Group) -> None:
+        """Hold what all processes of a group gathered; called after the last batch."""
+
 
 @dataclass(frozen=True)
 class Scratch:
@@ -58,13 +62,14 @@ def scratch_for(folder: Path | None, model: nn.Module, facts: Mapping[str, Any])
 
 
 def resume_batches(
-    loader: Any, what: str, gathering: Gathering, scratch: Scratch | None
+    loader: Any, what: str, gathering: Gathering, scratch: Scratch | None, group: Group = ALONE
 ) -> Iterator[Any]:
     """The batches that ``gathering`` still lacks, with progress titled ``what``.
 
     ``loader``: a DataLoader that gives the same batches each time. Without ``scratch`` these are
     all batches, and nothing is saved. The caller must have taken a batch into ``gathering`` before
-    it asks for the next one. Raises PassError if the state cannot be written.
+    it asks for the next one. In a ``group`` the loader gives each process its own batches, and at
+    the end every ``gathering`` holds all. Raises PassError if the state cannot be written.
     """
     done, total = 0, len(loader)
     if scratch is not None and (state := read_state(scratch.file, scratch.mark, what)):
@@ -87,6 +92,8 @@ def resume_batches(
             saved = time.monotonic()
     if scratch is not None and saved > begin:  # a long pass: what follows may be cut as well
         save_state(scratch, gathering.state(), {"batches": done})
+    if group.world > 1:
+        gathering.share(group)
 
 
 def save_state(scratch: Scratch, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

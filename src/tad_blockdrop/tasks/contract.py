@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.group import Group
 
 
 class OutputError(BlockDropError):
@@ -56,6 +57,14 @@ class Metric(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Become the metric that ``state`` was taken from."""
+
+    def share(self, group: Group) -> None:
+        """Hold what the metrics of all processes of a group gathered, in order of rank."""
+        if group.world > 1:
+            raise BlockDropError(
+                "the metric of this task cannot be gathered by several processes: set "
+                "runtime.devices to 1"
+            )
 
 
 class Task(ABC):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tad_blockdrop.config import TrainConfig
+from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.runtime.devices import epoch_seed, seed_all
 from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.runtime.read_ahead import ReadAhead, waiting_advice
@@ -96,6 +97,9 @@ def train(
     is not used; ``identity`` adds what else the result depends on (JSON values: the loss's
     settings, the data's).
 
+    In a ``runtime.group`` all processes call it, with a dataset and a loss for their part of each
+    batch; the first one keeps the state, from which any number of processes can go on.
+
     History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
     of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
     clipping) and ``metric`` (NaN where others are rated, absent where none is). Raises
@@ -124,7 +128,7 @@ def train(
                 row["metric"] = run.rate_epoch(validate)
             run.state.history.append(row)
             run.state.epochs += 1
-            if scratch:
+            if scratch and runtime.group.rank == 0:
                 run.state.save(scratch, mark)
             progress.epoch(run.state.epochs, row)
             if run.advice and not advised:
@@ -147,7 +151,7 @@ class TrainingRun:
     ) -> None:
         self.model = model = modules["model"]
         self.loss, self.dataset, self.config = loss, dataset, config
-        self.seed = runtime.seed
+        self.seed, self.group = runtime.seed, runtime.group
         self.accelerator: Accelerator = runtime.accelerator()
         for module in modules.values():
             module.to(self.accelerator.device)
@@ -186,7 +190,7 @@ class TrainingRun:
             "epoch": number + 1,
             "steps": (number + 1) * self.steps,
             **{f"lr_{group['name']}": group["lr"] for group in self.optimizer.param_groups},
-            **_means(terms),
+            **_means(terms, self.group),
             "grad_norm": sum(finite) / max(len(finite), 1),
         }
 
@@ -208,6 +212,8 @@ class TrainingRun:
             epoch = self.state.epochs + number / batches
             terms.append(self._backward(batch, epoch, size, reader))
         total = torch.stack([values["total"] for values in terms]).mean()
+        gradients = (p.grad for p in self.parameters if p.grad is not None)
+        self.group.average([total, *gradients])
         total_value, norm = self._update(self.state.epochs * self.steps + step, total, videos)
         return terms, total_value, norm
 
@@ -272,7 +278,9 @@ class TrainingRun:
         )
 
 
-def _means(terms: Sequence[Mapping[str, Tensor]]) -> dict[str, float]:
-    """The mean of each loss term over the batches of an epoch."""
+def _means(terms: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, float]:
+    """The mean of each loss term over the batches of an epoch, and over the group."""
     table = torch.stack([torch.stack(list(values.values())).float() for values in terms])
-    return dict(zip(terms[0], table.double().mean(dim=0).tolist(), strict=True))
+    means = table.double().mean(dim=0)
+    group.average([means])
+    return dict(zip(terms[0], means.tolist(), strict=True))

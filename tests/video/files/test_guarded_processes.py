@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from guard_clock import GuardClock, hang
 
+from tad_blockdrop.parallel.starting import clean_processes
 from tad_blockdrop.video.files.guarded_processes import (
     HEARTBEAT_SECONDS,
     GivenUpError,
     GuardedStream,
     Outcome,
-    clean_processes,
     heartbeat,
     run_guarded,
 )

@@ -34,7 +34,7 @@ class ChangeCriterion(Criterion):
 
         sums = Sums(candidates.skips)
         for batch in candidate_batches(model, candidates, sums):
-            for window in torch.split(batch.frames, 1):
+            for window in torch.split(batch.frames[batch.own], 1):
                 tokens = model.backbone.embed(window)
                 for index in model.kept_blocks:
                     mid, out = model.run_block(index, tokens)
@@ -43,9 +43,9 @@ class ChangeCriterion(Criterion):
                         (SubLayer(index, "attention"), tokens, mid),
                         (SubLayer(index, "mlp"), mid, out),
                     ):
-                        if (skip := Skip({unit})) in sums.of:
+                        if (skip := Skip({unit})) in sums.parts:
                             change = self.change(before, after)
-                            sums.of[skip] += float(change.sum(dtype=torch.float64))
+                            sums.add(skip, float(change.sum(dtype=torch.float64)))
                     tokens = out
                 sums.count += change.numel()
         return sums.means()

@@ -13,8 +13,15 @@ from tad_blockdrop.detector.units import Unit
 if TYPE_CHECKING:
     from tad_blockdrop.compression.skipping import Skip
     from tad_blockdrop.detector.model import BlockModel
+    from tad_blockdrop.parallel.group import Group
     from tad_blockdrop.storage.resumable_pass import Scratch
     from tad_blockdrop.tasks.contract import Task
+
+
+def _alone() -> Group:
+    from tad_blockdrop.parallel.group import ALONE
+
+    return ALONE
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +32,8 @@ class Candidates:
     too. ``loader`` gives batches of the task's inputs, in order; with ``scratch`` a pass that was
     cut goes on. ``teacher``, the uncompressed model, and ``repair`` are for criteria that repair a
     candidate before they rate it. ``gains``: what each unit saves, in percent; none: all alike.
+    ``group``: the processes that share the work; ``own``: a loader of the batches that hold inputs
+    of this one, by default all.
     """
 
     skips: Sequence[Skip]
@@ -34,6 +43,8 @@ class Candidates:
     teacher: BlockModel
     repair: RepairConfig
     gains: Mapping[Unit, float] = field(default_factory=dict)
+    group: Group = field(default_factory=_alone)
+    own: Any = None
 
 
 class Criterion(ABC):
@@ -56,6 +67,10 @@ class Criterion(ABC):
 
         The model is in evaluation mode, under ``inference_mode`` and the caller's autocast.
         """
+
+    def parts(self, videos: int, candidates: int) -> tuple[int, str]:
+        """Into how many parts processes can cut the work, and of what: by default by videos."""
+        return videos, "videos"
 
     def refits(self, blocks: int, candidates: int) -> int:
         """How many blocks are refitted to rate ``candidates`` of a model of ``blocks`` blocks.

@@ -30,6 +30,10 @@ class GapError(Criterion):
     looks_ahead = False
     repairs = True
 
+    def parts(self, videos: int, candidates: int) -> tuple[int, str]:
+        """Into none: it is one walk through the model."""
+        return 1, "walk through the model"
+
     def refits(self, blocks: int, candidates: int) -> int:
         """Every block before another."""
         return blocks - 1

@@ -33,6 +33,10 @@ class PerGain(Criterion):
         )
         self.looks_ahead, self.repairs = criterion.looks_ahead, criterion.repairs
 
+    def parts(self, videos: int, candidates: int) -> tuple[int, str]:
+        """Those of the criterion."""
+        return self.criterion.parts(videos, candidates)
+
     def refits(self, blocks: int, candidates: int) -> int:
         """Those of the criterion, which also rates the model as it is."""
         return self.criterion.refits(blocks, candidates + 1)

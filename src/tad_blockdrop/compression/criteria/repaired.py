@@ -22,21 +22,31 @@ class RepairedCriterion(Criterion):
 
     repairs = True
 
+    def parts(self, videos: int, candidates: int) -> tuple[int, str]:
+        """By candidates, each of which is repaired."""
+        return candidates, "candidates"
+
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
-        """What :meth:`rate` says of each, one after the other; finished ones are kept on disk."""
+        """What :meth:`rate` says of each, one after the other; finished ones are kept on disk.
+
+        The processes of a group rate some of them each.
+        """
         import torch
 
         from tad_blockdrop.compression.repair import calibration_clips, repair_model
+        from tad_blockdrop.parallel.group import share_of
         from tad_blockdrop.runtime.progress import progress
         from tad_blockdrop.storage.resumable import read_state
         from tad_blockdrop.storage.resumable_pass import save_state
 
         clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
-        scratch, values = candidates.scratch, [math.nan] * len(candidates.skips)
-        done = 0
+        scratch, group = candidates.scratch, candidates.group
+        mine = share_of(len(candidates.skips), group.rank, group.world)
+        skips = [candidates.skips[place] for place in mine]
+        values, done = [math.nan] * len(skips), 0
         if scratch and (state := read_state(scratch.file, scratch.mark, "scoring blocks")):
             values, done = state[0]["values"].tolist(), state[1]["done"]
-        left = candidates.skips[done:]
+        left = skips[done:]
         for place, skip in enumerate(progress(left, "scoring blocks", len(left)), start=done):
             shorter = deepcopy(model)
             for unit in skip:
@@ -46,7 +56,9 @@ class RepairedCriterion(Criterion):
             if scratch:
                 kept = {"values": torch.tensor(values, dtype=torch.float64)}
                 save_state(scratch, kept, {"done": place + 1})
-        return dict(zip(candidates.skips, values, strict=True))
+        found = group.gather({"values": torch.tensor(values, dtype=torch.float64)})
+        every = torch.cat([part["values"] for part in found]).tolist()
+        return dict(zip(candidates.skips, every, strict=True))
 
     @abstractmethod
     def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:

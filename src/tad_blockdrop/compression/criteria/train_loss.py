@@ -29,10 +29,12 @@ class TrainLoss(Criterion):
         sums = Sums(candidates.skips)
         loss = candidates.task.loss().to(model.device)
         for batch in candidate_batches(model, candidates, sums):
+            if batch.own.start:
+                continue  # it begins with a video of another process, which takes the batch
             outputs = skipped_outputs(model, batch.frames, batch.mask, candidates.skips)
             for skip, output in zip(candidates.skips, outputs, strict=True):
                 supervised = loss(output, batch, training=False)
                 count = int(supervised.count)
-                sums.of[skip] += float(sum(supervised.terms.values())) * max(count, 1)
+                sums.add(skip, float(sum(supervised.terms.values())) * max(count, 1))
             sums.count += count
         return sums.means()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tad_blockdrop.compression.skipping import Skip
     from tad_blockdrop.detector.model import BlockModel
+    from tad_blockdrop.parallel.group import Group
     from tad_blockdrop.tasks.contract import Metric
 
 logger = logging.getLogger(__name__)
@@ -83,3 +84,15 @@ class _Metrics:
                 self._metrics[skip].restore(own)
             else:
                 del self._metrics[skip]
+
+    def share(self, group: Group) -> None:
+        """Give up what any process has given up."""
+        import torch
+
+        there = {name: torch.tensor(s in self._metrics) for name, s in self._skips.items()}
+        everywhere = group.gather(there)
+        for name, skip in self._skips.items():
+            if all(found[name] for found in everywhere):
+                self._metrics[skip].share(group)
+            else:
+                self._metrics.pop(skip, None)

@@ -42,7 +42,8 @@ def find_given(
     """The settings as they are, once the weights that they name have been found to fit.
 
     It depends on no other node, so that a wrong path, weights of another network, or a LoRA target
-    that the backbone lacks stop the job before any work. Raises BaselineError if nothing is there,
+    that the backbone lacks stop the job before any work, as do devices that this machine lacks.
+    Raises DeviceError for these, BaselineError if nothing is there,
     FormatError or CheckpointError for what does not fit, LoraError, UnitError, RepairError for a
     backbone that cannot be repaired, or TargetError for a ``compress.target`` out of reach.
     """
@@ -65,6 +66,7 @@ def find_given(
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
+    where = Runtime(runtime)  # which says what this machine does not have
     backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
@@ -77,7 +79,7 @@ def find_given(
     if compress.target is not None:
         size = detector, data.window, n_classes
         repeats = evaluation.latency_repeats
-        check_target(Meter(compress.target, *size, Runtime(runtime), repeats), kept, compress)
+        check_target(Meter(compress.target, *size, where, repeats), kept, compress)
     return baseline
 
 
@@ -119,8 +121,9 @@ def make_baseline(
         windows = len(calibration_loader(evaluator, compress.repair).dataset)
         per_window = evaluator.data.window.frames // detector.backbone.geometry.clip_frames
         check_clips(windows * per_window)
-    from tad_blockdrop.baseline.training import new_detector, train_baseline, with_frozen_features
+    from tad_blockdrop.baseline.training import new_detector
     from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
 
     data, classes = evaluator.data, evaluator.dataset.classes
     if baseline.source == "checkpoint":
@@ -131,8 +134,9 @@ def make_baseline(
         logger.info("%s", model.backbone.load_weights(weights))
     if baseline.train.tuning == "frozen":
         evaluator = with_frozen_features(model, evaluator, scratch)
-    history = train_baseline(model, baseline, evaluator, scratch)
+    history = train_baseline(model, baseline, evaluator, scratch, "baseline")
     backbone = detector.backbone.model_copy(update={"weights": None})  # a path of this machine
+    metrics, decisions = evaluator.rate_checkpoint(model, scratch)
     checkpoint = Checkpoint(
         weights=weights_of(model),
         detector=detector.model_copy(update={"backbone": backbone}),
@@ -143,7 +147,8 @@ def make_baseline(
         fps=data.fps,
         postprocess=evaluator.evaluation.postprocess,
         lineage=first_lineage(data, evaluator.runtime.seed),
-        metrics=evaluator.checkpoint_metrics(model, scratch),
+        metrics=metrics,
+        decisions=decisions,
     )
     return history.assign(stage="baseline"), checkpoint
 

@@ -48,9 +48,8 @@ def score_blocks(
     Columns step, block, criterion, value, rank, videos (how many were used), with
     ``compress.target`` also gain (percent); no rows once the loop has stopped.
     """
-    from tad_blockdrop.compression.ranking import score_blocks as score
     from tad_blockdrop.compression.stopping import stop_reason
-    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.jobs.scoring import score_blocks as score
 
     step = int(student.lineage["step"]) + 1
     reason = stop_reason(student, uncompressed, compress)
@@ -66,17 +65,8 @@ def score_blocks(
         compress = compress.model_copy(update={"look_ahead": 1})
     require_classes(student, evaluator.dataset.classes, model_name(student))
     videos = evaluator.dataset.records("train")[: compress.score_videos]
-    device = evaluator.runtime.device
-    model, teacher = from_checkpoint(student, device), from_checkpoint(uncompressed, device)
-    kept = evaluator.scratch(
-        scratch, model, videos,
-        teacher=weights_hash(uncompressed.weights), compress=compress.model_dump(mode="json"),
-    )  # fmt: skip
-    with evaluator.runtime.autocast():
-        table = score(
-            model, evaluator.loader(videos), evaluator.task(model, videos), compress, kept, teacher,
-            savings.gains if savings else None,
-        )  # fmt: skip
+    gains = savings.gains if savings else None
+    table = score(student, uncompressed, evaluator, compress, scratch, gains)
     used = evaluator.dataset.coverage([video.video_id for video in videos])
     table = table.assign(step=step, videos=used)
     if savings is None:
@@ -176,33 +166,19 @@ def align(
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
     before the drop. A step that is skipped or not aligned trains nothing.
     """
-    from tad_blockdrop.compression.alignment import align_model
     from tad_blockdrop.detector.model import from_checkpoint
-    from tad_blockdrop.video.windows.device import training_windows
+    from tad_blockdrop.jobs import training
 
     name, step = model_name(shortened), int(shortened.lineage["step"])
     recipe = compress.recipe(step)
     skipped = bool(shortened.lineage["skipped"])
     if not skipped:
         require_classes(shortened, evaluator.dataset.classes, name)
-    model = None if skipped else from_checkpoint(shortened)
-    if model is None or recipe is None:
+    if skipped or recipe is None:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
-        return AlignedModel(model, shortened), nothing
-    videos = evaluator.dataset.records("train")
-    runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
-    history = align_model(
-        model,
-        from_checkpoint(student if compress.teacher == "dynamic" else uncompressed),
-        evaluator.task(model, videos),
-        training_windows(videos, evaluator.data, runtime.seed, runtime.device),
-        compress.loss,
-        recipe,
-        runtime,
-        label=name,
-        scratch=scratch,
-        validate=evaluator.held_out_map(),
-    )
+        return AlignedModel(None if skipped else from_checkpoint(shortened), shortened), nothing
+    teacher = student if compress.teacher == "dynamic" else uncompressed
+    model, history = training.align(shortened, teacher, evaluator, compress, step, name, scratch)
     return AlignedModel(model, shortened), history.assign(stage=name, step=step)
 
 
@@ -218,12 +194,12 @@ def merge_lora(
     if model is None:
         return source
     lora.merge_lora(model.to(evaluator.runtime.device))
-    metrics = evaluator.checkpoint_metrics(model, scratch)
+    metrics, decisions = evaluator.rate_checkpoint(model, scratch)
     if compress.stop.max_latency_ms is not None:
         with evaluator.runtime.autocast():
             table = latency({"model": model}, evaluator.evaluation.latency_repeats)
         metrics["latency_ms"] = 1000 * float(table["median"].iloc[0])
-    return replace(source, weights=weights_of(model), metrics=metrics)
+    return replace(source, weights=weights_of(model), metrics=metrics, decisions=decisions)
 
 
 def select_final(

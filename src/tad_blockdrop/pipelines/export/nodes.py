@@ -21,7 +21,7 @@ def read_folder(export: ExportConfig) -> Checkpoint:
     return read_given(export.checkpoint, "export.checkpoint")
 
 
-def export_model(checkpoint: Checkpoint) -> ExportedModel:
+def export_model(checkpoint: Checkpoint, export: ExportConfig) -> ExportedModel:
     """The model as ONNX and torch.export files with their sidecar, unchecked.
 
     Blocks that were dropped are not in the files. Raises ExportError.
@@ -34,7 +34,9 @@ def export_model(checkpoint: Checkpoint) -> ExportedModel:
     model = from_checkpoint(checkpoint)
     program = trace(model)
     archive = to_archive(program)
-    return ExportedModel(to_onnx(program), archive, sidecar(checkpoint, model.backbone))
+    return ExportedModel(
+        to_onnx(program, export.opset), archive, sidecar(checkpoint, model.backbone)
+    )
 
 
 def check_export(
@@ -42,9 +44,11 @@ def check_export(
 ) -> tuple[ExportedModel, dict[str, Any]]:
     """Compare the exports with PyTorch on windows of the first ``check_videos`` test videos.
 
-    Returns the export, now checked and with its int8 file if that is asked for and good enough,
-    and the differences. Raises ExportError if they exceed ``export.max_difference``.
+    Returns the export, now checked, with its model card, and with its int8 file if that is asked
+    for and good enough; and the differences. Raises ExportError if they exceed
+    ``export.max_difference``.
     """
+    from tad_blockdrop.export.card import model_card
     from tad_blockdrop.export.check import compare, refuse_difference
     from tad_blockdrop.export.int8 import add_int8, rate_int8, to_int8
     from tad_blockdrop.export.onnx import open_session
@@ -68,6 +72,7 @@ def check_export(
         100 * parity.same, parity.detections,
     )  # fmt: skip
     facts = asdict(parity) | {"videos": len(test)}
+    exported = replace(exported, card=model_card(checkpoint, facts))
     if not export.int8:
         return exported, facts
     int8 = to_int8(exported.onnx)

@@ -17,13 +17,13 @@ def create_pipeline(from_folder: bool) -> Pipeline:
     return stage(
         "export",
         *read,
-        node(nodes.export_model, model, exported[0]),
+        node(nodes.export_model, [model, "params:export"], exported[0]),
         node(
             nodes.check_export,
             [exported[0], model, "evaluator", "params:export"],
             ["export", "export_parity"],
         ),
-        node(nodes.export_model, first, exported[1], "export_uncompressed"),
+        node(nodes.export_model, [first, "params:export"], exported[1], "export_uncompressed"),
         node(
             nodes.time_exports,
             ["export", exported[1], model, first, "params:export"],

@@ -101,8 +101,8 @@ def learn_again(
     baseline: BaselineConfig,
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Go on training from ``before`` (config/learn.py); returns history and checkpoint."""
-    from tad_blockdrop.baseline.training import train_baseline, with_frozen_features
     from tad_blockdrop.detector.model import from_checkpoint, weights_of
+    from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
     from tad_blockdrop.runtime.devices import seed_all
 
     model = from_checkpoint(before)
@@ -114,12 +114,14 @@ def learn_again(
     if settings.train.tuning == "frozen":
         working = with_frozen_features(model, working, scratch)
     history = train_baseline(model, settings, working, scratch, "learning again")
+    metrics, decisions = working.rate_checkpoint(model, scratch)
     checkpoint = replace(
         before,
         weights=weights_of(model),
         postprocess=evaluator.evaluation.postprocess,
         lineage=child_lineage(before, rounds=rounds),
-        metrics=working.checkpoint_metrics(model, scratch),
+        metrics=metrics,
+        decisions=decisions,
     )
     return history.assign(stage="learned"), checkpoint
 

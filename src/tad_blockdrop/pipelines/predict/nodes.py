@@ -47,7 +47,7 @@ def read_folder(predict: PredictConfig) -> Checkpoint:
 def detect_actions(
     checkpoint: Checkpoint, predict: PredictConfig, data: DataConfig, runtime: RuntimeConfig
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Detections (video_id, start, end, label, score) and what became of every video.
+    """Detections, as ``Predictor.detect`` gives them, and what became of every video.
 
     Each video is decoded in a process beside this one, at most ``runtime.decode_timeout`` seconds
     without progress. Videos that cannot be read are reported and skipped. The second table has
@@ -72,7 +72,9 @@ def detect_actions(
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     with closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader, work.autocast():
-        predictor = make_predictor(checkpoint, work.device, Timing(data.clock, data.picture_rate))
+        predictor = make_predictor(
+            checkpoint, work.device, Timing(data.clock, data.picture_rate), predict.wish
+        )
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own
             row, found = _detect_in(predictor, reader, video_id, path, predict)
@@ -167,18 +169,21 @@ def write_tool_files(
     return tool_files(predictions, predicted_videos, predict.formats, timing)
 
 
-def describe_model(checkpoint: Checkpoint) -> Model:
-    """What the pages say of the model, and by what corrections name it."""
+def describe_model(checkpoint: Checkpoint, predict: PredictConfig) -> Model:
+    """What the pages say of the model and of what to expect, and by what corrections name it."""
     from tad_blockdrop.detector.checkpoint import weights_hash
     from tad_blockdrop.metrics.operating_point import thresholds
+    from tad_blockdrop.prediction.expectation import expectations
 
     name = checkpoint.lineage.get("dataset", "model")
-    points = checkpoint.metrics.get("operating_point") or {}
+    expected = expectations(checkpoint, predict)
+    logger.info("%s", " ".join(expected))
     return {
         "title": f"{name} · {model_name(checkpoint)} · {describe_blocks(checkpoint.kept_blocks)}",
         "weights": weights_hash(checkpoint.weights),
         "classes": list(checkpoint.classes),
-        "thresholds": thresholds(points, checkpoint.classes),
+        "thresholds": thresholds(checkpoint, predict.wish),
+        "expected": expected,
     }
 
 

@@ -30,7 +30,7 @@ def create_pipeline(from_folder: bool, formats: Sequence[str] = ("csv", "activit
         *read,
         node(nodes.detect_actions, [model, *work], results),
         *written,
-        node(nodes.describe_model, model, "predicted_with"),
+        node(nodes.describe_model, [model, "params:predict"], "predicted_with"),
         node(
             nodes.find_truth,
             ["predicted_videos", "known_annotations", "params:data"],

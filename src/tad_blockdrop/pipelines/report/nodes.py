@@ -99,6 +99,38 @@ def find_errors(
     )
 
 
+def rate_points(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> pd.DataFrame:
+    """What the operating points of the final model promise, and what they give on test videos."""
+    from tad_blockdrop.reporting.points import point_table
+
+    test = sorted(evaluator.dataset.in_split("test")["video_id"])
+    every = all_detections[all_detections["model"] == model_name(final)]
+    resamples, seed = evaluator.evaluation.bootstrap, evaluator.runtime.seed
+    return point_table(final, every, evaluator.truth(), test, resamples, seed)
+
+
+def rate_scores(
+    all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
+) -> pd.DataFrame:
+    """How true the final model's scores are on the test videos, and how true calibrated ones.
+
+    An external classifier has changed them, so that no calibration applies.
+    """
+    from tad_blockdrop.metrics.calibration import reliability_table
+    from tad_blockdrop.metrics.evidence import gather_evidence
+    from tad_blockdrop.metrics.operating_point import TIOU
+
+    test, truth = sorted(evaluator.dataset.in_split("test")["video_id"]), evaluator.truth()
+    every = all_detections[all_detections["model"] == model_name(final)]
+    labels = sorted({*every["label"], *truth["label"]})
+    renamed = evaluator.evaluation.postprocess.classifier is not None
+    decisions = None if renamed else final.decisions
+    calibration = decisions.calibration if decisions else None
+    return reliability_table(gather_evidence(every, truth, test, labels, TIOU), calibration)
+
+
 def count_bouts(
     all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -120,8 +152,7 @@ def _shown(detections: pd.DataFrame, final: Checkpoint) -> pd.DataFrame:
     """What the final model shows with the thresholds that it is used with."""
     from tad_blockdrop.metrics.operating_point import shown, thresholds
 
-    stated = final.metrics.get("operating_point") or {}
-    return shown(detections, thresholds(stated, final.classes))
+    return shown(detections, thresholds(final))
 
 
 def find_worst(error_cases: pd.DataFrame, evaluator: Evaluator) -> list[dict[str, Any]]:
@@ -137,13 +168,14 @@ def collect_findings(
     missed_table: pd.DataFrame,
     worst_cases: list[dict[str, Any]],
     time_table: pd.DataFrame,
+    point_table: pd.DataFrame,
     final: Checkpoint,
 ) -> Findings:
     """What the page shows of what the final model gets right and wrong."""
     from tad_blockdrop.reporting.findings import Findings
 
     tables = rate_table, error_table, missed_table
-    return Findings(model_name(final), *tables, worst_cases, time_table)
+    return Findings(model_name(final), *tables, worst_cases, time_table, point_table)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
@@ -176,6 +208,13 @@ def plot_classes(class_table: pd.DataFrame, final: Checkpoint) -> Figure:
 
     classes = class_table.dropna(subset=["ap"])
     return class_change(tables.class_changes(classes, "uncompressed", model_name(final)))
+
+
+def plot_reliability(reliability_table: pd.DataFrame) -> Figure:
+    """How true scores are, as they come and calibrated."""
+    from tad_blockdrop.reporting.plots.reliability import reliability_curve
+
+    return reliability_curve(reliability_table)
 
 
 def plot_timelines(

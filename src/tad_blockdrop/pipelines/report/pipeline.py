@@ -6,8 +6,8 @@ from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.report import nodes
 
 FIGURES = ["accuracy_plot", "latency_plot", "importance_plot"]
-FIGURES += ["training_plot", "class_plot", "timeline_plot"]
-FOUND = ["rate_table", "error_table", "missed_table", "worst_cases", "time_table"]
+FIGURES += ["training_plot", "class_plot", "timeline_plot", "reliability_plot"]
+FOUND = ["rate_table", "error_table", "missed_table", "worst_cases", "time_table", "point_table"]
 
 
 def create_pipeline(control: bool, repair: bool) -> Pipeline:
@@ -39,6 +39,8 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
             ["all_detections", "evaluator", final],
             ["bout_table", "time_table"],
         ),
+        node(nodes.rate_points, ["all_detections", "evaluator", final], "point_table"),
+        node(nodes.rate_scores, ["all_detections", "evaluator", final], "reliability_table"),
         node(nodes.collect_findings, [*FOUND, final], "report_findings"),
         node(nodes.plot_accuracy, costs, ["accuracy_plot", "latency_plot"]),
         node(nodes.plot_importance, ["score_table", "params:compress"], "importance_plot"),
@@ -49,6 +51,7 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
             ["all_detections", "evaluator", final, "params:report"],
             "timeline_plot",
         ),
+        node(nodes.plot_reliability, "reliability_table", "reliability_plot"),
         *plotting,
         node(
             nodes.collect_figures,

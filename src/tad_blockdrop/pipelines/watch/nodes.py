@@ -35,7 +35,8 @@ def watch_source(
     source, work = find_source(watch.source), Runtime(runtime)
     answer = "what is under way is written, then the run ends; once more stops it at once"
     with StopRequest(answer) as stopped, work.autocast():
-        running = Watch(make_predictor(checkpoint, work.device), source, watch, stopped)
+        predictor = make_predictor(checkpoint, work.device, wish=watch.wish)
+        running = Watch(predictor, source, watch, stopped)
         for line in running.lines():
             yield line.row()
     logger.info("%s: %s", source.name, running.tally.sentences())

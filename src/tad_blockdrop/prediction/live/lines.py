@@ -6,15 +6,16 @@ from typing import Any, Literal
 
 Event = Literal["began", "detection", "lost", "back", "ended"]
 
-COLUMNS = ("event", "time", "start", "end", "label", "score", "delay", "note")
+COLUMNS = ("event", "time", "start", "end", "label", "score", "probability", "delay", "note")
 
 
 @dataclass(frozen=True)
 class Line:
     """An ``event`` at second ``start`` of the source; ``time``: the same, s since the epoch.
 
-    Of detections also ``end`` (s), ``label``, ``score`` and ``delay``: the seconds that the source
-    had gone on after ``end`` when the line was written.
+    Of detections also ``end`` (s), ``label``, ``score``, ``probability`` if the model has a
+    calibration, and ``delay``: the seconds that the source had gone on after ``end`` when the line
+    was written.
     """
 
     event: Event
@@ -23,6 +24,7 @@ class Line:
     end: float | None = None
     label: str | None = None
     score: float | None = None
+    probability: float | None = None
     delay: float | None = None
     note: str | None = None
 

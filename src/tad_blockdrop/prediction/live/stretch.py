@@ -62,7 +62,8 @@ class Stretch:
     def __init__(
         self, predictor: Predictor, min_score: float | None, rate: float, delay: Delay
     ) -> None:
-        limits = np.array(list(predictor.limits(min_score).values()))
+        lowest = predictor.limits(min_score)
+        limits = np.array([lowest[label] for label in predictor.classes])
         config = predictor.suppression(float(limits.min()))
         window = predictor.model.window
         endless = VideoRecord(

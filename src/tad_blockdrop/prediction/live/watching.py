@@ -10,8 +10,11 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+import numpy as np
+
 from tad_blockdrop.config.watch import WatchConfig
 from tad_blockdrop.detections.postprocess import Proposals
+from tad_blockdrop.metrics.calibration import probabilities
 from tad_blockdrop.prediction.live.lines import Event, Line
 from tad_blockdrop.prediction.live.reading import (
     Began,
@@ -94,6 +97,7 @@ class Watch:
         self._predictor, self._source, self._config = predictor, source, config
         self._job = WatchJob(source, predictor.sampling, window, config.timeout)
         self._stopped, self._read, self._sleep = stopped, read or _read_apart, sleep
+        self._classes = predictor.classes
         self._stretch: Stretch | None = None
         self._begins = 0  # stretches so far
         self._zero = 0.0  # when the first picture came, s since the epoch
@@ -118,12 +122,12 @@ class Watch:
                 lost, pause = time.monotonic(), FIRST_WAIT
             left = lost + self._config.reconnect - time.monotonic()
             if not self._source.live or left <= 0:
-                yield self._line("ended", self.tally.seconds, note=why)
+                yield self._event("ended", self.tally.seconds, why)
                 raise SourceError(f"{self._source.name}: given up: {why}")
             again = "" if self._begins > begins else f"not back: {why}; "
             logger.warning("%strying to open it in %.0f s", again, min(pause, left))
             if self._wait(min(pause, left)):
-                yield self._line("ended", self.tally.seconds, note=STOPPED)
+                yield self._event("ended", self.tally.seconds, STOPPED)
                 return
             pause = min(2 * pause, LONGEST_WAIT)
 
@@ -183,7 +187,7 @@ class Watch:
             f"others overlap it at the latest after {delay.longest:.1f} s"
         )
         logger.info("watching %s", note)
-        return self._line("began" if self._begins == 1 else "back", self._offset, note=note)
+        return self._event("began" if self._begins == 1 else "back", self._offset, note)
 
     def _take(self, sample: Sample) -> Iterator[Line]:
         assert self._stretch is not None
@@ -207,47 +211,38 @@ class Watch:
             logger.info("ended at second %.1f: %s", self.tally.seconds, why)
         else:
             logger.warning("lost at second %.1f: %s", self.tally.seconds, why)
-        yield self._line("ended" if over else "lost", self.tally.seconds, note=why)
+        yield self._event("ended" if over else "lost", self.tally.seconds, why)
 
     def _detections(self, found: Proposals, now: float) -> Iterator[Line]:
         """The lines of what was decided at second ``now`` of the stretch."""
-        for (start, end), score, label in zip(
-            found.segments.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
-        ):
-            delay = max(0.0, now - end)
+        calibration = self._predictor.calibration
+        for place in range(len(found)):
+            start, end = (self._offset + found.segments[place]).tolist()
+            label, score = self._classes[found.labels[place]], float(found.scores[place])
+            probability = None
+            if calibration is not None:
+                [probability] = probabilities(calibration, np.array([score])).tolist()
+            delay = max(0.0, self._offset + now - end)
             if self._source.live:
                 delay += max(0.0, time.time() - self._newest)
-            line = self._line(
-                "detection",
-                self._offset + start,
-                end=self._offset + end,
-                label=self._predictor.classes[label],
-                score=score,
-                delay=delay,
-            )
             logger.info(
                 "%s, %.1f to %.1f s, score %.2f, written %.1f s after its end",
-                line.label, line.start, self._offset + end, score, delay,
+                label, start, end, score, delay,
             )  # fmt: skip
             self.tally.detections += 1
             self.tally.delays += delay
             self.tally.longest = max(self.tally.longest, delay)
-            yield line
+            at = self._time(start)
+            yield Line("detection", at, start, end, label, score, probability, delay)
 
-    def _line(
-        self,
-        event: Event,
-        start: float,
-        end: float | None = None,
-        label: str | None = None,
-        score: float | None = None,
-        delay: float | None = None,
-        note: str | None = None,
-    ) -> Line:
-        """With the time of day: of a file, which is read faster than it was made, only once."""
-        dated = self._source.live or event == "began"
-        at = self._zero + start if dated else None
-        return Line(event, at, start, end, label, score, delay, note)
+    def _event(self, event: Event, second: float, note: str) -> Line:
+        """A line of the source itself."""
+        at = self._zero + second if event == "began" else self._time(second)
+        return Line(event, at, second, note=note)
+
+    def _time(self, second: float) -> float | None:
+        """The time of day; files are read faster than they were made."""
+        return self._zero + second if self._source.live else None
 
     def _wait(self, seconds: float) -> bool:
         """Wait; true if somebody asked to stop."""

@@ -23,6 +23,7 @@ from tad_blockdrop.reporting import result_table as tables
 from tad_blockdrop.reporting.findings import Findings
 from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
+from tad_blockdrop.reporting.points import point_rows
 from tad_blockdrop.storage.experiment_record import flatten
 
 MEASURED = ["latency_ms", "peak_memory_mb", "seconds_score", "seconds_align", "seconds_evaluate"]
@@ -51,6 +52,7 @@ class Figures:
     training: go.Figure | None = None
     classes: go.Figure | None = None
     timelines: go.Figure | None = None
+    reliability: go.Figure | None = None
     repairs: go.Figure | None = None
 
 
@@ -120,6 +122,7 @@ def _findings(findings: Findings) -> dict[str, Any]:
         "cases": findings.cases,
         "times": records(findings.times)[1:],
         "frame_f1": 100 * findings.times["frame_f1"].iloc[0],
+        "points": point_rows(findings.points),
         "edit": 100 * findings.times["edit"].iloc[0],
     }
 

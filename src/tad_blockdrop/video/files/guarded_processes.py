@@ -1,9 +1,7 @@
 """Work on untrusted files, in processes that can be killed when one of them hangs or crashes."""
 
 import copy
-import multiprocessing
 import pickle
-import signal
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
@@ -11,11 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.starting import clean_processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -257,25 +255,3 @@ def _portable(error: Exception) -> Exception:
     except Exception:  # whatever its class does
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-def clean_processes() -> ForkServerContext | SpawnContext:
-    """How to start processes: from a clean server process where there is one (all but Windows).
-
-    Forking this process is not safe once it has run torch, OpenMP or decoder threads; spawning
-    imports everything anew in each process.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver, resource_tracker
-
-    # Unblocks SIGINT when it starts its own process, so it has to run before that is blocked.
-    resource_tracker.ensure_running()
-    # Neither the server nor its children may hear a Ctrl-C: this process ends them. They inherit
-    # what is blocked; here, a Ctrl-C that comes in the meantime waits. Ignored, it would be lost.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return multiprocessing.get_context("forkserver")

@@ -7,7 +7,7 @@ is the generator that is passed in.
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Augmentation:
     """What was drawn for a window. Pixels are cut first, then ``finish`` may run on any device.
 
     ``box``: top, left, height, width. ``operations``: which of the policy, and how strong.
-    ``colours``: brightness, contrast, saturation.
+    ``colours``: brightness, contrast, saturation. ``kept``: the frames that are shown at the end.
     """
 
     box: Box
@@ -37,6 +37,7 @@ class Augmentation:
     flip: bool
     operations: tuple[tuple[int, float], ...]
     colours: tuple[float, float, float] | None
+    kept: slice = field(default_factory=lambda: slice(0, None))
 
     def cut(self, frames: Tensor) -> Tensor:
         """The box (T, h, w, 3) out of frames (T, H, W, 3); it shares their memory."""
@@ -44,7 +45,7 @@ class Augmentation:
         return frames[:, top : top + height, left : left + width]
 
     def finish(self, box: Tensor) -> Tensor:
-        """All that follows: (T, h, w, 3) -> (T, crop, crop, 3)."""
+        """All that follows: (T, h, w, 3) -> (T, crop, crop, 3), of which ``kept``."""
         size = [self.crop, self.crop]
         images: Tensor = functional.resize(box.permute(0, 3, 1, 2), size, antialias=True)
         if self.flip:
@@ -52,7 +53,7 @@ class Augmentation:
         for operation, strength in self.operations:
             images = _POLICY[operation](images, strength)
         frames = images.permute(0, 2, 3, 1).contiguous()
-        return frames if self.colours is None else recolour(frames, *self.colours)
+        return (frames if self.colours is None else recolour(frames, *self.colours))[self.kept]
 
 
 def augment(frames: Tensor, crop: int, config: AugmentConfig, rng: np.random.Generator) -> Tensor:

@@ -38,12 +38,13 @@ class CutWindow(LoadedWindow):
 class CutBatch:
     """B windows whose frames ``cuts``, uint8 (T, h, w, 3) each, are augmented by ``to``.
 
-    ``rest``: the batch without frames.
+    ``rest``: the batch without frames; ``length``: the frames of a window or clip of it.
     """
 
     cuts: list[Tensor]
     augmentations: list[Augmentation]
     rest: Batch
+    length: int
 
     @property
     def names(self) -> list[str]:
@@ -56,12 +57,13 @@ class CutBatch:
         # Colours are computed with float32, whatever the precision of the model.
         with torch.no_grad(), torch.autocast(torch.device(device).type, enabled=False):
             frames = [a.finish(cut) for a, cut in zip(self.augmentations, moved, strict=True)]
-        return replace(self.rest.to(device, non_blocking), frames=torch.stack(frames))
+        joined = torch.cat(frames).reshape(-1, self.length, *frames[0].shape[1:])
+        return replace(self.rest.to(device, non_blocking), frames=joined)
 
     def pin_memory(self) -> CutBatch:
         """A copy in page-locked memory (called by the loader, for fast copies to a GPU)."""
         cuts = [cut.pin_memory() for cut in self.cuts]
-        return CutBatch(cuts, self.augmentations, self.rest.pin_memory())
+        return replace(self, cuts=cuts, rest=self.rest.pin_memory())
 
 
 class DeviceWindows(TrainingWindows):
@@ -82,9 +84,14 @@ class DeviceWindows(TrainingWindows):
 
 def join_cut(items: Sequence[CutWindow]) -> CutBatch:
     """Windows as one batch; no pixel is copied."""
+    cuts, augmentations = [item.frames for item in items], [item.augmentation for item in items]
+    return CutBatch(cuts, augmentations, without_frames(items), len(cuts[0]))
+
+
+def without_frames(items: Sequence[LoadedWindow]) -> Batch:
+    """All of a batch but its pixels."""
     nothing = torch.empty(0, dtype=torch.uint8)
-    rest = collate([LoadedWindow(item.window, nothing, item.mask) for item in items])
-    return CutBatch([item.frames for item in items], [item.augmentation for item in items], rest)
+    return collate([LoadedWindow(item.window, nothing, item.mask) for item in items])
 
 
 def training_windows(

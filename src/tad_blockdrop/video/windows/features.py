@@ -18,6 +18,7 @@ from torch import Tensor
 
 from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
@@ -40,18 +41,22 @@ def extract_features(
     folder: Path,
     batch: int,
     workers: int,
+    group: Group = ALONE,
 ) -> None:
     """Write the files of ``videos`` that ``folder`` lacks, or that are not what was written.
 
     ``features_of`` gives the features (B, width, grid) of a batch. An interrupted run leaves whole
-    files only and goes on from them.
+    files only and goes on from them. The processes of a ``group`` take videos of their own.
     """
     missing = [video for video in videos if not _intact(_file(folder, video.video_id))]
+    group.counts(len(missing))  # all have looked before the first file is written
     windows = TestWindows(missing, data, data.window.overlap)
+    windows.take_share(group.rank, group.world)
     loader: Any = make_loader(windows, batch, workers)
     gathered: dict[str, list[Tensor]] = {}
     for part in progress(loader, "extracting features", len(loader)):
-        for name, features in zip(part.names, features_of(part).float().cpu(), strict=True):
+        own = features_of(part)[part.own].float().cpu()
+        for name, features in zip(part.names[part.own], own, strict=True):
             if name not in gathered:
                 _write(folder, gathered)
             gathered.setdefault(name, []).append(features)
@@ -95,7 +100,8 @@ class FeatureWindows(TestWindows):
         with safe_open(_file(self.folder, record.video_id), framework="pt") as file:
             features = file.get_slice("features")[self.place[index]]
         mask = torch.from_numpy(grid_mask(window.n_valid, self.data.window))
-        return LoadedWindow(window, torch.empty(0, dtype=torch.uint8), mask, features)
+        nothing = torch.empty(0, dtype=torch.uint8)
+        return LoadedWindow(window, nothing, mask, features, own=index in self.own)
 
 
 class FeatureTraining(EpochWindows):

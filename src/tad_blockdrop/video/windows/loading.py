@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
+from tad_blockdrop.parallel.group import share_of_runs
+from tad_blockdrop.parallel.starting import clean_processes
 from tad_blockdrop.storage.stamps import check_videos
-from tad_blockdrop.video.files.guarded_processes import clean_processes
 from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
@@ -41,6 +42,7 @@ class Batch:
 
     Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,). A batch of
     features that are known already has ``features`` (B, width, grid), and frames without pixels.
+    ``own``: the windows that count here; others are of videos that another process works on.
     """
 
     frames: Tensor
@@ -49,6 +51,7 @@ class Batch:
     labels: list[Tensor]
     windows: list[Window]
     features: Tensor | None = None
+    own: slice = field(default_factory=lambda: slice(0, None))
 
     @property
     def names(self) -> list[str]:
@@ -78,13 +81,15 @@ class Batch:
 class LoadedWindow:
     """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,).
 
-    Or with ``features`` (width, grid) of a backbone and frames without pixels.
+    Or with ``features`` (width, grid) of a backbone and frames without pixels. ``own``: whether it
+    counts here.
     """
 
     window: Window
     frames: Tensor
     mask: Tensor
     features: Tensor | None = None
+    own: bool = True
 
 
 class EpochWindows(Dataset[LoadedWindow]):
@@ -144,12 +149,16 @@ class TrainingWindows(EpochWindows):
         window, box, augmentation = self.draw(key)
         return _loaded(window, augmentation.finish(box), self.data.window)
 
-    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
-        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
+    def place(self, key: tuple[int, int]) -> tuple[VideoRecord, Window, np.random.Generator]:
+        """The video and the window, and the random numbers that follow."""
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
         record = self.records[index // self.data.window.per_video]
-        window = training_window(record, self.data.window, rng)
+        return record, training_window(record, self.data.window, rng), rng
+
+    def draw(self, key: tuple[int, int]) -> tuple[Window, Tensor, Augmentation]:
+        """A window, its pixels (T, h, w, 3) as they were cut, and how they are to be augmented."""
+        record, window, rng = self.place(key)
         frames = read_window(record, window, self.data.cache)
         height, width = frames.shape[1:3]
         crop, config = self.data.window.crop, self.data.augment
@@ -182,6 +191,19 @@ class TestWindows(Dataset[LoadedWindow]):
         if at_most is not None and at_most < len(self.items):
             chosen = np.linspace(0, len(self.items) - 1, at_most).round().astype(int)
             self.items = [self.items[i] for i in chosen]
+        self.own = range(len(self.items))
+
+    def take_share(self, rank: int, world: int) -> None:
+        """Own whole videos only, those of ``rank``, so that every video is somebody's."""
+        self.own = share_of_runs([record.video_id for record, _ in self.items], rank, world)
+
+    def reads(self, batch: int) -> range:
+        """The items of all batches, as one process would make them, that hold own ones.
+
+        What a model gives for a window depends, in its last bits, on what it sees beside it.
+        """
+        first, last = self.own.start // batch * batch, -(-self.own.stop // batch) * batch
+        return range(first, min(last, len(self.items))) if self.own else range(0)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -192,7 +214,7 @@ class TestWindows(Dataset[LoadedWindow]):
         frames = centre_crop(
             read_window(record, window, self.data.cache), size.short_side, size.crop
         )
-        return _loaded(window, frames, size)
+        return replace(_loaded(window, frames, size), own=index in self.own)
 
 
 def make_loader(
@@ -210,11 +232,13 @@ def make_loader(
     ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
     epoch on the prepared loader (which counts epochs itself), otherwise on the dataset.
     """
-    sampler: Sampler[int] | Sampler[tuple[int, int]] | None = None
+    sampler: range | Sampler[tuple[int, int]]
     if isinstance(dataset, EpochWindows):
         sampler = _EpochOrder(dataset, shuffle_seed)
     elif shuffle_seed is not None:
         raise ValueError("test windows are read in order; leave shuffle_seed out")
+    else:
+        sampler = dataset.reads(batch)
     return DataLoader(
         dataset,
         batch_size=batch,
@@ -239,7 +263,13 @@ def collate(items: Sequence[LoadedWindow]) -> Batch:
         segments=[torch.from_numpy(item.window.segments) for item in items],
         labels=[torch.from_numpy(item.window.labels) for item in items],
         windows=[item.window for item in items],
+        own=_own_part([item.own for item in items]),
     )
+
+
+def _own_part(own: list[bool]) -> slice:
+    """Where the own ones stand: there are some, in a row."""
+    return slice(own.index(True), own.index(True) + sum(own))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:

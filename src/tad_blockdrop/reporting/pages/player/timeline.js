@@ -58,7 +58,8 @@ class Timeline {
 
   bar(item, kind, row) {
     const { segment, state } = item;
-    const score = item.true ? "" : `, score ${segment.score.toFixed(3)}`;
+    const chance = segment.probability === undefined ? "" : `, right with ${(100 * segment.probability).toFixed(0)} %`;
+    const score = item.true ? "" : `, score ${segment.score.toFixed(3)}${chance}`;
     const bar = made("div", { className: `bar ${item.true ? "true" : "found"} ${state}` }, row);
     bar.setAttribute("role", "button");
     bar.title = `${segment.label}: ${clock(segment.start)} to ${clock(segment.end)}${score}, ${state}`;

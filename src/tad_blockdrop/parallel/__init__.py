@@ -1,0 +1,1 @@
+"""Several processes at one piece of work: who they are, how they start, fail and end."""
