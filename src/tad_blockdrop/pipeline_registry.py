@@ -23,6 +23,8 @@ class PipelineShape:
     predict_formats: tuple[str, ...]
     export_folder: bool
     learn_folder: bool
+    watch_folder: bool
+    watch_format: str
 
     @classmethod
     def of(cls, parameters: Parameters) -> PipelineShape:
@@ -37,6 +39,8 @@ class PipelineShape:
             predict_formats=parameters.predict.formats,
             export_folder=parameters.export.checkpoint is not None,
             learn_folder=parameters.learn.checkpoint is not None,
+            watch_folder=parameters.watch.checkpoint is not None,
+            watch_format=parameters.watch.format,
         )
 
 
@@ -79,6 +83,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines.preflight import pipeline as preflight
     from tad_blockdrop.pipelines.report import pipeline as report
     from tad_blockdrop.pipelines.shared import evaluator_pipeline
+    from tad_blockdrop.pipelines.watch import pipeline as watch
 
     shape = _shape or _shape_from_base()
     control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
@@ -100,6 +105,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     uses = {
         "compare": compare.create_pipeline(*shape.compared),
         "predict": predict.create_pipeline(shape.predict_folder, shape.predict_formats),
+        "watch": watch.create_pipeline(shape.watch_folder, shape.watch_format),
         "corrections": corrections.create_pipeline(),
         "learn": corrections.create_pipeline() + learn.create_pipeline(shape.learn_folder),
         "export": evaluator + export.create_pipeline(shape.export_folder),

@@ -1,6 +1,6 @@
 """Using a finished model: detections on any videos, and files for other programs."""
 
-from typing import Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -26,12 +26,11 @@ class Wish(NamedTuple):
 BEST_F1 = Wish()
 
 
-class PredictConfig(Config):
-    """Which videos to run, with what, and what to keep of the detections."""
+class UseConfig(Config):
+    """A model to use, and what to keep of its detections; ``section``: its key."""
 
-    videos: str | None = Field(
-        None, coerce_numbers_to_str=True, description="a video, or a folder of them"
-    )
+    section: ClassVar[str]
+
     checkpoint: str | None = Field(
         None, description="folder of a checkpoint; none: final_checkpoint of the experiment"
     )
@@ -43,39 +42,34 @@ class PredictConfig(Config):
     )
     precision: float | None = Field(None, gt=0, lt=1, description="of what is kept, at least")
     recall: float | None = Field(None, gt=0, lt=1, description="of the actions, at least")
-    draw: bool = Field(False, description="also write copies of the videos with their detections")
-    batch: int = Field(1, ge=1, description="windows per forward pass")
-    formats: tuple[Format, ...] = Field(
-        ("csv", "activitynet"), description="what detections are written in"
-    )
 
     @model_validator(mode="after")
     def _one_wish(self) -> Self:
         asked = {name: getattr(self, name) for name in ("precision", "recall")}
         given = [name for name, value in asked.items() if value is not None]
-        stated = [f"predict.{name}" for name in given]
+        stated = [f"{self.section}.{name}" for name in given]
         if self.purpose is not None:
-            stated.append(f"predict.purpose={self.purpose}")
+            stated.append(f"{self.section}.purpose={self.purpose}")
         if self.min_score is not None and stated:
             raise ValueError(
-                f"predict.min_score is a threshold by itself, and {' and '.join(stated)} would "
-                "choose another: give one of them"
+                f"{self.section}.min_score is a threshold by itself, and {' and '.join(stated)} "
+                "would choose another: give one of them"
             )
         if len(given) == 2:
             raise ValueError(
-                "predict.precision and predict.recall cannot both be asked for, as one is the "
-                "price of the other: give one of them (predict.purpose=f1 weighs them against "
-                "each other)"
+                f"{' and '.join(stated[:2])} cannot both be asked for, as one is the price of the "
+                f"other: give one of them ({self.section}.purpose=f1 weighs them against each "
+                "other)"
             )
         if self.purpose in asked and given != [self.purpose]:
             raise ValueError(
-                f"predict.purpose={self.purpose} needs predict.{self.purpose}, a number between 0 "
-                f"and 1, and not {' and '.join(stated[:-1]) or 'nothing'}"
+                f"{stated[-1]} needs {self.section}.{self.purpose}, a number between 0 and 1, and "
+                f"not {' and '.join(stated[:-1]) or 'nothing'}"
             )
         if self.purpose in ("f1", "counts") and given:
             raise ValueError(
-                f"predict.purpose={self.purpose} asks for no {given[0]}: leave out predict.purpose "
-                f"or predict.{given[0]}"
+                f"{stated[-1]} asks for no {given[0]}: leave out {self.section}.purpose or "
+                f"{stated[0]}"
             )
         return self
 
@@ -87,6 +81,21 @@ class PredictConfig(Config):
         if self.recall is not None:
             return Wish("recall", self.recall)
         return Wish(self.purpose) if self.purpose else BEST_F1
+
+
+class PredictConfig(UseConfig):
+    """Which videos to run, and what is written of them."""
+
+    section = "predict"
+
+    videos: str | None = Field(
+        None, coerce_numbers_to_str=True, description="a video, or a folder of them"
+    )
+    draw: bool = Field(False, description="also write copies of the videos with their detections")
+    batch: int = Field(1, ge=1, description="windows per forward pass")
+    formats: tuple[Format, ...] = Field(
+        ("csv", "activitynet"), description="what detections are written in"
+    )
 
 
 class ExportConfig(Config):

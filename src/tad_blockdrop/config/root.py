@@ -13,6 +13,7 @@ from tad_blockdrop.config.evaluation import EvaluationConfig, ReportConfig
 from tad_blockdrop.config.learn import LearnConfig
 from tad_blockdrop.config.predict import ExportConfig, PredictConfig
 from tad_blockdrop.config.training import BaselineConfig, RuntimeConfig
+from tad_blockdrop.config.watch import WatchConfig
 from tad_blockdrop.config.weights import ImportWeightsConfig
 
 
@@ -31,6 +32,7 @@ class Parameters(Config):
     import_weights: ImportWeightsConfig
     compare: CompareConfig
     predict: PredictConfig
+    watch: WatchConfig
     learn: LearnConfig
     export: ExportConfig
 

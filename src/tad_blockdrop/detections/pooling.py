@@ -3,7 +3,7 @@
 The one place where grid coordinates and class indices become seconds and labels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -103,11 +103,21 @@ class VideoPool:
         The windows of a video must come one after the other. Raises ValueError if they do not,
         and OutputError, with the video, if the output is not finite.
         """
+        found = self.proposals(windows, output)
+        for window in windows:
+            self._turn_to(window.video_id)
+            self._waiting.append(next(found))
+
+    def proposals(self, windows: Sequence[Window], output: DetectorOutput) -> Iterator[Proposals]:
+        """What the model proposes in each window of a batch, and in which second of the video.
+
+        With windows of the kind ``resize`` in grid steps. Raises OutputError as ``add`` does.
+        """
         segments = decode(output.points, output.offsets).float().cpu().numpy()
         scores = output.logits.float().sigmoid().cpu().numpy()
         valid = output.mask.cpu().numpy()
         for i, window in enumerate(windows):
-            place = self._turn_to(window.video_id)
+            place = self._place[window.video_id]
             mine = segments[i][valid[i]], scores[i][valid[i]]
             if not all(np.isfinite(values).all() for values in mine):
                 raise OutputError(
@@ -118,7 +128,7 @@ class VideoPool:
             found = postprocess.window_proposals(*mine, self._config, place)
             if self._window.kind == "sliding":
                 found = self._in_seconds(found, place, window.start)
-            self._waiting.append(found)
+            yield found
 
     def state(self) -> dict[str, torch.Tensor]:
         """All that the windows so far have left behind, by name."""

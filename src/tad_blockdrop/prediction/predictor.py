@@ -114,10 +114,8 @@ class Predictor:
         for said in (late_start(stream.line.start, stream.line.fps), stream.line.note):
             if said:
                 logger.warning("%s: %s", stream.record.video_id, said)
-        limits = self.thresholds
-        if min_score is not None:
-            limits = dict.fromkeys(self.classes, min_score)
-        suppression = self._suppression(min(limits.values()))
+        limits = self.limits(min_score)
+        suppression = self.suppression(min(limits.values()))
         pool = VideoPool([stream.record], self.classes, self.model.window, suppression)
         steps = -(-len(stream.windows()) // batch)
         strongest = 0.0
@@ -143,7 +141,13 @@ class Predictor:
             plays=stream.plays,
         )
 
-    def _suppression(self, lowest: float) -> PostprocessConfig:
+    def limits(self, min_score: float | None) -> Mapping[str, float]:
+        """The lowest score to keep of each class: ``min_score``, or the operating points."""
+        if min_score is None:
+            return self.thresholds
+        return dict.fromkeys(self.classes, min_score)
+
+    def suppression(self, lowest: float) -> PostprocessConfig:
         """Post-processing that keeps all detections with at least the score ``lowest``.
 
         Evaluation's limit of detections per video would drop some of a long one, and the threshold

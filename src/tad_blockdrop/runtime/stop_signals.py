@@ -1,10 +1,10 @@
-"""Stopping a run from outside: SIGTERM and SIGINT end it at once, and it says how to go on."""
+"""Stopping a run from outside by SIGTERM and SIGINT: at once, or when it is ready to stop."""
 
 import os
 import signal
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 ADVICE = "Finished work is kept; the same command with --only-missing-outputs goes on from it"
 
@@ -35,3 +35,32 @@ class StopSignals:
         # Not print: the signal may have come in the middle of one.
         os.write(2, f"\nstopped by {signal.Signals(number).name}. {ADVICE}\n".encode())
         raise SystemExit(128 + number)
+
+
+class StopRequest(StopSignals):
+    """Inside ``with``, the first stop signal only asks; calling the object tells whether one did.
+
+    For work without an end of its own, which then finishes what it is at. A second signal finds the
+    handlers of before.
+    """
+
+    def __init__(self, answer: str) -> None:
+        """``answer``: what the person who stops reads."""
+        super().__init__()
+        self._answer, self._asked = answer, False
+
+    def __enter__(self) -> Self:
+        self.watch()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
+
+    def __call__(self) -> bool:
+        """Whether a signal has asked to stop."""
+        return self._asked
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.release()
+        self._asked = True
+        os.write(2, f"\n{signal.Signals(number).name}: {self._answer}\n".encode())

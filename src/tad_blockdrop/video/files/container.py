@@ -70,18 +70,24 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
         # Metadata in another encoding than UTF-8 must not make a video unreadable.
         with av.open(**_source(file), metadata_errors="replace") as container:
             opened = True
-            stream = container.streams.best("video")
-            if stream is None or stream.disposition & Disposition.attached_pic:
-                raise DecodeError(file, "it holds no video stream")
-            if stream.codec_context is None:
-                raise DecodeError(file, "its video is in a format (codec) that cannot be decoded")
-            # One thread: parallelism is over videos, and the order of errors stays the same.
-            stream.codec_context.thread_count = 1
-            # A header of a few bytes may claim a frame of gigabytes.
-            stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
-            yield container, stream
+            yield container, picture_stream(container, file)
     except av.FFmpegError as error:
         raise DecodeError(file, _reason(file, error, opened)) from error
+
+
+def picture_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The best video stream, ready to be decoded. Raises DecodeError if there is none."""
+    stream = container.streams.best("video")
+    if stream is None or stream.disposition & Disposition.attached_pic:
+        raise DecodeError(path, "it holds no video stream")
+    if stream.codec_context is None:
+        raise DecodeError(path, "its video is in a format (codec) that cannot be decoded")
+    assert isinstance(stream, VideoStream)
+    # One thread: parallelism is over videos, and the order of errors stays the same.
+    stream.codec_context.thread_count = 1
+    # A header of a few bytes may claim a frame of gigabytes.
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return stream
 
 
 def _source(file: Path) -> dict[str, Any]:

@@ -167,13 +167,23 @@ def test_windows(record: VideoRecord, window: WindowConfig, overlap: float) -> l
     if window.kind == "resize":
         return [_whole(record, window, record.segments_seconds, record.labels)]
     length = min(window.frames, record.n_samples)
-    step = max(1, round(window.frames * (1 - overlap)))
+    step = window_step(window, overlap)
     last = record.n_samples - length
     segments = record.segments_seconds * record.rate
     return [
         _cut(record, window, segments, record.labels, start, length, window.min_inside)
         for start in [*range(0, last, step), last]
     ]
+
+
+def window_step(window: WindowConfig, overlap: float) -> int:
+    """How many samples a sliding test window starts after the one before."""
+    return max(1, round(window.frames * (1 - overlap)))
+
+
+def window_samples(window: WindowConfig, start: int, length: int) -> Integers:
+    """The samples (frames,) of a window with ``length`` real ones; the last one is repeated."""
+    return start + np.minimum(np.arange(window.frames), length - 1)
 
 
 def training_window(record: VideoRecord, window: WindowConfig, rng: np.random.Generator) -> Window:
@@ -252,7 +262,7 @@ def _cut(
     return Window(
         video_id=record.video_id,
         start=start,
-        samples=start + np.minimum(np.arange(window.frames), length - 1),
+        samples=window_samples(window, start, length),
         n_valid=length,
         segments=_on_grid((segments[held] - start).clip(0, length) / window.frames_per_step),
         labels=labels[held],

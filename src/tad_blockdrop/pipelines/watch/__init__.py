@@ -1,0 +1,1 @@
+"""Detections in a source that goes on, with a finished model."""

@@ -1,0 +1,17 @@
+"""A live source -> a line for each detection."""
+
+from kedro.pipeline import Pipeline
+
+from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.watch import nodes
+
+
+def create_pipeline(from_folder: bool, line_format: str = "csv") -> Pipeline:
+    """``from_folder``: whether the model is that of ``watch.checkpoint``.
+
+    Otherwise it is the experiment's ``final_checkpoint``. ``line_format``: ``watch.format``.
+    """
+    model = "watch_checkpoint" if from_folder else "final_checkpoint"
+    read = [node(nodes.read_folder, "params:watch", model)] if from_folder else []
+    inputs = [model, "params:watch", "params:runtime"]
+    return stage("watch", *read, node(nodes.watch_source, inputs, f"watched_{line_format}"))
