@@ -79,7 +79,7 @@ def find_source(given: str | None) -> Source:
         raise SourceError(f"watch.source is a folder ({file}): --pipeline predict takes folders")
     if not file.exists():
         raise SourceError(
-            f"there is no file {file}; check watch.source (a camera is a number, a stream begins "
+            f"there is no file {given}; check watch.source (a camera is a number, a stream begins "
             "with its protocol, as in rtsp://)"
         )
     return Source(str(file.absolute()), "file")
