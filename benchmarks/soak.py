@@ -1,12 +1,12 @@
 """Kill every pipeline that writes, again and again, resume it, and compare with an undisturbed run.
 
 ``make soak`` (or ``python benchmarks/soak.py --kills 30``) first runs the smoke job, the same with
-repairs, then predict, export and the weights pipelines, each once and left alone. Then it runs them
-as other experiments that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process group) at
-random moments and resumed with ``--only-missing-outputs``, over and over: what is finished is
-compared and begun anew. Prints a row per kill, with the node it hit and the node that the next run
-went on with, and a row per finished round. Everything but measured times must be equal, bit for
-bit, and nothing half-written may be left; the exit code says so.
+repairs, then predict, learn, export and the weights pipelines, each once and left alone. Then it
+runs them as other experiments that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process
+group) at random moments and resumed with ``--only-missing-outputs``, over and over: what is
+finished is compared and begun anew. Prints a row per kill, with the node it hit and the node that
+the next run went on with, and a row per finished round. Everything but measured times must be
+equal, bit for bit, and nothing half-written may be left; the exit code says so.
 
 ``--full-disk`` (root, Linux) instead runs the smoke job on disks that are too small, gives them
 more each time it has stopped, and compares in the end.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import re
@@ -24,11 +25,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+
+from tad_blockdrop.review.corrections import Correction, Edit, Segment
+from tad_blockdrop.review.journal import journal_file, open_journal
+from tad_blockdrop.review.loading import load_predictions
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -54,6 +59,9 @@ DISKS = {
 }
 
 
+MODELS = ("06_models/{}/final_checkpoint", "06_models/{}/baseline_checkpoint", "03_primary/{}")
+
+
 @dataclass(frozen=True)
 class Use:
     """A pipeline, its share of the kills, its parameters, and where it runs undisturbed."""
@@ -63,16 +71,24 @@ class Use:
     share: float
     parameters: str = ""
     reference: str = REFERENCE
+    takes: tuple[str, ...] = MODELS  # of its reference, if it uses what another pipeline made
 
 
 USED = (
-    Use("compress", "compress", 0.4),
+    Use("compress", "compress", 0.3),
     Use("repair", "compress", 0.2, "compress.repair=all,compress.align=last", REPAIRED),
     Use(
         "predict",
         "predict",
         0.15,
         f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true",
+    ),
+    Use(
+        "learn",
+        "learn",
+        0.1,
+        "learn.epochs=4,learn.adopt=never",
+        takes=(*MODELS, "02_intermediate/{}", "07_model_output/{}"),
     ),
     Use("export", "export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
     Use("export_weights", "export_weights", 0.05),
@@ -104,18 +120,18 @@ def nodes_run(log: Path) -> list[str]:
     return re.findall(r"stage \d+ of \d+: ([\w.]+)", log.read_text(errors="replace"))
 
 
-def begin_anew(experiment: str) -> None:
-    """Forget an experiment; one that only uses models gets those of the reference."""
+def begin_anew(experiment: str, takes: Sequence[str] = ()) -> None:
+    """Forget an experiment; one that uses what others made gets it from the reference."""
     for folder in DATA.glob(f"*/{experiment}"):
         shutil.rmtree(folder)
     if experiment == USES:
-        for part in ("06_models/{}/final_checkpoint", "06_models/{}/baseline_checkpoint",
-                     "03_primary/{}"):  # fmt: skip
+        for part in takes:
             shutil.copytree(DATA / part.format(REFERENCE), DATA / part.format(USES))
         # The same annotated videos: what is known to be true of a video goes by its file.
         theirs, mine = (DATA / "01_raw" / name for name in (REFERENCE, USES))
         mine.mkdir()
-        shutil.copy(theirs / "annotations.json", mine)
+        for file in theirs.glob("*.json*"):  # annotations, corrections
+            shutil.copy(file, mine)
         (mine / "videos").symlink_to(theirs.resolve() / "videos")
 
 
@@ -155,9 +171,21 @@ def faults(experiment: str, expected: dict[str, str], data: Path = DATA) -> list
 def made_by(use: Use, seconds: dict[str, float]) -> dict[str, str]:
     """Run a pipeline undisturbed; what it adds to the reference."""
     before = outcome(use.reference)
+    if use.name == "learn":
+        correct()
     seconds[use.name] = finish(use, use.reference, LOGS / f"reference_{use.name}.log")
     print(f"undisturbed {use.name}: {seconds[use.name]:.0f} s", flush=True)
     return {name: value for name, value in outcome(use.reference).items() if name not in before}
+
+
+def correct() -> None:
+    """State one more action of a predicted training video, as ``kedro review`` does."""
+    predictions, version = load_predictions(DATA, REFERENCE)
+    label = json.loads((DATA / "03_primary" / REFERENCE / "classes.json").read_text())[0]
+    edit = Edit(before=None, after=Segment(label=label, start=0.5, end=1.5))
+    weights = predictions.model["weights"]
+    with open_journal(journal_file(DATA, REFERENCE), "soak", weights, version) as journal:
+        journal.add(Correction(video="train_0000", changes=(edit,)), [])
 
 
 def kill_rounds(
@@ -165,7 +193,7 @@ def kill_rounds(
 ) -> Iterator[str]:
     """Stop a pipeline ``kills`` times, begun anew when it has finished; yields faults."""
     experiment = JOB if use.pipeline == "compress" else USES
-    begin_anew(experiment)
+    begin_anew(experiment, use.takes)
     killed, rounds, before = 0, 0, ""
     while killed < kills or before:
         log = LOGS / f"{use.name}_{rounds:02d}_{killed:02d}.log"
@@ -188,7 +216,7 @@ def kill_rounds(
             print(f"| | {use.name} | round {rounds} finished | | | "
                   f"{'equal' if not bad else '; '.join(bad)} |", flush=True)  # fmt: skip
             yield from bad
-            begin_anew(experiment)
+            begin_anew(experiment, use.takes)
             continue
         text = log.read_text(errors="replace")
         if not signalled:
