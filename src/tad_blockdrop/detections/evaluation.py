@@ -116,7 +116,7 @@ class Evaluator:
         named: VideoClasses | None = None,
     ) -> pd.DataFrame:
         """The detections of ``evaluate``, in all processes of ``runtime.group``."""
-        given = None if named is None else [named.classes, named.scores.tolist()]
+        given = named and named.to_json()
         with self.runtime.autocast():
             return detect(
                 model,
