@@ -55,6 +55,7 @@ def test_every_window_is_owned_once_and_batches_are_those_of_one_process(
         {"criterion": "train_loss"},
         {"criterion": "cosine", "unit": "sublayer"},
         {"criterion": "repaired_map", "repair": {"layers": "all", "clips": 12}},
+        {"criterion": "gap_error", "unit": "sublayer", "repair": "all"},
     ],
     ids=lambda choice: choice["criterion"],
 )

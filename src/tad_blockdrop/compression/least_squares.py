@@ -25,6 +25,11 @@ class NormalEquations:
         self.cross: Tensor = zeros(inputs + 1, outputs)
         self.square: Tensor = zeros(())
 
+    @property
+    def sums(self) -> list[Tensor]:
+        """All that is known of the rows, to be added to in place."""
+        return [self.gram, self.cross, self.square]
+
     def add(self, x: Tensor, y: Tensor) -> None:
         """Take rows x (n, d) and y (n, m) of any float type."""
         x, y = x.to(self.gram), y.to(self.gram)
