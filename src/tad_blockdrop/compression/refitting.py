@@ -89,17 +89,47 @@ def check_clips(n: int) -> None:
         )
 
 
-class _Evidence:
-    """Sums over some clips: to fit on, to judge by, and how large the states are that judge."""
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The best of some ridges, as in :class:`Refit`, and how the layer should change with it."""
 
-    def __init__(self, inputs: int, outputs: int, device: torch.device) -> None:
-        self.fit = NormalEquations(inputs, outputs, device)
-        self.judge = NormalEquations(inputs, outputs, device)
+    before: float
+    after: float
+    ridge: float
+    change: Tensor | None
+
+
+class Evidence:
+    """Sums over some inputs: to fit on, to judge by, and how large the outputs are that judge."""
+
+    def __init__(
+        self, inputs: int, outputs: int, device: torch.device, intercept: bool = True
+    ) -> None:
+        self.fit = NormalEquations(inputs, outputs, device, intercept)
+        self.judge = NormalEquations(inputs, outputs, device, intercept)
         self.size = torch.zeros_like(self.judge.square)
 
     @property
     def sums(self) -> list[Tensor]:
+        """All of them, to be added to in place."""
         return [*self.fit.sums, *self.judge.sums, self.size]
+
+    def add(self, x: Tensor, found: Tensor, wanted: Tensor, judges: bool) -> None:
+        """Take rows: a layer's inputs (n, d), and its outputs or what it leads to (n, m)."""
+        (self.judge if judges else self.fit).add(x, wanted - found)
+        if judges:
+            self.size += wanted.to(self.size).square().sum()
+
+    def choose(self, ridges: Sequence[float]) -> Choice:
+        """The change that makes what judges best: none if each makes it worse."""
+        before, ridge, best = float(self.judge.square), nan, None
+        after = before
+        for candidate in ridges:
+            change = self.fit.solve(candidate)
+            if (error := self.judge.error(change)) < after:
+                after, ridge, best = error, candidate, change
+        size = float(self.size)
+        return Choice(relative(before, size), relative(after, size), ridge, best)
 
 
 class Walk:
@@ -185,31 +215,23 @@ class Walk:
         """How the end of a branch should change: none if no ridge makes held-out clips better."""
         end = branch_end(self.student, index, branch)
         shape = end.last.in_features, end.last.out_features, self.student.device
-        known = _Evidence(*shape)
+        known = Evidence(*shape)
         with inputs_of(end.last) as inputs:
             for places in self._turns:
-                part = _Evidence(*shape)
+                part = Evidence(*shape)
                 for place in places:
                     tokens, chunk = self.own[place], self._numbers[place]
                     found = self.run(index, tokens)[branch]
                     wanted = targets[place].to(found.device)
                     rows = self._rows(wanted.shape[:-1].numel(), chunk).to(found.device)
-                    x, y, size_of = (
-                        t.flatten(0, -2)[rows] for t in (inputs.pop(), wanted - found, wanted)
+                    x, found, wanted = (
+                        t.flatten(0, -2)[rows] for t in (inputs.pop(), found, wanted)
                     )
-                    judges = chunk.start >= self.fitted
-                    (part.judge if judges else part.fit).add(x, y)
-                    if judges:
-                        part.size += size_of.to(part.size).square().sum()
+                    part.add(x, found, wanted, judges=chunk.start >= self.fitted)
                 self.group.add_in_order(known.sums, part.sums)
-        fit, judge, size = known.fit, known.judge, float(known.size)
-        before, ridge, best = float(judge.square), nan, None
-        after = before
-        for candidate in self.ridges:
-            change = fit.solve(candidate)
-            if (error := judge.error(change)) < after:
-                after, ridge, best = error, candidate, change
-        return Refit(index, branch, relative(before, size), relative(after, size), ridge), best
+        chosen = known.choose(self.ridges)
+        row = Refit(index, branch, chosen.before, chosen.after, chosen.ridge)
+        return row, chosen.change
 
     def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The student's block ``index``: its state in the middle and its output."""

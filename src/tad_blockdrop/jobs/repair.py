@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tad_blockdrop.compression.read_out import read_features, refit_read_out, windows_for
 from tad_blockdrop.compression.refitting import shares
 from tad_blockdrop.compression.repair import calibration_clips, repair_model
 from tad_blockdrop.config import RepairConfig
@@ -82,4 +84,12 @@ def _repair(
     )  # fmt: skip
     with runtime.autocast():
         rows = repair_model(model, teacher, clips, config, kept, runtime.group)
+        if config.read_out:
+            loader = evaluator.own_loader(
+                _videos(evaluator, config), windows_for(config, evaluator.data.window.grid)
+            )
+            features = read_features(model, teacher, loader, runtime.group)
+            refits = refit_read_out(model, teacher, features, config.ridge)
+            rows = pd.concat([rows, pd.DataFrame(map(asdict, refits))], ignore_index=True)
+            rows = rows.astype({"block": "Int64", "branch": "Int64"})
     return weights_of(model), rows

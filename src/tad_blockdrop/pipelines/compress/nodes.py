@@ -123,8 +123,8 @@ def repair(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Refit what is left towards the uncompressed model (docs/method.md §4.5), without gradients.
 
-    Returns the repaired model and a row per layer: step, block, branch, errors before and after,
-    ridge. A skipped step has no rows.
+    Returns the repaired model and a row per layer: step, block and branch or the name of the layer
+    of neck or head, errors before and after, ridge. A skipped step has no rows.
     """
     from tad_blockdrop.compression.repair import COLUMNS
     from tad_blockdrop.jobs.repair import repair as refit
