@@ -118,7 +118,7 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
     models = load(folder, "result_table")["model"]
     assert list(models) == ["uncompressed", "step_01", "step_02", "one_shot_01", "one_shot_02"]
     assert "What the repairs put back" in load(folder, "html_report")
-    assert "repairs: error of the tokens" in done.stdout
+    assert "repairs: error behind a layer" in done.stdout
 
 
 def test_the_loop_drops_sub_layers(finished_project: Path, tmp_path: Path) -> None:

@@ -34,6 +34,17 @@ def test_it_is_the_least_squares_solution_of_the_extended_system(ridge: float, n
     np.testing.assert_allclose(equations(x, y).solve(ridge), expected, rtol=1e-8, atol=1e-10)
 
 
+def test_without_intercept_it_is_the_solution_through_the_origin() -> None:
+    x, y = rows(0, 40)
+    sums = NormalEquations(5, 3, CPU, intercept=False)
+    sums.add(torch.from_numpy(x), torch.from_numpy(y))
+    solution = sums.solve(1e-14).numpy()
+    np.testing.assert_allclose(solution[:-1], np.linalg.lstsq(x, y, rcond=None)[0], rtol=1e-8)
+    assert not solution[-1].any()
+    residual = x @ solution[:-1] - y
+    assert sums.error(torch.from_numpy(solution)) == pytest.approx((residual**2).sum(), rel=1e-9)
+
+
 def test_the_error_is_that_of_the_rows() -> None:
     x, y = rows(1, 30)
     solution = equations(*rows(2, 20)).solve(0.01)

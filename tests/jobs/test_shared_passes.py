@@ -1,13 +1,18 @@
 """Passes over videos give the same bits, whoever works on which video."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 from tests.jobs.conftest import with_devices
+from training_small import DETECTOR
 
 from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.jobs.evaluation import SharedEvaluator
@@ -50,6 +55,7 @@ def test_every_window_is_owned_once_and_batches_are_those_of_one_process(
         {"criterion": "train_loss"},
         {"criterion": "cosine", "unit": "sublayer"},
         {"criterion": "repaired_map", "repair": {"layers": "all", "clips": 12}},
+        {"criterion": "gap_error", "unit": "sublayer", "repair": "all"},
     ],
     ids=lambda choice: choice["criterion"],
 )
@@ -80,3 +86,19 @@ def test_detections_by_several_processes_have_the_same_bits(
     found = shared(evaluator, 4).detect(model, videos[:2], "detecting", tmp_path)
     assert "2 of 4 devices are used: there are only 2 videos" in caplog.text
     assert set(found["video_id"]) == {"a", "b"}
+
+
+def test_names_that_a_classifier_gives_are_those_of_one_process(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    instances = evaluator.dataset.instances.assign(label="action")
+    dataset = replace(evaluator.dataset, classes=("action",), instances=instances)
+    agnostic = replace(evaluator, dataset=dataset)
+    videos = agnostic.dataset.records("test") + agnostic.dataset.records("holdout")
+    named = VideoClasses(("run", "jump"), np.array([[0.1, 1 / 3], [0.7, 0.2]]))
+    torch.manual_seed(5)  # with which a share of a batch once had other last bits than the batch
+    model = Detector(DETECTOR, 1, agnostic.data.window).eval()
+    alone = agnostic.detect(model, videos, "detecting", named=named)
+    assert set(alone["label"]) == {"run", "jump"}
+    two = shared(agnostic, 2).detect(model, videos, "detecting", tmp_path, named)
+    pd.testing.assert_frame_equal(two, alone, check_exact=True)

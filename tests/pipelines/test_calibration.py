@@ -16,8 +16,8 @@ from tad_blockdrop.config import (
     RepairConfig,
 )
 from tad_blockdrop.detections.evaluation import Evaluator
+from tad_blockdrop.jobs.repair import calibration_loader
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
-from tad_blockdrop.pipelines.shared import calibration_loader
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 

@@ -126,6 +126,16 @@ def test_every_layer_of_every_repair_is_a_cell(repairs):
     assert heat["z"] == [[2.5, 5.0], [3.0, None]]
 
 
+def test_layers_of_neck_and_head_follow_those_of_blocks(repairs):
+    rows = repairs.assign(layer=None).astype({"block": "Int64", "branch": "Int64"})
+    more = pd.DataFrame(
+        {"layer": ["head.classify"], "step": [1], "before": [0.5], "after": [0.4], "ridge": [0.1]}
+    )
+    figure = valid(repair_errors(pd.concat([rows.iloc[:2], more, rows.iloc[2:]])))
+    assert figure["layout"]["yaxis"]["ticktext"] == ["0 MLP", "3 attention", "head.classify"]
+    assert figure["data"][0]["text"][2] == ["50.0 → 40.0", ""]
+
+
 def test_repairs_of_nothing(repairs):
     assert valid(repair_errors(repairs.head(0)))["data"][0]["z"] == []
 

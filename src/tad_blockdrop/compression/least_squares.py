@@ -12,23 +12,31 @@ from torch import Tensor
 
 
 class NormalEquations:
-    """What least squares must know of the rows seen so far, with an intercept.
+    """What least squares must know of the rows seen so far.
 
     ``inputs`` and ``outputs`` are d and m; ``device`` is where the products are made (a device
-    without float64 leaves them to the CPU).
+    without float64 leaves them to the CPU). Without ``intercept`` that of solutions is 0.
     """
 
-    def __init__(self, inputs: int, outputs: int, device: torch.device) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, device: torch.device, intercept: bool = True
+    ) -> None:
+        self._one = float(intercept)
         where = torch.device("cpu") if device.type == "mps" else device
         zeros = partial(torch.zeros, dtype=torch.float64, device=where)
         self.gram: Tensor = zeros(inputs + 1, inputs + 1)
         self.cross: Tensor = zeros(inputs + 1, outputs)
         self.square: Tensor = zeros(())
 
+    @property
+    def sums(self) -> list[Tensor]:
+        """All that is known of the rows, to be added to in place."""
+        return [self.gram, self.cross, self.square]
+
     def add(self, x: Tensor, y: Tensor) -> None:
         """Take rows x (n, d) and y (n, m) of any float type."""
         x, y = x.to(self.gram), y.to(self.gram)
-        x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
+        x = torch.cat([x, x.new_full((len(x), 1), self._one)], dim=1)
         self.gram += x.T @ x
         self.cross += x.T @ y
         self.square += y.square().sum()

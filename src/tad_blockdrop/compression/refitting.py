@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, inf, nan, sqrt
 
 import torch
@@ -19,8 +20,12 @@ from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.model import BlockModel
 from tad_blockdrop.detector.units import SubLayer, block_of
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.group import ALONE, Group, share_of
 
 HELD_OUT = 0.2  # share of the calibration clips on which refits are judged
+# Processes take whole parts of the clips. Each part is summed by itself, and the parts are added in
+# their order, whoever had them: the bits do not depend on how many processes there are.
+PARTS = 16
 _AT_ONCE = 2**20  # numbers (tokens times width) that go through a block together
 
 States = list[Tensor]  # tokens (n, n_tokens, width) of some clips after the others, on the CPU
@@ -51,6 +56,30 @@ def fitted_clips(n: int) -> int:
     return n - max(1, round(HELD_OUT * n))
 
 
+def shares(videos: int) -> tuple[int, str]:
+    """Into how many parts processes can cut a walk over clips of so many videos, and of what."""
+    return (videos, "videos") if videos < PARTS else (PARTS, "parts of the clips")
+
+
+def deal(clips: Tensor, group: Group) -> tuple[list[tuple[range, Tensor]], int]:
+    """The parts that are this process's, and how many clips there are; a part: numbers and clips.
+
+    ``clips``: those that this process has read, which come after those of lower ranks. Parts go
+    round, so that all are at the same part of the clips at a time.
+    """
+    counts = group.counts(len(clips))
+    total, before = sum(counts), sum(counts[: group.rank])
+    own = []
+    for number in range(PARTS):
+        part = share_of(total, number, PARTS)
+        here = clips[max(0, part.start - before) : max(0, part.stop - before)]
+        found = [given["clips"] for given in group.gather({"clips": here})]
+        if number % group.world == group.rank:
+            some = [given for given in found if len(given)]
+            own.append((part, torch.cat(some) if len(some) > 1 else (some or found)[0]))
+    return own, total
+
+
 def check_clips(n: int) -> None:
     """Raise RepairError if n calibration clips are too few."""
     if n < 2:
@@ -60,31 +89,88 @@ def check_clips(n: int) -> None:
         )
 
 
-class Walk:
-    """The states of student and teacher at a kept block, for all clips at once.
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The best of some ridges, as in :class:`Refit`, and how the layer should change with it."""
 
-    Chunks of clips never mix those that are fitted on with those that judge; their size follows
-    from the model alone, and so do the results.
+    before: float
+    after: float
+    ridge: float
+    change: Tensor | None
+
+
+class Evidence:
+    """Sums over some inputs: to fit on, to judge by, and how large the outputs are that judge."""
+
+    def __init__(
+        self, inputs: int, outputs: int, device: torch.device, intercept: bool = True
+    ) -> None:
+        self.fit = NormalEquations(inputs, outputs, device, intercept)
+        self.judge = NormalEquations(inputs, outputs, device, intercept)
+        self.size = torch.zeros_like(self.judge.square)
+
+    @property
+    def sums(self) -> list[Tensor]:
+        """All of them, to be added to in place."""
+        return [*self.fit.sums, *self.judge.sums, self.size]
+
+    def add(self, x: Tensor, found: Tensor, wanted: Tensor, judges: bool) -> None:
+        """Take rows: a layer's inputs (n, d), and its outputs or what it leads to (n, m)."""
+        (self.judge if judges else self.fit).add(x, wanted - found)
+        if judges:
+            self.size += wanted.to(self.size).square().sum()
+
+    def choose(self, ridges: Sequence[float]) -> Choice:
+        """The change that makes what judges best: none if each makes it worse."""
+        before, ridge, best = float(self.judge.square), nan, None
+        after = before
+        for candidate in ridges:
+            change = self.fit.solve(candidate)
+            if (error := self.judge.error(change)) < after:
+                after, ridge, best = error, candidate, change
+        size = float(self.size)
+        return Choice(relative(before, size), relative(after, size), ridge, best)
+
+
+class Walk:
+    """The states of student and teacher at a kept block, for all clips of this process at once.
+
+    ``clips`` are those that this process of ``group`` has read; it works on some of all. Chunks of
+    clips never mix those that are fitted on with those that judge; they follow from the model and
+    the number of clips alone, and so do the results.
     """
 
     def __init__(
-        self, student: BlockModel, teacher: BlockModel, clips: Tensor, config: RepairConfig
+        self,
+        student: BlockModel,
+        teacher: BlockModel,
+        clips: Tensor,
+        config: RepairConfig,
+        group: Group = ALONE,
     ) -> None:
-        check_clips(len(clips))
         self.student, self.teacher, self.ridges = student, teacher, config.ridge
+        self.group = group
+        parts, total = deal(clips, group)
+        check_clips(total)
         n_tokens = student.backbone.tokens_per_clip
         at_once = max(1, _AT_ONCE // (n_tokens * student.backbone.geometry.width))
-        fitted = fitted_clips(len(clips))
-        judging = torch.split(clips[fitted:], at_once)
-        chunks = [*torch.split(clips[:fitted], at_once), *judging]
-        self.n_fitted = len(chunks) - len(judging)
-        self.share = min(1.0, config.tokens / (len(clips) * n_tokens))
-        self.own = [self._embedded(student.backbone, chunk) for chunk in chunks]
+        self.fitted = fitted_clips(total)
+        self.share = min(1.0, config.tokens / (total * n_tokens))
         first = student.kept_blocks[0]
         gone = [i for i in teacher.kept_blocks if i < first]  # before anything can be refitted
-        self.wanted = [
-            self._led(gone, self._embedded(teacher.backbone, chunk)).cpu() for chunk in chunks
-        ]
+        self.own: States = []
+        self.wanted: States = []
+        self._numbers: list[range] = []  # of the clips of each chunk, among all
+        self._turns: list[list[int]] = []  # the chunks of each part
+        for numbers, part in parts:
+            chunks = cut(numbers, self.fitted, at_once)
+            self._turns.append([len(self._numbers) + i for i in range(len(chunks))])
+            self._numbers += chunks
+            for chunk in torch.split(part, [len(chunk) for chunk in chunks]):
+                self.own.append(self._embedded(student.backbone, chunk))
+                wanted = self._led(gone, self._embedded(teacher.backbone, chunk))
+                self.wanted.append(wanted.cpu())
+        self._turns += [[]] * (ceil(PARTS / group.world) - len(parts))
 
     def _led(self, blocks: Sequence[int], tokens: Tensor) -> Tensor:
         """Tokens through some blocks of the teacher."""
@@ -128,37 +214,40 @@ class Walk:
     def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
         """How the end of a branch should change: none if no ridge makes held-out clips better."""
         end = branch_end(self.student, index, branch)
-        width, device = end.last.out_features, self.student.device
-        fit = NormalEquations(end.last.in_features, width, device)
-        judge = NormalEquations(end.last.in_features, width, device)
-        size = 0.0
+        shape = end.last.in_features, end.last.out_features, self.student.device
+        known = Evidence(*shape)
         with inputs_of(end.last) as inputs:
-            for place, (tokens, target) in enumerate(zip(self.own, targets, strict=True)):
-                found = self.run(index, tokens)[branch]
-                wanted = target.to(found.device)
-                rows = self._rows(wanted.shape[:-1].numel(), place).to(found.device)
-                x, y, size_of = (
-                    t.flatten(0, -2)[rows] for t in (inputs.pop(), wanted - found, wanted)
-                )
-                (fit if place < self.n_fitted else judge).add(x, y)
-                if place >= self.n_fitted:
-                    size += float(size_of.square().sum(dtype=torch.float64))
-        before, ridge, best = float(judge.square), nan, None
-        after = before
-        for candidate in self.ridges:
-            change = fit.solve(candidate)
-            if (error := judge.error(change)) < after:
-                after, ridge, best = error, candidate, change
-        return Refit(index, branch, relative(before, size), relative(after, size), ridge), best
+            for places in self._turns:
+                part = Evidence(*shape)
+                for place in places:
+                    tokens, chunk = self.own[place], self._numbers[place]
+                    found = self.run(index, tokens)[branch]
+                    wanted = targets[place].to(found.device)
+                    rows = self._rows(wanted.shape[:-1].numel(), chunk).to(found.device)
+                    x, found, wanted = (
+                        t.flatten(0, -2)[rows] for t in (inputs.pop(), found, wanted)
+                    )
+                    part.add(x, found, wanted, judges=chunk.start >= self.fitted)
+                self.group.add_in_order(known.sums, part.sums)
+        chosen = known.choose(self.ridges)
+        row = Refit(index, branch, chosen.before, chosen.after, chosen.ridge)
+        return row, chosen.change
 
     def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The student's block ``index``: its state in the middle and its output."""
         return self.student.backbone.run_block(index, tokens.to(self.student.device))
 
-    def _rows(self, n: int, place: int) -> Tensor:
+    def _rows(self, n: int, chunk: range) -> Tensor:
         """Which of a chunk's n tokens are taken: the same ones for every layer."""
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(place))
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(chunk.start))
         return order[: max(1, ceil(self.share * n))]
+
+
+def cut(part: range, fitted: int, at_once: int) -> list[range]:
+    """Chunks of a part of the clips, of which the first ``fitted`` of all are fitted on."""
+    start, stop = part.start, part.stop
+    begins = [*range(start, min(stop, fitted), at_once), *range(max(start, fitted), stop, at_once)]
+    return [range(*ends) for ends in pairwise([*begins, stop])]
 
 
 def branch_end(model: BlockModel, index: int, branch: int) -> Branch:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from itertools import count, pairwise
+from itertools import pairwise
 from typing import Any, Literal
 
 import pandas as pd
@@ -31,6 +31,7 @@ from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.model import BlockModel
 from tad_blockdrop.detector.units import SUB_LAYERS, SubLayer, Unit, block_of, sub_layers
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.resumable import read_state
 from tad_blockdrop.storage.resumable_pass import SECONDS_BETWEEN_SAVES, Scratch, save_state
@@ -44,22 +45,24 @@ def repair_model(
     clips: Tensor,
     config: RepairConfig,
     scratch: Scratch | None = None,
+    group: Group = ALONE,
 ) -> pd.DataFrame:
     """Refit ``student`` in place towards ``teacher``, which has all its blocks and maybe more.
 
-    ``clips`` as from :func:`calibration_clips`; the last fifth judges. Runs where the
+    ``clips`` as from :func:`calibration_clips`; the last fifth of all judges. Runs where the
     student is, under the caller's autocast. The states between blocks are kept in main memory:
     three times ``len(clips) · n_tokens · width`` float32, four where an attention is gone. With
-    ``scratch`` a repair that was cut goes on. Returns a row per layer, with the fields of
+    ``scratch``, the same file for all of a ``group``, a repair that was cut goes on. Every process
+    of the group gets the same student, and the same row per layer, with the fields of
     :class:`Refit`.
 
     Raises RepairError for fewer than two clips, or a backbone that cannot be repaired.
     """
     check_repairable(student.backbone)
     plan = refitted(student.kept_units, teacher.kept_units, config.layers)
-    done = _Done(student, scratch)
+    done = _Done(student, scratch, group)
     with evaluating(student), evaluating(teacher.to(student.device)):
-        walk = Walk(student, teacher, clips, config)
+        walk = Walk(student, teacher, clips, config, group)
         for index in progress(student.kept_blocks, "repairing", len(student.kept_blocks)):
             targets = walk.expect(index)
             for branch in plan.get(index, ()):
@@ -73,7 +76,11 @@ def repair_model(
 
 
 def gap_errors(
-    model: BlockModel, clips: Tensor, config: RepairConfig, units: Sequence[Unit]
+    model: BlockModel,
+    clips: Tensor,
+    config: RepairConfig,
+    units: Sequence[Unit],
+    group: Group = ALONE,
 ) -> dict[Unit, float]:
     """What no refit of the branch before it can do for each of ``units``: the error left, relative.
 
@@ -82,7 +89,7 @@ def gap_errors(
     """
     check_repairable(model.backbone)
     errors: dict[Unit, float] = {}
-    walk = Walk(model, model, clips, config)
+    walk = Walk(model, model, clips, config, group)
     branches = sub_layers(model.kept_units)
     firsts = {u: next(b for b in branches if u in (b, b.block)) for u in units}
     before = {first: branch for branch, first in pairwise(branches)}
@@ -134,20 +141,20 @@ def check_repairable(backbone: Backbone) -> None:
 
 
 def calibration_clips(model: BlockModel, loader: Any, clips: int) -> Tensor:
-    """Clips of the loader's windows that hold real frames: uint8 (n, clip_frames, H, W, 3).
+    """Clips of the loader's own windows that hold real frames: uint8 (n, clip_frames, H, W, 3).
 
-    At most ``clips``: the same number from each window, spread evenly over it, or one from some of
-    the windows where there are more of them. Neither the size of batches nor workers matter.
+    At most ``clips`` of all windows: the same number from each, spread evenly over it, or one from
+    some of the windows where there are more of them. Neither the size of batches nor workers
+    matter, nor whose windows the others are.
     """
     size, n_windows = model.backbone.geometry.clip_frames, len(loader.dataset)
     used = set(torch.linspace(0, n_windows - 1, min(clips, n_windows)).round().int().tolist())
     each = clips // max(1, len(used))
-    numbers = count()
+    numbers = iter(loader.dataset.own)
     taken = []
     for batch in progress(loader, "reading clips for the repair", len(loader)):
-        # The batch comes first, so that no number is taken when it has ended.
-        for frames, mask, number in zip(batch.frames, batch.mask, numbers, strict=False):
-            if number in used:
+        for frames, mask in zip(batch.frames[batch.own], batch.mask[batch.own], strict=True):
+            if next(numbers) in used:
                 parts = frames.reshape(-1, size, *frames.shape[1:])
                 real = max(1, round(len(parts) * float(mask.float().mean())))
                 taken.append(parts[torch.linspace(0, real - 1, min(each, real)).round().long()])
@@ -174,10 +181,15 @@ def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> fl
 
 
 class _Done:
-    """The layers that are done, with the student, kept on disk so that a repair can go on."""
+    """The layers that are done, with the student, kept on disk so that a repair can go on.
 
-    def __init__(self, student: BlockModel, scratch: Scratch | None) -> None:
+    They are the same in all processes of a group, so that any number of them can go on. All have
+    read the file before the first of them writes it: between lies a sum that all wait for.
+    """
+
+    def __init__(self, student: BlockModel, scratch: Scratch | None, group: Group) -> None:
         self._student, self._scratch = student, scratch
+        self._writes = group.rank == 0
         self.rows: list[Refit] = []
         self._saved = time.monotonic()
         if scratch and (state := read_state(scratch.file, scratch.mark, "the repair")):
@@ -190,7 +202,8 @@ class _Done:
     def add(self, row: Refit) -> None:
         """Note a layer that is done, and save all of them now and then."""
         self.rows.append(row)
-        if self._scratch and time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
+        due = time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES
+        if self._scratch and self._writes and due:
             facts = {"rows": [asdict(row) for row in self.rows]}
             save_state(self._scratch, self._student.state_dict(), facts)
             self._saved = time.monotonic()

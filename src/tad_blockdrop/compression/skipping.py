@@ -48,8 +48,8 @@ def candidate_batches(
 ) -> Iterator[Any]:
     """The batches that ``gathering`` still lacks, on the model's device."""
     given = candidates
-    loader = given.loader if given.own is None else given.own
-    for batch in resume_batches(loader, "scoring blocks", gathering, given.scratch, given.group):
+    scoring = resume_batches(given.batches, "scoring blocks", gathering, given.scratch, given.group)
+    for batch in scoring:
         yield batch.to(model.device, non_blocking=True)
 
 

@@ -26,6 +26,16 @@ class VideoClasses:
     classes: tuple[str, ...]
     scores: NDArray[np.float64]
 
+    def to_json(self) -> list[Any]:
+        """As JSON values, the scores to their last bits."""
+        return [list(self.classes), self.scores.tolist()]
+
+    @classmethod
+    def of_json(cls, values: Sequence[Any]) -> "VideoClasses":
+        """What ``to_json`` gave."""
+        classes, scores = values
+        return cls(tuple(classes), np.array(scores, np.float64))
+
 
 def load_classifier(path: Path, video_ids: Sequence[str]) -> VideoClasses:
     """``read_classifier`` of a JSON file; a file that cannot be read is a ClassifierError too."""

@@ -41,16 +41,16 @@ class Evaluator:
     runtime: Runtime
     features: Path | None = None
 
-    def loader(self, videos: Sequence[VideoRecord], at_most: int | None = None) -> Any:
-        """Batches of test windows of ``videos``, in order; of features where there are some.
+    def loader(self, videos: Sequence[VideoRecord]) -> Any:
+        """Batches of test windows of ``videos``, in order; of features where there are some."""
+        return self._loader(self._windows(videos))
 
-        ``at_most`` leaves some out, evenly.
+    def own_loader(self, videos: Sequence[VideoRecord], at_most: int | None = None) -> Any:
+        """Those of the batches that hold windows of this process of ``runtime.group``.
+
+        ``at_most`` leaves some windows out, evenly.
         """
-        return self._loader(self._windows(videos, at_most))
-
-    def own_loader(self, videos: Sequence[VideoRecord]) -> Any:
-        """Those of the batches that hold windows of this process of ``runtime.group``."""
-        windows = self._windows(videos)
+        windows = self._windows(videos, at_most)
         windows.take_share(self.runtime.group.rank, self.runtime.group.world)
         return self._loader(windows)
 
@@ -68,9 +68,17 @@ class Evaluator:
         return DetectionTask(model.config.head, model.window, videos, classes, self.evaluation)
 
     def scratch(
-        self, folder: Path | None, model: nn.Module, videos: Sequence[VideoRecord], **facts: Any
+        self,
+        folder: Path | None,
+        model: nn.Module,
+        videos: Sequence[VideoRecord],
+        alike: bool = False,
+        **facts: Any,
     ) -> Scratch | None:
-        """Where a pass over ``videos`` keeps its state; ``facts``: what else it depends on."""
+        """Where a pass over ``videos`` keeps its state; ``facts``: what else it depends on.
+
+        ``alike``: the state is the same in all processes of ``runtime.group``.
+        """
         own = {
             "videos": records_hash(videos),
             "classes": self.dataset.classes,
@@ -79,7 +87,7 @@ class Evaluator:
             "precision": self.runtime.precision,
         }
         group = self.runtime.group
-        if folder is not None and group.world > 1:
+        if folder is not None and group.world > 1 and not alike:
             folder = folder / f"{group.rank}_of_{group.world}"
         return scratch_for(folder, model, own | facts)
 
@@ -116,7 +124,7 @@ class Evaluator:
         named: VideoClasses | None = None,
     ) -> pd.DataFrame:
         """The detections of ``evaluate``, in all processes of ``runtime.group``."""
-        given = None if named is None else [named.classes, named.scores.tolist()]
+        given = named and named.to_json()
         with self.runtime.autocast():
             return detect(
                 model,

@@ -25,6 +25,7 @@ from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _PROPOSALS_AT_ONCE = 50_000
 """Soft-NMS takes about this many at a time: many videos together are faster than one by one."""
+EVERY = slice(None)
 
 
 def detect(
@@ -55,7 +56,7 @@ def detect(
                 on_device = batch.to(model.device, non_blocking=True)
                 output = model.output_of(on_device)
                 assert isinstance(output, DetectorOutput)
-                pool.add(batch.windows[batch.own], output[batch.own])
+                pool.add(batch.windows, output, batch.own)
     finally:
         model.train(training)
     return pool.detections()
@@ -97,16 +98,17 @@ class VideoPool:
         self._current = -1
         self._seen: set[int] = set()
 
-    def add(self, windows: Sequence[Window], output: DetectorOutput) -> None:
-        """Take the model's output for a batch of windows.
+    def add(self, windows: Sequence[Window], output: DetectorOutput, own: slice = EVERY) -> None:
+        """Take the model's output for a batch of windows, or for its ``own`` ones.
 
         The windows of a video must come one after the other. Raises ValueError if they do not,
         and OutputError, with the video, if the output is not finite.
         """
-        found = self.proposals(windows, output)
-        for window in windows:
+        # Of the whole batch: how a vector's end is computed depends, in the last bits, on its size.
+        found = zip(windows, self.proposals(windows, output), strict=True)
+        for window, proposals in list(found)[own]:
             self._turn_to(window.video_id)
-            self._waiting.append(next(found))
+            self._waiting.append(proposals)
 
     def proposals(self, windows: Sequence[Window], output: DetectorOutput) -> Iterator[Proposals]:
         """What the model proposes in each window of a batch, and in which second of the video.
@@ -117,7 +119,7 @@ class VideoPool:
         scores = output.logits.float().sigmoid().cpu().numpy()
         valid = output.mask.cpu().numpy()
         for i, window in enumerate(windows):
-            place = self._place[window.video_id]
+            place = self._place_of(window.video_id)
             mine = segments[i][valid[i]], scores[i][valid[i]]
             if not all(np.isfinite(values).all() for values in mine):
                 raise OutputError(
@@ -174,11 +176,15 @@ class VideoPool:
             }
         )
 
-    def _turn_to(self, video_id: str) -> int:
-        """Index of the video; the one before is complete, which is when a flush may happen."""
+    def _place_of(self, video_id: str) -> int:
         place = self._place.get(video_id)
         if place is None:
             raise ValueError(f"video '{video_id}' has windows but is not among the records")
+        return place
+
+    def _turn_to(self, video_id: str) -> None:
+        """Begin a video; the one before is complete, which is when a flush may happen."""
+        place = self._place_of(video_id)
         if place != self._current:
             if place in self._seen:
                 raise ValueError(
@@ -188,7 +194,6 @@ class VideoPool:
                 self._flush()
             self._seen.add(place)
             self._current = place
-        return place
 
     def _flush(self) -> None:
         """Suppress what is waiting; all of it belongs to complete videos."""

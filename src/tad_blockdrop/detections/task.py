@@ -83,7 +83,7 @@ class MeanAveragePrecision(Metric):
 
     def add(self, batch: Batch, output: DetectorOutput) -> None:
         """Take the model's output for a batch."""
-        self._pool.add(batch.windows[batch.own], output[batch.own])
+        self._pool.add(batch.windows, output, batch.own)
 
     def value(self) -> float:
         """The average over classes and thresholds, in percent."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tad_blockdrop.detections.classifier import VideoClasses
@@ -48,7 +47,7 @@ class SharedEvaluator(Evaluator):
             "videos": [video.video_id for video in videos],
             "what": what,
             "scratch": str(scratch.resolve()),
-            "named": None if named is None else [named.classes, named.scores.tolist()],
+            "named": named and named.to_json(),
         }
         folder = scratch / "shared"
         share_out(find, processes, self, folder, settings, model=as_checkpoint(model, self))
@@ -64,10 +63,7 @@ def find(folder: Path, settings: Mapping[str, Any], group: Group) -> None:
         for split in evaluator.dataset.videos["split"].unique()
         for video in evaluator.dataset.records(split)
     }
-    named = None
-    if settings["named"] is not None:
-        classes, scores = settings["named"]
-        named = VideoClasses(tuple(classes), np.array(scores))
+    named = settings["named"] and VideoClasses.of_json(settings["named"])
     table = evaluator.detect(
         model,
         [by_id[name] for name in settings["videos"]],

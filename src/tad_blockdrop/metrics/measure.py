@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.units import Unit
-from tad_blockdrop.parallel.starting import clean_processes
+from tad_blockdrop.parallel.starting import clean_processes, end_with_starter
 from tad_blockdrop.runtime.runtime import Runtime
 
 _TINY = DetectorConfig.model_validate(
@@ -97,7 +97,8 @@ def peak_memory(
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
     own = runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()})
-    with ProcessPoolExecutor(1, mp_context=clean_processes()) as fresh:
+    context = clean_processes()
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_starter) as fresh:
         try:
             return float(fresh.submit(growth, build, own).result())
         except BrokenProcessPool as error:

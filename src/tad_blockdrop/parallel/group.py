@@ -63,6 +63,16 @@ class Group:
         dist.all_gather(numbers, torch.tensor([own]), group=self.cpu)
         return [int(number) for number in numbers]
 
+    def add_in_order(self, totals: Sequence[Tensor], own: Sequence[Tensor]) -> None:
+        """Add to ``totals`` what every process brings, in order of rank; shapes are alike."""
+        for rank in range(self.world):
+            for total, part in zip(totals, own, strict=True):
+                sent = part if rank == self.rank else torch.empty_like(part)
+                if self.world > 1:
+                    group = self.cpu if sent.device.type == "cpu" else None
+                    dist.broadcast(sent, src=rank, group=group)
+                total.add_(sent)
+
     def rows(self, own: int) -> Rows:
         """``own`` rows here are those of a batch that lie after the rows of lower ranks."""
         return Rows(self, tuple(self.counts(own)))

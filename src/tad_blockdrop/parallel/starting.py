@@ -1,7 +1,9 @@
-"""How processes of our own are started."""
+"""How processes of our own are started, and that they end."""
 
 import multiprocessing
+import os
 import signal
+import threading
 from multiprocessing.context import ForkServerContext, SpawnContext
 
 
@@ -31,3 +33,18 @@ def preload(module: str) -> None:
     """Have the server import a module once for all processes, if it has not started yet."""
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", module])
+
+
+def end_with_starter() -> None:
+    """From now on, end this process as soon as the one that started it is gone, however it went.
+
+    Its parent, by which PyTorch's loaders judge, is the server process, which outlives that one as
+    long as there are processes that it made.
+    """
+    threading.Thread(target=_end_after_starter, daemon=True).start()
+
+
+def _end_after_starter() -> None:
+    if starter := multiprocessing.parent_process():
+        starter.join()
+        os._exit(1)

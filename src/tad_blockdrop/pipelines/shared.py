@@ -3,12 +3,11 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from kedro.pipeline import Pipeline
 
-from tad_blockdrop.config import DataConfig, EvaluationConfig, RepairConfig, RuntimeConfig
+from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -85,12 +84,6 @@ def evaluate_model(
     detections, precision = evaluator.test(model, f"evaluating {name}", scratch)
     logger.info("%s: average mAP %.2f %%", name, precision["ap"].mean())
     return detections.assign(model=name), precision.assign(**described)
-
-
-def calibration_loader(evaluator: Evaluator, repair: RepairConfig) -> Any:
-    """Test windows of the training videos that a repair looks at."""
-    videos = evaluator.dataset.records("train")[: repair.videos]
-    return evaluator.loader(videos, repair.windows)
 
 
 def join_tables(*tables: pd.DataFrame) -> pd.DataFrame:

@@ -149,14 +149,14 @@ def format_table(results: pd.DataFrame, costs: pd.DataFrame | None = None) -> st
 def format_repairs(repairs: pd.DataFrame) -> str:
     """What the repairs did, as aligned text for a console: a row per step.
 
-    ``repairs`` has step, before, after (errors relative to the tokens, on clips that were not
+    ``repairs`` has step, before, after (relative errors behind a layer, in videos that were not
     fitted on) and ridge, a row per layer.
     """
     steps = repairs.groupby("step")
     text = pd.DataFrame({"layers": steps.size(), "refitted": steps["ridge"].count()})
     for name in ("before", "after"):
         text[f"error {name}, %"] = (100 * steps[name].mean()).map(number)
-    title = "repairs: error of the tokens behind a layer, mean over the layers of a step"
+    title = "repairs: error behind a layer, mean over the layers of a step"
     return f"{title}\n{text.reset_index().to_string(index=False)}"
 
 

@@ -33,7 +33,8 @@ class Candidates:
     cut goes on. ``teacher``, the uncompressed model, and ``repair`` are for criteria that repair a
     candidate before they rate it. ``gains``: what each unit saves, in percent; none: all alike.
     ``group``: the processes that share the work; ``own``: a loader of the batches that hold inputs
-    of this one, by default all.
+    of this one, by default all. The ``dataset`` of a loader has as many items as there are inputs;
+    its ``own`` are the numbers of those that count here.
     """
 
     skips: Sequence[Skip]
@@ -45,6 +46,11 @@ class Candidates:
     gains: Mapping[Unit, float] = field(default_factory=dict)
     group: Group = field(default_factory=_alone)
     own: Any = None
+
+    @property
+    def batches(self) -> Any:
+        """The loader of what this process works on."""
+        return self.loader if self.own is None else self.own
 
 
 class Criterion(ABC):

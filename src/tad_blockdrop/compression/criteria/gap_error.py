@@ -31,8 +31,10 @@ class GapError(Criterion):
     repairs = True
 
     def parts(self, videos: int, candidates: int) -> tuple[int, str]:
-        """Into none: it is one walk through the model."""
-        return 1, "walk through the model"
+        """Of the clips of the one walk through the model."""
+        from tad_blockdrop.compression.refitting import shares
+
+        return shares(videos)
 
     def refits(self, blocks: int, candidates: int) -> int:
         """Every block before another."""
@@ -46,8 +48,8 @@ class GapError(Criterion):
         """On clips that were not fitted on; NaN for the first unit."""
         from tad_blockdrop.compression.repair import calibration_clips, gap_errors
 
-        clips = calibration_clips(model, candidates.loader, candidates.repair.clips)
+        clips = calibration_clips(model, candidates.batches, candidates.repair.clips)
         units = [unit for skip in candidates.skips for unit in skip]
-        errors = gap_errors(model, clips, candidates.repair, units)
+        errors = gap_errors(model, clips, candidates.repair, units, candidates.group)
         found = {skip: errors.get(unit, math.nan) for skip in candidates.skips for unit in skip}
         return {skip: found.get(skip, 0.0) for skip in candidates.skips}

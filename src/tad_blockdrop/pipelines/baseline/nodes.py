@@ -20,7 +20,6 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.costs import Meter, check_target
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
-from tad_blockdrop.pipelines.shared import calibration_loader
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +116,7 @@ def make_baseline(
     """
     if compress.repair.layers != "none":
         from tad_blockdrop.compression.refitting import check_clips
+        from tad_blockdrop.jobs.repair import calibration_loader
 
         windows = len(calibration_loader(evaluator, compress.repair).dataset)
         per_window = evaluator.data.window.frames // detector.backbone.geometry.clip_frames

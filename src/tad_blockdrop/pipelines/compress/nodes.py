@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, weights_hash
+from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes
 from tad_blockdrop.detector.units import as_stored, parse_unit
 from tad_blockdrop.pipelines.costs import Meter, Savings, find_savings
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
-from tad_blockdrop.pipelines.shared import Tables, calibration_loader, join_tables
+from tad_blockdrop.pipelines.shared import Tables, join_tables
 
 if TYPE_CHECKING:
     from tad_blockdrop.detections.evaluation import Evaluator
@@ -123,27 +123,17 @@ def repair(
 ) -> tuple[Checkpoint, pd.DataFrame]:
     """Refit what is left towards the uncompressed model (docs/method.md §4.5), without gradients.
 
-    Returns the repaired model and a row per layer: step, block, branch, errors before and after,
-    ridge. A skipped step has no rows.
+    Returns the repaired model and a row per layer: step, block and branch or the name of the layer
+    of neck or head, errors before and after, ridge. A skipped step has no rows.
     """
-    from tad_blockdrop.compression.repair import COLUMNS, calibration_clips, repair_model
-    from tad_blockdrop.detector.model import from_checkpoint, weights_of
+    from tad_blockdrop.compression.repair import COLUMNS
+    from tad_blockdrop.jobs.repair import repair as refit
 
     if dropped.lineage["skipped"]:
         return dropped, pd.DataFrame(columns=["step", *COLUMNS])
-    config, device = compress.repair, evaluator.runtime.device
-    model, teacher = from_checkpoint(dropped, device), from_checkpoint(uncompressed, device)
-    videos = evaluator.dataset.records("train")[: config.videos]
-    clips = calibration_clips(model, calibration_loader(evaluator, config), config.clips)
-    facts = {
-        "teacher": weights_hash(uncompressed.weights),
-        "repair": config.model_dump(mode="json"),
-    }
-    kept = evaluator.scratch(scratch, model, videos, **facts)
-    with evaluator.runtime.autocast():
-        table = repair_model(model, teacher, clips, config, kept)
-    lineage = dropped.lineage | {"repaired": config.layers}
-    repaired = replace(dropped, weights=weights_of(model), lineage=lineage)
+    weights, table = refit(dropped, uncompressed, evaluator, compress.repair, scratch)
+    lineage = dropped.lineage | {"repaired": compress.repair.layers}
+    repaired = replace(dropped, weights=weights, lineage=lineage)
     return repaired, table.assign(step=int(dropped.lineage["step"]))
 
 

@@ -235,7 +235,7 @@ def plot_timelines(
 
 
 def plot_repairs(repair_table: pd.DataFrame) -> Figure:
-    """The error of the tokens before and after every refit."""
+    """The error behind every layer before and after its refit."""
     from tad_blockdrop.reporting.plots.repairs import repair_errors
 
     return repair_errors(repair_table)

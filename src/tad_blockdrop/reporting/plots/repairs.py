@@ -10,18 +10,21 @@ LAYERS = ("attention", "MLP")
 
 
 def repair_errors(repairs: pd.DataFrame) -> go.Figure:
-    """Heat map of the error of the tokens behind every layer that a repair looked at, by step.
+    """Heat map of the error behind every layer that a repair looked at, by step.
 
-    Each cell says the error before and after the layer was refitted, in percent of the size of the
-    teacher's tokens, or the one error of a layer that was left alone; the brighter, the less is
-    left. ``repairs`` has step, block, branch (0 or 1), before, after and ridge.
+    Each cell says the error before and after the layer was refitted, in percent of the size of what
+    the teacher has there (tokens behind a layer of the backbone, else the layer's outputs), or the
+    one error of a layer that was left alone; the brighter, the less is left. ``repairs`` has step,
+    block, branch (0 or 1), before, after and ridge, and where neck and head were refitted ``layer``
+    with their layers' names.
     """
     errors = zip(repairs["before"], repairs["after"], repairs["ridge"].notna(), strict=True)
     texts = [_words(*each) for each in errors]
-    table = repairs.assign(left=100 * repairs["after"], text=texts)
+    table = repairs.assign(left=100 * repairs["after"], text=texts, name=_names(repairs))
+    order = table.sort_values(["block", "branch"], kind="stable")["name"].unique()
     left, text = (
-        table.pivot(index=["block", "branch"], columns="step", values=name)
-        for name in ("left", "text")
+        table.pivot(index="name", columns="step", values=value).reindex(order)
+        for value in ("left", "text")
     )
     figure = go.Figure(
         go.Heatmap(
@@ -42,12 +45,20 @@ def repair_errors(repairs: pd.DataFrame) -> go.Figure:
     dressed(figure, height=90 + 26 * len(left))
     ticks = [f"step {step}" for step in left.columns]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=ticks, showgrid=False)
-    names = [f"{block} {LAYERS[branch]}" for block, branch in left.index]
     figure.update_yaxes(
-        title_text="block and layer", tickvals=list(range(len(names))), ticktext=names,
+        title_text="block and layer", tickvals=list(range(len(order))), ticktext=list(order),
         autorange="reversed", showgrid=False,
     )  # fmt: skip
     return figure
+
+
+def _names(repairs: pd.DataFrame) -> list[str]:
+    """Of each row's layer: ``3 attention``, or as it is called in neck or head."""
+    layers = repairs.get("layer", pd.Series(None, index=repairs.index, dtype=object))
+    rows = zip(repairs["block"], repairs["branch"], layers, strict=True)
+    return [
+        f"{block} {LAYERS[branch]}" if pd.isna(layer) else layer for block, branch, layer in rows
+    ]
 
 
 def _words(before: float, after: float, refitted: bool) -> str:

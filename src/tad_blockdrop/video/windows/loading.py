@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tad_blockdrop.config import DataConfig, WindowConfig
 from tad_blockdrop.parallel.group import share_of_runs
-from tad_blockdrop.parallel.starting import clean_processes
+from tad_blockdrop.parallel.starting import clean_processes, end_with_starter
 from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
 from tad_blockdrop.video.windows.cutting import (
@@ -248,6 +248,7 @@ def make_loader(
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         multiprocessing_context=_worker_context() if workers else None,
+        worker_init_fn=_begin,
         # Else each pass takes a number from torch's global generator, to seed workers with.
         generator=torch.Generator(),
     )
@@ -291,6 +292,10 @@ class _EpochOrder(Sampler[tuple[int, int]]):
         if self.seed is not None:
             order = np.random.default_rng((self.seed, epoch)).permutation(order)
         return iter([(epoch, int(index)) for index in order])
+
+
+def _begin(worker: int) -> None:
+    end_with_starter()
 
 
 def _worker_context() -> multiprocessing.context.BaseContext:
