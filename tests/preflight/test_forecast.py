@@ -10,16 +10,13 @@ import yaml
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.preflight.forecast import (
-    Measured,
-    OneWindow,
-    Work,
-    count_work,
     disk_needed,
     obstacles,
-    predict_hours,
     repair_clips,
     repair_states,
 )
+from tad_blockdrop.preflight.stages import hours_of, predict
+from tad_blockdrop.preflight.work import Measured, OneWindow, Work, count_work
 from tad_blockdrop.video.windows.cutting import VideoRecord
 
 BASE = Path(__file__).parents[2] / "conf" / "base" / "parameters.yml"
@@ -63,7 +60,13 @@ def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
 WORK = Work(
     training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, samples=10_000,
     kept=10_000,
+    videos={"scored": 6, "held_out": 3, "rated": 3, "tested": 10, "calibrating": 5},
 )  # fmt: skip
+
+
+def predict_hours(work: Work, measured: OneWindow, given: Parameters) -> dict[str, float]:
+    """By one device."""
+    return hours_of(predict(work, measured, given))
 
 
 def one(**changes: Any) -> OneWindow:
@@ -84,8 +87,9 @@ def test_work_is_counted() -> None:
     work = count_work(train, [record("h", 16)], [record("t", 40), record("u", 1)], settings())
     # windows of 16 samples every 8: 32 -> 3, 8 -> 1, 20 -> 2; 16 -> 1; 40 -> 4, 1 -> 1
     assert work == Work(
-        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117, kept=117
-    )
+        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117, kept=117,
+        videos={"scored": 3, "held_out": 1, "rated": 1, "tested": 2, "calibrating": 3},
+    )  # fmt: skip
     whole = {"kind": "resize", "frames": 16}
     resized = count_work(train, [], [record("t", 40)], settings(data={"window": whole}))
     assert (resized.samples, resized.kept) == (100, 16 + 8 + 16 + 16)

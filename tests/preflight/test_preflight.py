@@ -15,14 +15,14 @@ from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.preflight import measuring as preflight
-from tad_blockdrop.preflight.forecast import describe
 from tad_blockdrop.preflight.measuring import (
     PreflightError,
     choose_record,
     given_model,
     measure_training,
-    run_preflight,
 )
+from tad_blockdrop.preflight.report import describe, run_preflight
+from tad_blockdrop.runtime.devices import cores_here
 from tad_blockdrop.video.windows.cutting import VideoRecord
 
 
@@ -66,6 +66,27 @@ def test_the_whole_job_is_predicted(source: VideoRecord) -> None:
     assert "of it proxies (h264)" in text
     assert "training (batch of 2)" in text
     assert "alignment" in text
+
+
+@pytest.mark.skipif(cores_here() < 2, reason="needs two cores")
+def test_devices_are_predicted_as_each_will_be(source: VideoRecord) -> None:
+    parameters, threads = small(repair="all"), torch.get_num_threads()
+    runtime = parameters.runtime.model_copy(update={"devices": 2, "threads": None})
+    parameters = parameters.model_copy(update={"runtime": runtime})
+    try:
+        report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
+    finally:
+        torch.set_num_threads(threads)
+    assert report["device"] == f"cpu, fp32, {cores_here() // 2} threads"
+    rows = {row["stage"]: row for row in report["stages"]}
+    assert rows["repair"]["devices"] == rows["ranking"]["devices"] == 2
+    assert rows["proxies"]["devices"] == 1
+    training = report["measured"]["training"]
+    assert 1e7 < training["held"] <= training["memory"]
+    assert 2 * training["held"] < 2 * report["device_memory"] <= report["memory_needed"]
+    text = describe(report)
+    assert "a device) of" in text
+    assert report["narrowest"] in text
 
 
 @pytest.mark.parametrize("criterion", ["block_mse", "train_loss"])

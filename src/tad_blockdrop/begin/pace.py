@@ -7,14 +7,9 @@ from tad_blockdrop.baseline.training import new_detector
 from tad_blockdrop.begin.trial import extraction
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.preflight import measuring
-from tad_blockdrop.preflight.forecast import (
-    OneWindow,
-    Work,
-    count_work,
-    predict_hours,
-    repair_clips,
-    repair_states,
-)
+from tad_blockdrop.preflight.forecast import repair_clips, repair_states
+from tad_blockdrop.preflight.stages import hours_of, predict
+from tad_blockdrop.preflight.work import OneWindow, Work, count_work
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
 
@@ -88,7 +83,7 @@ def measure(few: ActionDataset, whole: ActionDataset, settings: Parameters) -> S
 def pace_of(sample: Sample, whole: ActionDataset, settings: Parameters) -> Pace:
     """How long the parts of the job on ``whole`` take: upper bounds, as those of ``preflight``."""
     one, work = sample.one, _work(whole, settings)
-    hours = predict_hours(work, one, settings)
+    hours = hours_of(predict(work, one, settings))
     seconds = whole.videos.groupby("split")["duration"].sum()
     parts = {
         "frames": sample.frames * float(seconds.sum()) / 60,

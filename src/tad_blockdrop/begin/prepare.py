@@ -16,7 +16,7 @@ from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
 from tad_blockdrop.begin.trial import enough, part, try_out, with_proxies
 from tad_blockdrop.config import DataConfig, Parameters
-from tad_blockdrop.preflight.forecast import training_windows
+from tad_blockdrop.preflight.work import training_windows
 from tad_blockdrop.runtime.devices import pick_device
 from tad_blockdrop.storage.atomic import atomic_write
 from tad_blockdrop.video.action_dataset import ActionDataset

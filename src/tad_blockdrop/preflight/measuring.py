@@ -4,12 +4,9 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,16 +27,12 @@ from tad_blockdrop.detector.checkpoint import read_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.detector.units import candidate_units, without_unit
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.metrics.measure import parameters as count_parameters
 from tad_blockdrop.metrics.measure import resident, synchronise
-from tad_blockdrop.preflight import forecast
-from tad_blockdrop.preflight.forecast import Measured, OneWindow, Work, size
+from tad_blockdrop.preflight.forecast import size
+from tad_blockdrop.preflight.work import Measured
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
-from tad_blockdrop.video.files.clock import Timing
-from tad_blockdrop.video.files.proxies import write_proxy
-from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
 from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.loading import (
@@ -81,62 +74,6 @@ def choose_record(records: Sequence[VideoRecord], data: DataConfig) -> VideoReco
     return min(filling or able, key=lambda r: r.n_samples if filling else -r.n_samples)
 
 
-def run_preflight(
-    model: Detector, record: VideoRecord, work: Work, free_disk: int, settings: Parameters
-) -> dict[str, Any]:
-    """Measure on one video and predict the whole job of ``work``; the result is plain values.
-
-    ``record`` reads its source; the windows measured come from a proxy where the job will make
-    some. ``obstacles`` in the result are sentences on what will not do.
-    """
-    data, recipe = settings.data, settings.compress.first
-    device = Runtime(settings.runtime).device
-    share, clips = record.n_samples / work.samples, forecast.repair_clips(work, settings)
-    kept = forecast.kept_samples(record, data.window)
-    with TemporaryDirectory() as folder:
-        seconds, proxy_bytes = 0.0, 0
-        if data.proxy is not None:
-            path = Path(folder, "proxy.mp4")
-            begin = time.perf_counter()
-            timing = Timing(data.clock, data.picture_rate)
-            sampling = Sampling(data.every, data.fps)
-            write_proxy(record.path, path, sampling, data.proxy, timing, data.window.kept)
-            seconds, proxy_bytes = time.perf_counter() - begin, path.stat().st_size
-            record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
-        one = OneWindow(
-            proxies=seconds / share,
-            reading=measure_reading(record, data, device),
-            training=measure_training(model, record, recipe, settings),
-            batch=recipe.batch,
-            scoring=measure_scoring(model, record, settings),
-            detection=measure_detection(model, record, settings),
-            repair=measure_repair(model, record, clips, settings),
-        )
-    proxies = proxy_bytes * work.kept / kept
-    disk = forecast.disk_needed(proxies, 4 * count_parameters(model), settings)
-    works = (one.training, one.scoring, one.detection, one.repair)
-    memory, there = max(work.memory for work in works if work), _memory_of(device)
-    # The states of a repair are in main memory, wherever the model is.
-    states = forecast.repair_states(clips, settings) if one.repair else 0.0
-    main, on_cpu = _memory_of(torch.device("cpu")), device.type == "cpu"
-    repair = states + (one.repair.memory if one.repair and on_cpu else 0.0)
-    return {
-        "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
-        "video": record.video_id,
-        "window": [data.window.frames, data.window.crop, data.window.crop],
-        "measured": asdict(one),
-        "work": asdict(work),
-        "predicted_hours": forecast.predict_hours(work, one, settings),
-        "memory_needed": max(memory, repair) if on_cpu else memory,
-        "repair_memory": repair,
-        "memory_there": there,
-        "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
-        "disk_needed": disk,
-        "disk_free": free_disk,
-        "obstacles": forecast.obstacles(memory, there, disk, free_disk, repair, main),
-    }
-
-
 def measure_reading(record: VideoRecord, data: DataConfig, device: torch.device) -> float:
     """Seconds that one process needs for a training window, as training on ``device`` reads it."""
     dataset = training_windows([record], data, 0, device)
@@ -150,7 +87,8 @@ def measure_training(
 ) -> Measured:
     """One alignment step of a whole batch, as the loop does it, on a model without one unit.
 
-    On a GPU it is the last of three, since the first ones compile and allocate.
+    On a GPU it is the last of three, since the first ones compile and allocate. What is there
+    before it, and what the optimiser adds, is held by each of several devices.
     """
     data, runtime = settings.data, Runtime(settings.runtime)
     device = runtime.device
@@ -164,13 +102,18 @@ def measure_training(
         settings.compress.loss, _task(student, record, settings), student, teacher.to(device)
     )
     begins: list[float] = []
+    held: list[float] = []
+    on_cpu = device.type == "cpu"
+    learned = 4.0 * sum(p.numel() for p in student.parameters() if p.requires_grad)
 
     def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
         synchronise(device)
+        # Gradients are still to come, before a first step the optimiser's two moments as well.
+        held.append(_memory_now(device) + (3 if on_cpu else 1) * learned)
         begins.append(time.perf_counter())
         return dict(loss(batch, epoch))
 
-    windows = recipe.batch * (1 if device.type == "cpu" else 3)
+    windows = recipe.batch * (1 if on_cpu else 3)
     window = data.window.model_copy(update={"per_video": windows})
     dataset = training_windows([record], data.model_copy(update={"window": window}), 0, device)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
@@ -178,7 +121,7 @@ def measure_training(
     work = partial(fit, None, None, "preflight", modules={"align": loss})
     with _too_much(device, "a training step", "lower batch and raise accumulate"):
         memory, end = _measure(work, device)
-    return Measured(end - begins[-1], memory)
+    return Measured(end - begins[-1], memory, min(held[-1], memory))
 
 
 def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured | None:
@@ -280,7 +223,14 @@ def _measure(work: Callable[[], object], device: torch.device) -> tuple[float, f
     return float(resident("VmHWM")), end
 
 
-def _memory_of(device: torch.device) -> float:
+def _memory_now(device: torch.device) -> float:
+    if device.type == "cuda":
+        return float(torch.cuda.memory_allocated(device))
+    return float(resident("VmRSS"))
+
+
+def memory_of(device: torch.device) -> float:
+    """Bytes of memory that a device has."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
     return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
@@ -293,6 +243,6 @@ def _too_much(device: torch.device, what: str, advice: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise PreflightError(
-            f"{what} does not fit into the {size(_memory_of(device))} of {device}: set "
+            f"{what} does not fit into the {size(memory_of(device))} of {device}: set "
             f"detector.backbone.checkpointing to true, or {advice}"
         ) from error

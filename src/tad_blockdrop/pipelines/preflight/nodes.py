@@ -21,7 +21,8 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     The paths of ``accepted`` are those of the sources.
     """
     from tad_blockdrop.preflight import measuring as preflight
-    from tad_blockdrop.preflight.forecast import count_work, describe
+    from tad_blockdrop.preflight import report as reporting
+    from tad_blockdrop.preflight.work import count_work
     from tad_blockdrop.runtime.runtime import Runtime
     from tad_blockdrop.video.dataset import source_frames
 
@@ -39,14 +40,14 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     data = settings.data.model_copy(update={"picture_rate": float(mine["fps"].iloc[0])})
     settings = settings.model_copy(update={"data": data})
     (record,) = replace(accepted, videos=mine).records("train")
-    report = preflight.run_preflight(
+    report = reporting.run_preflight(
         model,
         record,
         count_work(train, held_out, test, settings),
         shutil.disk_usage(DATA).free,
         settings,
     )
-    logger.info("%s", describe(report))
+    logger.info("%s", reporting.describe(report))
     return report
 
 
