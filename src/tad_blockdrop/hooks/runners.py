@@ -5,6 +5,7 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.launcher import launched
 
 REFUSED = ("ParallelRunner", "ThreadRunner")
 
@@ -18,7 +19,12 @@ class KnownRunners:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
-        """Refuse a runner of several nodes at a time."""
+        """Refuse a runner of several nodes at a time, and a run that a launcher starts N times."""
+        if launched():
+            raise RunnerError(
+                "a launcher has started several processes of one run: have it start "
+                "'-m tad_blockdrop', with the options of kedro run, in which they share the work"
+            )
         for name in REFUSED:
             if name in run_params["runner"]:
                 raise RunnerError(

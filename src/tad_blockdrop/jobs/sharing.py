@@ -13,7 +13,7 @@ from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
-from tad_blockdrop.parallel.engine import run
+from tad_blockdrop.parallel.engines import run
 from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.parallel.job import Job, Work
 from tad_blockdrop.runtime.devices import gpu_names

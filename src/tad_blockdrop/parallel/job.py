@@ -12,7 +12,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -21,12 +23,17 @@ from pathlib import Path
 from typing import Any
 
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel import launcher
 from tad_blockdrop.parallel.group import Group
 
 PACKAGE = "tad_blockdrop"
 # Shares of a long pass may end hours apart. One whose process has died is not waited for: then
 # the launcher ends them all.
 LONG = timedelta(days=7)
+
+# An operation fails as soon as another process is gone, and which of the two ends is noticed first
+# would be chance. So the one that has lost another waits to be ended with all; not for ever.
+SECONDS_TO_BE_ENDED = 60.0
 
 Work = Callable[[Path, Mapping[str, Any], Group], None]
 
@@ -72,7 +79,7 @@ def serve(
     ``senders``: for each rank where its log lines go; ``owner`` ends when the owner is gone.
     """
     threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
-    rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    here = launcher.place()
     # Without a word: whatever stops the owner, the launcher sends on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if hasattr(signal, "pthread_sigmask"):  # not on Windows
@@ -80,32 +87,26 @@ def serve(
     os.chdir(place)
     job = Job.of_json(text)
     for other, sender in enumerate(senders):
-        if other != rank:
+        if other != here.rank:
             sender.close()
-    _log_to(job.folder, rank, senders[rank])
-    logging.getLogger(__name__).debug("rank %d of %d is process %d", rank, world, os.getpid())
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[rank]
-    try:
-        job.work()(Path(job.folder), job.settings, _join_group(rank, world, bool(gpus)))
-    except BlockDropError as error:
-        logging.getLogger(__name__).debug("%s", error, exc_info=True)
-        _send(senders[rank], {"failed": str(error)})
-        raise
-    except Exception as error:
-        logging.getLogger(__name__).debug("it ends", exc_info=True)
-        _send(senders[rank], {"crashed": f"{type(error).__name__}: {error}"})
-        raise
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[here.rank]
+    with reporting(job, here.rank, here.world, senders[here.rank]):
+        group = meet(here.rank, here.world, bool(gpus))
+        launcher.forget()
+        job.work()(Path(job.folder), job.settings, group)
 
 
-def _join_group(rank: int, world: int, gpus: bool) -> Group:
-    """Meet the others. After it nothing in the environment says that there are any."""
+def meet(rank: int, world: int, gpus: bool, store: Any = None) -> Group:
+    """Meet the other processes of a job, in a ``store`` or where the environment says."""
     from torch import distributed as dist
 
-    dist.init_process_group("nccl" if gpus else "gloo", timeout=LONG)
+    backend = "nccl" if gpus else "gloo"
+    if store is None:
+        dist.init_process_group(backend, timeout=LONG)
+    else:
+        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=LONG)
     cpu = dist.new_group(backend="gloo", timeout=LONG) if gpus else dist.group.WORLD
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        os.environ.pop(name, None)  # Accelerate would take them for a request
     return Group(rank, world, cpu)
 
 
@@ -115,6 +116,21 @@ def _end_with(owner: Connection) -> None:
         owner.recv_bytes()
     except (EOFError, OSError):
         os._exit(1)
+
+
+def send(sender: Connection, message: Mapping[str, Any]) -> None:
+    """Send JSON values."""
+    sender.send_bytes(json.dumps(message).encode())
+
+
+def received(sender: Connection) -> Any:
+    """What was sent. Raises EOFError or OSError when the other end is gone."""
+    return json.loads(sender.recv_bytes())
+
+
+def show(message: Mapping[str, Any]) -> None:
+    """Bring a log line that another process has sent into the log of this one."""
+    logging.getLogger(message["name"]).log(message["level"], "%s", message["text"])
 
 
 class _Sending(logging.Handler):
@@ -128,22 +144,56 @@ class _Sending(logging.Handler):
         told = record.getMessage()
         if self._rank:
             told = f"process {self._rank}: {told}"
-        _send(self._sender, {"name": record.name, "level": record.levelno, "text": told})
+        send(self._sender, {"name": record.name, "level": record.levelno, "text": told})
 
 
-def _send(sender: Connection, message: Mapping[str, Any]) -> None:
-    sender.send_bytes(json.dumps(message).encode())
+@contextmanager
+def reporting(job: Job, rank: int, world: int, sender: Connection) -> Iterator[None]:
+    """Keep a log of the job, with all output but what rank 0 draws in a terminal.
+
+    What ends the work is sent, in words, before it goes on as an error.
+    """
+    program, me = logging.getLogger(PACKAGE), logging.getLogger(__name__)
+    sending = _Sending(rank, sender)
+    with ExitStack() as after:
+        file = after.enter_context(worker_log(job.folder, rank).open("w", encoding="utf-8"))
+        lines = logging.StreamHandler(file)
+        lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        if rank or not sys.stderr.isatty():
+            for descriptor in (1, 2):
+                after.callback(_put_back, os.dup(descriptor), descriptor)
+                os.dup2(file.fileno(), descriptor)
+        logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
+        program.setLevel(logging.DEBUG)
+        program.addHandler(sending)
+        after.callback(program.removeHandler, sending)
+        after.callback(logging.getLogger().removeHandler, lines)
+        me.debug("rank %d of %d is process %d", rank, world, os.getpid())
+        try:
+            yield
+        except BlockDropError as error:
+            after.pop_all()  # this process ends: what it still says belongs there
+            me.debug("%s", error, exc_info=True)
+            send(sender, {"failed": str(error)})
+            raise
+        except Exception as error:
+            after.pop_all()
+            me.debug("it ends", exc_info=True)
+            send(sender, {"crashed": f"{type(error).__name__}: {error}"})
+            if _has_lost_another(error):
+                time.sleep(SECONDS_TO_BE_ENDED)
+            raise
 
 
-def _log_to(folder: str, rank: int, sender: Connection) -> None:
-    """Keep a log of our own, with all output but what rank 0 draws in a terminal."""
-    file = worker_log(folder, rank)
-    lines = logging.StreamHandler(file.open("w", encoding="utf-8"))
-    lines.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    if rank or not sys.stderr.isatty():
-        for descriptor in (1, 2):
-            os.dup2(lines.stream.fileno(), descriptor)
-    logging.basicConfig(level=logging.WARNING, handlers=[lines], force=True)
-    program = logging.getLogger(PACKAGE)
-    program.setLevel(logging.DEBUG)
-    program.addHandler(_Sending(rank, sender))
+def _has_lost_another(error: Exception) -> bool:
+    """Whether an operation of several processes failed because one of them is gone."""
+    from torch import distributed as dist
+
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
+
+
+def _put_back(copy: int, descriptor: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(copy, descriptor)
+    os.close(copy)

@@ -16,6 +16,7 @@ import torch
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.parallel.engines import joined
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
@@ -50,8 +51,11 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
 def count_devices(runtime: RuntimeConfig, device: torch.device) -> int:
     """How many devices of the kind of ``device`` are to be used; on a CPU, processes.
 
-    Raises DeviceError if this machine has fewer.
+    Raises DeviceError if this machine, or the launcher that has started this process and others,
+    has fewer.
     """
+    if (world := joined.world()) is not None:
+        return _count_launched(runtime, device, world)
     there = {"cuda": torch.cuda.device_count(), "cpu": cores_here()}.get(device.type, 1)
     if runtime.devices == "auto":
         return there if device.type == "cuda" else 1
@@ -62,6 +66,20 @@ def count_devices(runtime: RuntimeConfig, device: torch.device) -> int:
             f"set it to {there} or less, or to 'auto'"
         )
     return runtime.devices
+
+
+def _count_launched(runtime: RuntimeConfig, device: torch.device, world: joined.World) -> int:
+    if device.type == "cuda" and world.without_gpu:
+        raise DeviceError(
+            f"{world.without_gpu}, has no GPU to itself: start one process for each GPU of a "
+            "machine, or set runtime.device to 'cpu'"
+        )
+    if runtime.devices not in ("auto", 1, world.size):
+        raise DeviceError(
+            f"runtime.devices is {runtime.devices}, but the launcher has started {world.size} "
+            "processes, and all of them are used: leave it at 'auto'"
+        )
+    return world.size
 
 
 def gpu_names(count: int) -> list[str]:

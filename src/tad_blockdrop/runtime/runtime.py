@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.parallel.engines import joined
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.parallel.starting import preload
 from tad_blockdrop.runtime.devices import (
@@ -31,7 +32,7 @@ class Runtime:
     def __init__(self, config: RuntimeConfig, group: Group = ALONE) -> None:
         self.config, self.group = config, group
         self.device = pick_device(config)
-        self.devices = count_devices(config, self.device)
+        self.devices = count_devices(config, self.device) if group is ALONE else 1
         if self.devices > 1:
             preload("tad_blockdrop.jobs.training")  # now: other work may start the server first
         self.seed, self.workers, self.precision = config.seed, config.workers, config.precision
@@ -44,8 +45,10 @@ class Runtime:
         return Runtime(self.config.model_copy(update={"seed": seed}), self.group)
 
     def of_worker(self, world: int) -> RuntimeConfig:
-        """The settings of each of ``world`` processes, which share the cores of the CPU."""
-        threads = self.config.threads or max(1, cores_here() // world)
+        """The settings of each of ``world`` processes, which share the cores of their machine."""
+        launched = joined.world()
+        here = world if launched is None else min(world, launched.local)
+        threads = self.config.threads or max(1, cores_here() // here)
         return self.config.model_copy(update={"devices": 1, "threads": threads})
 
     def autocast(self) -> torch.autocast:

@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tad_blockdrop.parallel.failures import WorkerFailedError, told
-from tad_blockdrop.parallel.job import Job, serve
+from tad_blockdrop.parallel.failures import WorkerFailedError, ended_by, told
+from tad_blockdrop.parallel.job import Job, serve, show, worker_log
 from tad_blockdrop.parallel.starting import clean_processes, preload
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -69,7 +69,12 @@ def run(job: Job, processes: int, gpus: Sequence[str] = ()) -> None:
             first, failure = error.get_first_failure()
             relay.finish()
             raise WorkerFailedError(
-                relay.said(first) or told(first, processes, failure.exitcode, folder, relay.crashes)
+                relay.said(first)
+                or told(
+                    f"process {first} of {processes}",
+                    ended_by(failure.exitcode, relay.crashes.get(first)),
+                    worker_log(folder, first),
+                )
             ) from None
     if stopped is not None:
         signal.raise_signal(stopped)
@@ -136,7 +141,7 @@ class Relay:
         elif "crashed" in message:
             self.crashes[rank] = message["crashed"]
         else:
-            logging.getLogger(message["name"]).log(message["level"], "%s", message["text"])
+            show(message)
 
 
 @contextmanager
