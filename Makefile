@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 fuzz: $(VENV)/.installed-dev  ## spoilt files, other ones each time, for MINUTES=5; ends at a failure
 	end=$$(( $$(date +%s) + 60 * $(MINUTES) )); while [ $$(date +%s) -lt $$end ]; do \

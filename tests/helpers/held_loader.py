@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from tad_blockdrop.parallel.engine import run
+from tad_blockdrop.parallel.engines.local import run
 from tad_blockdrop.parallel.failures import WorkerFailedError
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.parallel.job import Job

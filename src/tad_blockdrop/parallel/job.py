@@ -179,13 +179,13 @@ def reporting(job: Job, rank: int, world: int, sender: Connection) -> Iterator[N
         except Exception as error:
             after.pop_all()
             me.debug("it ends", exc_info=True)
-            send(sender, {"crashed": f"{type(error).__name__}: {error}"})
-            if _has_lost_another(error):
+            if has_lost_another(error):
                 time.sleep(SECONDS_TO_BE_ENDED)
+            send(sender, {"crashed": f"{type(error).__name__}: {error}"})
             raise
 
 
-def _has_lost_another(error: Exception) -> bool:
+def has_lost_another(error: Exception) -> bool:
     """Whether an operation of several processes failed because one of them is gone."""
     from torch import distributed as dist
 

@@ -23,8 +23,9 @@ from typing import Any, Self
 from tad_blockdrop.parallel import launcher
 from tad_blockdrop.parallel.failures import WorkerFailedError, told
 from tad_blockdrop.parallel.job import (
-    SECONDS_FOR_OTHERS,
+    SECONDS_TO_BE_ENDED,
     Job,
+    has_lost_another,
     meet,
     received,
     send,
@@ -148,8 +149,9 @@ class World:
             for rank in others:
                 self._done[rank].wait()
         except Exception as error:
-            # Some come when another process is gone, which is known already or in a moment.
-            if isinstance(error, RuntimeError | OSError) and self._noticed.wait(SECONDS_FOR_OTHERS):
+            # Another process is gone: that is known already, or in a moment.
+            lost = isinstance(error, ConnectionError) or has_lost_another(error)
+            if lost and self._noticed.wait(SECONDS_TO_BE_ENDED):
                 raise SystemExit(1) from None
             self._ending = True
             raise
