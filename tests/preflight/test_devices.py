@@ -67,7 +67,8 @@ def test_repairs_are_divided(criterion: str, ranking: float) -> None:
     given = four(compress={"criterion": criterion, "repair": "all", "align": None})
     found = stages(given, scoring=None, repair=Measured(3.0, 1e9))
     assert found["ranking"].seconds == pytest.approx(ranking)
-    assert found["repair"].seconds == pytest.approx(2 * 20 * 0.2 / 8 + 2 * 7 * 3 / 4)
+    blocks, neck_and_head = 2 * 20 * 0.2 / 8 + 2 * 7 * 3 / 4, 2 * 20 * 2 / 4
+    assert found["repair"].seconds == pytest.approx(blocks + neck_and_head)
     assert found["repair"].devices == 4
 
 

@@ -178,6 +178,7 @@ def _loop(depth: int, frozen: bool, videos: int) -> Sequence[Setting]:
             Setting("compress.align", None, "training it takes hours without a GPU"),
             Setting("compress.repair.layers", "all", "refits the blocks that are left instead"),
             Setting("compress.repair.videos", 24, "training videos that repair looks at"),
+            Setting("compress.repair.read_out", False, "takes minutes a drop without a GPU"),
         ]
     for stage in ("first", "later"):
         settings += [

@@ -11,6 +11,7 @@ from math import ceil, comb, inf
 
 from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.compression.criteria.repaired import RepairedCriterion
+from tad_blockdrop.compression.read_out import windows_for
 from tad_blockdrop.compression.refitting import shares
 from tad_blockdrop.config import Parameters, TrainConfig
 from tad_blockdrop.detector.units import candidate_units
@@ -156,13 +157,20 @@ class _Plan:
         return self.phase(videos, windows * self.one.detection.seconds, windows * self.one.reading)
 
     def repair(self, block: float) -> tuple[Phase, ...]:
-        """Clips are read, then all blocks but one are refitted."""
-        parts, _ = shares(self.work.videos["calibrating"])
+        """Clips are read and all blocks but one refitted; then both models look at windows.
+
+        What it takes to refit neck and head is little beside that.
+        """
+        config, videos = self.settings.compress.repair, self.work.videos["calibrating"]
+        parts, _ = shares(videos)
         blocks = self.settings.detector.backbone.geometry.depth - 1
-        drops = self.settings.compress.n_drops
+        drops, one = self.settings.compress.n_drops, self.one
+        grid = self.settings.data.window.grid
+        seen = drops * min(windows_for(config, grid), self.work.calibrating) * config.read_out
         return (
-            self.phase(parts, 0.0, drops * self.work.calibrating * self.one.reading),
+            self.phase(parts, 0.0, drops * self.work.calibrating * one.reading),
             self.phase(parts, drops * blocks * block, 0.0),
+            self.phase(videos, seen * 2 * one.detection.seconds, seen * one.reading),
         )
 
     def ranking(self) -> tuple[Phase, ...]:
