@@ -26,7 +26,7 @@ define try
 	$(UV) pip install --python $(VENV)-$(1) --resolution $(1) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) -e ".[dev]"
 	$(VENV)-$(1)/bin/kedro run --pipeline compress --env smoke --params experiment=smoke_$(1)
 	$(VENV)-$(1)/bin/kedro versions --experiment smoke_$(1) --delete --yes
-	$(VENV)-$(1)/bin/python -m pytest
+	$(VENV)-$(1)/bin/python -m pytest -n 2
 endef
 
 .DEFAULT_GOAL := help
