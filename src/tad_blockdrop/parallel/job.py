@@ -27,6 +27,8 @@ PACKAGE = "tad_blockdrop"
 # Shares of a long pass may end hours apart. One whose process has died is not waited for: then
 # the launcher ends them all.
 LONG = timedelta(days=7)
+# One that has lost another waits this long for the launcher, which knows how that one ended.
+SECONDS_TO_BE_ENDED = 30.0
 
 Work = Callable[[Path, Mapping[str, Any], Group], None]
 
@@ -94,8 +96,17 @@ def serve(
         raise
     except Exception as error:
         logging.getLogger(__name__).debug("it ends", exc_info=True)
+        if _is_of_another(error):
+            threading.Event().wait(SECONDS_TO_BE_ENDED)
         _send(senders[rank], {"crashed": f"{type(error).__name__}: {error}"})
         raise
+
+
+def _is_of_another(error: Exception) -> bool:
+    """Whether an error only says that another process of the group is gone."""
+    from torch import distributed as dist
+
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)
 
 
 def _join_group(rank: int, world: int, gpus: bool) -> Group:
