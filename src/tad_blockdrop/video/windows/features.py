@@ -7,7 +7,7 @@ grid) of its test-time windows in order. The folder belongs to one set of weight
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import DataConfig
-from tad_blockdrop.parallel.group import ALONE, Group
+from tad_blockdrop.parallel.group import ALONE, Group, share_of_runs
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
@@ -46,21 +46,38 @@ def extract_features(
     """Write the files of ``videos`` that ``folder`` lacks, or that are not what was written.
 
     ``features_of`` gives the features (B, width, grid) of a batch. An interrupted run leaves whole
-    files only and goes on from them. The processes of a ``group`` take videos of their own.
+    files only and goes on from them. The processes of a ``group`` take videos of their own. A
+    window is always computed beside the same others, so that nothing depends on either.
     """
     missing = [video for video in videos if not _intact(_file(folder, video.video_id))]
     group.counts(len(missing))  # all have looked before the first file is written
-    windows = TestWindows(missing, data, data.window.overlap)
-    windows.take_share(group.rank, group.world)
-    loader: Any = make_loader(windows, batch, workers)
+    lacking = [item[0].video_id for item in TestWindows(missing, data, data.window.overlap).items]
+    own = {lacking[i] for i in share_of_runs(lacking, group.rank, group.world)}
+    loader: Any = make_loader(_SomeBatches(videos, data, own), batch, workers)
     gathered: dict[str, list[Tensor]] = {}
     for part in progress(loader, "extracting features", len(loader)):
-        own = features_of(part)[part.own].float().cpu()
-        for name, features in zip(part.names[part.own], own, strict=True):
-            if name not in gathered:
-                _write(folder, gathered)
-            gathered.setdefault(name, []).append(features)
+        for name, features in zip(part.names, features_of(part).float().cpu(), strict=True):
+            if name in own:
+                if name not in gathered:
+                    _write(folder, gathered)
+                gathered.setdefault(name, []).append(features)
     _write(folder, gathered)
+
+
+class _SomeBatches(TestWindows):
+    """Of the batches of all windows of ``videos`` those that hold windows of ``own`` ones."""
+
+    def __init__(
+        self, videos: Sequence[VideoRecord], data: DataConfig, own: Collection[str]
+    ) -> None:
+        super().__init__(videos, data, data.window.overlap)
+        self._wanted = [record.video_id in own for record, _ in self.items]
+
+    def reads(self, batch: int) -> list[int]:
+        """The items of these batches."""
+        places = range(len(self))
+        batches = [places[first : first + batch] for first in places[::batch]]
+        return [i for part in batches if any(self._wanted[j] for j in part) for i in part]
 
 
 def _intact(file: Path) -> bool:

@@ -196,7 +196,7 @@ class TestWindows(Dataset[LoadedWindow]):
         """Own whole videos only, those of ``rank``, so that every video is somebody's."""
         self.own = share_of_runs([record.video_id for record, _ in self.items], rank, world)
 
-    def reads(self, batch: int) -> range:
+    def reads(self, batch: int) -> Sequence[int]:
         """The items of all batches, as one process would make them, that hold own ones.
 
         What a model gives for a window depends, in its last bits, on what it sees beside it.
@@ -238,7 +238,7 @@ def make_loader(
     ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
     epoch on the prepared loader (which counts epochs itself), otherwise on the dataset.
     """
-    sampler: range | Sampler[tuple[int, int]]
+    sampler: Sequence[int] | Sampler[tuple[int, int]]
     if isinstance(dataset, EpochWindows):
         sampler = _EpochOrder(dataset, shuffle_seed)
     elif shuffle_seed is not None:
