@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel import launcher
 from tad_blockdrop.parallel.engines import run
@@ -40,7 +41,10 @@ def hold(folder: Path, settings: Mapping[str, Any], group: Group) -> None:
 def own() -> None:
     """Run the job, as a node of a pipeline does."""
     StopSignals().watch()
-    run(Job("held_job:hold", sys.argv[1], {"together": len(sys.argv) > 2}), 2)
+    folder, *words = sys.argv[1:]
+    job = Job("held_job:hold", folder, {"together": "together" in words})
+    engine = RuntimeConfig(engine="ray", devices=2) if "ray" in words else RuntimeConfig()
+    run(job, 2, engine, gpus=False)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from torch.distributed import TCPStore
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.parallel.engines import joined
 from tad_blockdrop.parallel.engines.joined import choose_gpu
-from tad_blockdrop.parallel.engines.serving import NotSharedError, await_file
 from tad_blockdrop.parallel.launcher import Place
+from tad_blockdrop.parallel.shared_files import NotSharedError, await_file
 from tad_blockdrop.runtime.devices import DeviceError, count_devices
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
@@ -107,9 +107,9 @@ def test_however_it_ends_one_sentence_says_so_and_no_process_stays(tmp_path: Pat
 def test_a_machine_that_sees_other_files_is_told_so(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     with pytest.raises(NotSharedError, match=r"process 1 of 2, on node-b, does not see .* share"):
-        await_file(sign, PLACE, "node-b", seconds=0)
+        await_file(sign, "process 1 of 2, on node-b,", seconds=0)
     sign.touch()
-    await_file(sign, PLACE, "node-b", seconds=0)
+    await_file(sign, "process 1 of 2, on node-b,", seconds=0)
 
 
 def test_all_processes_of_a_launcher_are_used(monkeypatch: pytest.MonkeyPatch) -> None:

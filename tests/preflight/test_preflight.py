@@ -83,7 +83,7 @@ def test_devices_are_predicted_as_each_will_be(source: VideoRecord) -> None:
     assert rows["proxies"]["devices"] == 1
     training = report["measured"]["training"]
     assert 1e7 < training["held"] <= training["memory"]
-    assert 2 * training["held"] < 2 * report["device_memory"] <= report["memory_needed"]
+    assert 2 * training["held"] <= 2 * report["device_memory"] <= report["memory_needed"]
     text = describe(report)
     assert "a device) of" in text
     assert report["narrowest"] in text

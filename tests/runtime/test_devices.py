@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.parallel.engines.local import gpu_names
 from tad_blockdrop.runtime import devices
 from tad_blockdrop.runtime.devices import (
     DeviceError,
     count_devices,
     epoch_seed,
-    gpu_names,
     keep_freed_memory,
     pick_device,
     seed_all,

@@ -15,10 +15,24 @@ class RuntimeConfig(Config):
     devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         1, description="GPUs, or processes on a CPU; auto: all GPUs, or 1 on a CPU"
     )
+    engine: Literal["local", "ray"] = Field(
+        "local", description="who starts the processes of several devices"
+    )
+    address: str | None = Field(
+        None, description="host:port of a Ray cluster, or auto; none: one on this machine"
+    )
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     threads: int | None = Field(None, ge=1, description="CPU threads of the model; none: all")
     workers: int = Field(1, ge=0, description="processes that read windows for a device")
     decode_timeout: float = Field(120.0, gt=0, description="seconds before a video is given up")
+
+    @model_validator(mode="after")
+    def _engine(self) -> Self:
+        if self.engine == "ray" and self.devices == 1:
+            raise ValueError("engine 'ray' shares nothing with devices: 1; say how many, or auto")
+        if self.engine != "ray" and self.address is not None:
+            raise ValueError("address belongs to engine: ray")
+        return self
 
 
 class LoraSettings(Config):

@@ -16,7 +16,6 @@ from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.parallel.engines import run
 from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.parallel.job import Job, Work
-from tad_blockdrop.runtime.devices import gpu_names
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -53,8 +52,7 @@ def share_out(
     for name, checkpoint in checkpoints.items():
         write_checkpoint(checkpoint, folder / name)
     job = Job(f"{work.__module__}:{work.__name__}", str(folder.resolve()), settings)
-    gpus = gpu_names(processes) if evaluator.runtime.device.type == "cuda" else []
-    run(job, processes, gpus)
+    run(job, processes, evaluator.runtime.config, evaluator.runtime.device.type == "cuda")
 
 
 def as_checkpoint(model: Detector, evaluator: Evaluator) -> Checkpoint:

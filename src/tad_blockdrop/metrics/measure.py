@@ -96,7 +96,9 @@ def peak_memory(
         return float(torch.cuda.max_memory_allocated(device) - before)
     if device.type != "cpu" or sys.platform == "win32":
         return float("nan")
-    own = runtime.config.model_copy(update={"device": "cpu", "threads": torch.get_num_threads()})
+    own = runtime.of_worker(1).model_copy(
+        update={"device": "cpu", "threads": torch.get_num_threads()}
+    )
     context = clean_processes()
     with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_starter) as fresh:
         try:

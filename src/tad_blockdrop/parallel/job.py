@@ -78,7 +78,7 @@ def serve(
     ``gpus``: names of the CUDA device of each rank, none on a CPU; ``place``: the folder to run in;
     ``senders``: for each rank where its log lines go; ``owner`` ends when the owner is gone.
     """
-    threading.Thread(target=_end_with, args=(owner,), daemon=True).start()
+    threading.Thread(target=end_with, args=(owner,), daemon=True).start()
     here = launcher.place()
     # Without a word: whatever stops the owner, the launcher sends on.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -110,7 +110,7 @@ def meet(rank: int, world: int, gpus: bool, store: Any = None) -> Group:
     return Group(rank, world, cpu)
 
 
-def _end_with(owner: Connection) -> None:
+def end_with(owner: Connection) -> None:
     """End this process when its owner is gone, however it went."""
     try:
         owner.recv_bytes()

@@ -16,7 +16,7 @@ import torch
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.parallel.engines import joined
+from tad_blockdrop.parallel.engines import cluster, joined
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 
@@ -51,11 +51,13 @@ def pick_device(runtime: RuntimeConfig) -> torch.device:
 def count_devices(runtime: RuntimeConfig, device: torch.device) -> int:
     """How many devices of the kind of ``device`` are to be used; on a CPU, processes.
 
-    Raises DeviceError if this machine, or the launcher that has started this process and others,
-    has fewer.
+    Raises DeviceError if there are fewer, or EngineError if those of ``runtime.engine`` cannot be
+    had.
     """
     if (world := joined.world()) is not None:
         return _count_launched(runtime, device, world)
+    if runtime.engine == "ray":
+        return _count_placed(runtime)
     there = {"cuda": torch.cuda.device_count(), "cpu": cores_here()}.get(device.type, 1)
     if runtime.devices == "auto":
         return there if device.type == "cuda" else 1
@@ -74,6 +76,11 @@ def _count_launched(runtime: RuntimeConfig, device: torch.device, world: joined.
             f"{world.without_gpu}, has no GPU to itself: start one process for each GPU of a "
             "machine, or set runtime.device to 'cpu'"
         )
+    if runtime.engine != "local":
+        raise DeviceError(
+            f"a launcher has started the processes of this run, but runtime.engine is "
+            f"'{runtime.engine}': start it with kedro run, or set runtime.engine to 'local'"
+        )
     if runtime.devices not in ("auto", 1, world.size):
         raise DeviceError(
             f"runtime.devices is {runtime.devices}, but the launcher has started {world.size} "
@@ -82,11 +89,16 @@ def _count_launched(runtime: RuntimeConfig, device: torch.device, world: joined.
     return world.size
 
 
-def gpu_names(count: int) -> list[str]:
-    """What CUDA calls the first ``count`` GPUs of this process."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = visible.split(",") if visible else [str(i) for i in range(count)]
-    return names[:count]
+def _count_placed(runtime: RuntimeConfig) -> int:
+    kind, there = cluster.devices(runtime)
+    if runtime.devices == "auto":
+        return there if kind == "GPU" else 1
+    if runtime.devices > there:
+        raise DeviceError(
+            f"runtime.devices is {runtime.devices}, but the Ray cluster has {there} {kind}s to "
+            f"use: set it to {there} or less, or to 'auto'"
+        )
+    return runtime.devices
 
 
 def cores_here() -> int:

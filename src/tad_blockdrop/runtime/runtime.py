@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,21 +25,25 @@ if TYPE_CHECKING:
 class Runtime:
     """Device, precision, threads, loader processes and seed.
 
-    ``devices``: how many are to share the work; ``group``: the processes that this one, started
-    for one of them, belongs to. Making one gets this process ready for the work. Raises
-    DeviceError if this machine does not have the devices, or they cannot do the precision.
+    ``group``: the processes that this one, started for one of them, belongs to. Making one gets
+    this process ready for the work. Raises DeviceError if this machine does not have the devices,
+    or they cannot do the precision.
     """
 
     def __init__(self, config: RuntimeConfig, group: Group = ALONE) -> None:
         self.config, self.group = config, group
         self.device = pick_device(config)
-        self.devices = count_devices(config, self.device) if group is ALONE else 1
-        if self.devices > 1:
+        if config.engine == "local" and self.devices > 1:
             preload("tad_blockdrop.jobs.training")  # now: other work may start the server first
         self.seed, self.workers, self.precision = config.seed, config.workers, config.precision
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         keep_freed_memory()
+
+    @cached_property
+    def devices(self) -> int:
+        """How many devices are to share the work; those of a cluster are asked for with this."""
+        return count_devices(self.config, self.device) if self.group is ALONE else 1
 
     def with_seed(self, seed: int) -> Runtime:
         """The same with other random numbers."""
@@ -46,10 +51,13 @@ class Runtime:
 
     def of_worker(self, world: int) -> RuntimeConfig:
         """The settings of each of ``world`` processes, which share the cores of their machine."""
+        alone: dict[str, object] = {"devices": 1, "engine": "local", "address": None}
+        if self.config.engine == "ray":  # which knows how many are on a machine
+            return self.config.model_copy(update=alone)
         launched = joined.world()
         here = world if launched is None else min(world, launched.local)
         threads = self.config.threads or max(1, cores_here() // here)
-        return self.config.model_copy(update={"devices": 1, "threads": threads})
+        return self.config.model_copy(update=alone | {"threads": threads})
 
     def autocast(self) -> torch.autocast:
         """The context in which a model runs at ``precision``.

@@ -41,6 +41,8 @@ STAGE_OF = {
 FREE_KEYS = (
     "runtime.device",
     "runtime.devices",
+    "runtime.engine",
+    "runtime.address",
     "runtime.threads",
     "runtime.workers",
     "runtime.decode_timeout",

@@ -80,6 +80,13 @@ def run(job: Job, processes: int, gpus: Sequence[str] = ()) -> None:
         signal.raise_signal(stopped)
 
 
+def gpu_names(count: int) -> list[str]:
+    """What CUDA calls the first ``count`` GPUs of this process."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(i) for i in range(count)]
+    return names[:count]
+
+
 class Relay:
     """Brings the log lines of the processes into the log of this one; knows why one failed.
 

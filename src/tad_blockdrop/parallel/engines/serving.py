@@ -6,24 +6,17 @@ import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel import launcher
 from tad_blockdrop.parallel.engines.joined import World, choose_gpu, connect, open_store
 from tad_blockdrop.parallel.job import Job, meet, received, reporting, send
 from tad_blockdrop.parallel.launcher import Place
-
-SECONDS_TO_APPEAR = 60.0  # as long as a network file system may take for what is new
-
-
-class NotSharedError(BlockDropError):
-    """A machine does not see the files of another."""
+from tad_blockdrop.parallel.shared_files import NotSharedError, await_file
 
 
 def take_part(run: Callable[[], None]) -> None:
@@ -52,11 +45,12 @@ def serve(place: Place) -> None:
     link = connect(store)
     host, gpu = socket.gethostname(), torch.cuda.is_available()
     send(link, {"rank": place.rank, "host": host, "gpu": gpu})
+    me = f"process {place.rank} of {place.world}, on {host},"
     orders: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(link, orders), daemon=True).start()
     project = orders.get()
     try:
-        await_file(Path(project["sign"]), place, host)
+        await_file(Path(project["sign"]), me)
     except NotSharedError as error:
         send(link, {"failed": str(error)})
         orders.get()  # which does not come: rank 0 ends, and this process with it
@@ -64,38 +58,25 @@ def serve(place: Place) -> None:
     send(link, {"ready": True})
     while "end" not in (order := orders.get()):
         try:
-            _work(order, place, host, store, link)
+            _work(order, place.rank, me, store, link)
         except Exception:
             os._exit(1)  # it is told
         send(link, {"done": order["number"]})
 
 
-def await_file(file: Path, place: Place, host: str, seconds: float = SECONDS_TO_APPEAR) -> None:
-    """Wait for what another machine has made. Raises NotSharedError after so many seconds."""
-    end = time.monotonic() + seconds
-    while not file.exists():
-        if time.monotonic() > end:
-            raise NotSharedError(
-                f"process {place.rank} of {place.world}, on {host}, does not see {file.parent} as "
-                "process 0 does: the project's folder must be on a file system that all machines "
-                "share, under the same path"
-            )
-        time.sleep(0.2)
-
-
-def _work(order: dict[str, Any], place: Place, host: str, store: Any, link: Connection) -> None:
+def _work(order: dict[str, Any], rank: int, me: str, store: Any, link: Connection) -> None:
     from torch import distributed as dist
     from torch.distributed.distributed_c10d import PrefixStore
 
     job = Job.of_json(order["job"])
     try:
-        await_file(Path(job.folder), place, host)
+        await_file(Path(job.folder), me)
     except NotSharedError as error:
         send(link, {"failed": str(error)})
         raise
-    with reporting(job, place.rank, order["world"], link):
+    with reporting(job, rank, order["world"], link):
         met = PrefixStore(f"job-{order['number']}", store)
-        group = meet(place.rank, order["world"], order["gpus"], met)
+        group = meet(rank, order["world"], order["gpus"], met)
         job.work()(Path(job.folder), job.settings, group)
         dist.destroy_process_group()
 

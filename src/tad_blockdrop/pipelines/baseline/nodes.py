@@ -65,7 +65,8 @@ def find_given(
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
-    where = Runtime(runtime)  # which says what this machine does not have
+    where = Runtime(runtime)  # which says what this machine, or a cluster, does not have
+    logger.debug("%d devices", where.devices)
     backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
