@@ -2,6 +2,7 @@
 
 from tad_blockdrop.hooks.adoption import Adoption
 from tad_blockdrop.hooks.data_record import DataRecord
+from tad_blockdrop.hooks.local_files import LocalFiles
 from tad_blockdrop.hooks.lock import ExperimentLock
 from tad_blockdrop.hooks.node_seconds import NodeSeconds
 from tad_blockdrop.hooks.origins import Origins
@@ -29,6 +30,7 @@ HOOKS = (
     ParameterRecord(),
     TemporaryFilesSweep(),
     KnownRunners(),
+    LocalFiles(),
     ExperimentLock(),
     ReadableErrors(),
 )

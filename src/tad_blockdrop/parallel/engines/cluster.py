@@ -73,8 +73,8 @@ def run(job: Job, processes: int, runtime: RuntimeConfig) -> None:
             ray.kill(_workers.pop())
         if isinstance(error, ray.exceptions.RayError):
             raise EngineError(
-                f"Ray cannot start the processes ({_first_line(error)}): its machines need the "
-                "same tad_blockdrop, installed"
+                f"Ray cannot start the processes ({_lines(error)[-1]}): its machines need the same "
+                "tad_blockdrop, installed"
             ) from error
         raise
 
@@ -234,7 +234,7 @@ def _connect(address: str | None) -> None:
         ray.init(**given, configure_logging=False, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # of many kinds
         raise EngineError(
-            f"Ray at {address or 'this machine'} cannot be used ({_first_line(error)})"
+            f"Ray at {address or 'this machine'} cannot be used ({_lines(error)[0]})"
         ) from error
     finally:
         for number, handler in handlers.items():  # which Ray replaces
@@ -255,12 +255,14 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
         subprocess.run(check, timeout=SECONDS_TO_ANSWER, check=True, capture_output=True)
     except (OSError, subprocess.SubprocessError) as error:
-        why = error.strerror if isinstance(error, OSError) else "something else may use the port"
+        why = error.strerror if isinstance(error, OSError) else "or not to this machine"
         raise EngineError(
             f"no Ray cluster answers at {address} ({why}): see to it that 'ray start --head' runs "
-            "there, with the same version of Ray, or leave runtime.address at null"
+            "there, with the same version of Ray and the token of this machine, or leave "
+            "runtime.address at null"
         ) from None
 
 
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _lines(error: BaseException) -> list[str]:
+    """Of the message; Ray tells first what has failed, last by what."""
+    return str(error).strip().splitlines() or [type(error).__name__]
