@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -27,6 +28,9 @@ PACKAGE = "tad_blockdrop"
 # Shares of a long pass may end hours apart. One whose process has died is not waited for: then
 # the launcher ends them all.
 LONG = timedelta(days=7)
+# An operation fails as soon as another process is gone, and which of the two ends is noticed first
+# would be chance. So the one that has lost another waits to be ended with all; not for ever.
+SECONDS_TO_BE_ENDED = 60.0
 
 Work = Callable[[Path, Mapping[str, Any], Group], None]
 
@@ -94,8 +98,17 @@ def serve(
         raise
     except Exception as error:
         logging.getLogger(__name__).debug("it ends", exc_info=True)
+        if _has_lost_another(error):
+            time.sleep(SECONDS_TO_BE_ENDED)
         _send(senders[rank], {"crashed": f"{type(error).__name__}: {error}"})
         raise
+
+
+def _has_lost_another(error: Exception) -> bool:
+    """Whether an operation of several processes failed because one of them is gone."""
+    from torch import distributed as dist
+
+    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 def _join_group(rank: int, world: int, gpus: bool) -> Group:
