@@ -214,6 +214,7 @@ def _hear(link: Connection) -> None:
 def _connect(address: str | None) -> None:
     """Be part of the cluster at ``address``, or of one on this machine. Raises EngineError."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves this machine
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # 30 are few for a busy machine
     try:
         import ray
     except ImportError:
