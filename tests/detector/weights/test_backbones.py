@@ -57,12 +57,21 @@ def version_4(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return weights
 
 
+def with_key_bias(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As some of version 5 save them: no output depends on it."""
+    values = {name: value for name, value in weights.items() if name.endswith(".value.bias")}
+    return weights | {
+        name.replace(".value.", ".key."): torch.randn(value.shape) for name, value in values.items()
+    }
+
+
 def head(weights: dict[str, Tensor], *names: str) -> dict[str, Tensor]:
     return weights | {name: torch.ones(3) for name in names}
 
 
 LAYOUTS: dict[str, tuple[str, Callable[[VideoMAEModel], dict[str, Tensor]]]] = {
     "transformers": ("transformers", lambda m: m.state_dict()),
+    "transformers 5.17": ("transformers", lambda m: with_key_bias(m.state_dict())),
     "transformers 4": ("transformers", lambda m: version_4(m.state_dict())),
     "MCG-NJU pre-trained": (
         "MCG-NJU",

@@ -111,8 +111,10 @@ def test_transformers_computes_the_same(
 ) -> None:
     write_transformers(checkpoint, tmp_path)
     theirs, facts = VideoMAEModel.from_pretrained(tmp_path, output_loading_info=True)
-    assert not any(facts[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
-    theirs.load_state_dict(export_transformers(checkpoint))
+    assert not any(facts[key] for key in ("unexpected_keys", "mismatched_keys"))
+    # some of version 5 have one, which no output depends on
+    assert all(key.endswith(".key.bias") for key in facts["missing_keys"])
+    theirs.load_state_dict(export_transformers(checkpoint), strict=False)
     ours = from_checkpoint(checkpoint)
     tokens = ours.backbone.embed(clips)
     for index in ours.kept_blocks:
