@@ -1,9 +1,8 @@
 """Devices, memory and random numbers.
 
 Determinism. On the CPU the same seed and the same number of threads give the same bits; another
-number of threads may change the order of sums. On CUDA ``seed_all`` switches to deterministic
-kernels; the few operations that have none warn and may differ between runs in the last bits. On
-MPS Apple offers no such switch: runs agree to rounding only.
+number of threads may change the order of sums. On CUDA ``seed_all`` allows deterministic kernels
+only. On MPS Apple offers no such switch: runs agree to rounding only.
 """
 
 import ctypes
@@ -136,14 +135,19 @@ def keep_freed_memory() -> None:
 
 
 def seed_all(seed: int) -> None:
-    """Seed Python, NumPy and PyTorch on every device; deterministic kernels on CUDA."""
+    """Seed Python, NumPy and PyTorch on every device; only deterministic kernels on CUDA.
+
+    There, an operation without one raises RuntimeError with its name: with a warning alone,
+    PyTorch leaves the gradient of attention, too, to chance.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     if torch.cuda.is_available():
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        torch.use_deterministic_algorithms(True)
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -173,8 +173,20 @@ def on_grid(steps: Tensor, batch: int, grid: int) -> Tensor:
     """
     features = steps.reshape(batch, -1, steps.shape[-1]).transpose(1, 2)
     if grid < features.shape[-1]:
-        return functional.adaptive_avg_pool1d(features, grid)
-    return functional.interpolate(features, size=grid, mode="linear", align_corners=False)
+        return _averaged(features, grid)
+    # Of one dimension it would be the same, but with no deterministic gradient on CUDA.
+    flat = features.unsqueeze(2)
+    size = (1, grid)
+    return functional.interpolate(flat, size=size, mode="bilinear", align_corners=False).squeeze(2)
+
+
+def _averaged(features: Tensor, grid: int) -> Tensor:
+    """``adaptive_avg_pool1d``, which has no deterministic gradient on CUDA."""
+    n = features.shape[-1]
+    if n % grid == 0:
+        return features.reshape(*features.shape[:2], grid, n // grid).mean(-1)
+    ends = [(step * n // grid, -(-(step + 1) * n // grid)) for step in range(grid)]
+    return torch.stack([features[..., begin:end].mean(-1) for begin, end in ends], -1)
 
 
 def block_drop_rate(config: BackboneConfig, index: int) -> float:
