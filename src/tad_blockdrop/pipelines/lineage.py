@@ -4,16 +4,18 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from tad_blockdrop import __version__
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.reporting import result_table
 
-PACKAGES = ("tad-blockdrop", "torch", "timm", "peft", "accelerate", "kedro", "numpy", "pandas")
+PACKAGES = ("torch", "timm", "peft", "accelerate", "kedro", "numpy", "pandas")
 
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that results depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in PACKAGES}
+    ours = {"python": platform.python_version(), "tad-blockdrop": __version__}
+    return ours | {name: version(name) for name in PACKAGES}
 
 
 def first_lineage(data: DataConfig, seed: int) -> dict[str, Any]:
