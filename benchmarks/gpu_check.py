@@ -1,7 +1,7 @@
 """What a GPU makes of this project: ``make gpu-check``, some ten minutes, one table to send in.
 
-Nothing of this project has run on a GPU where it was written. This command finds out whether, and
-how well, it does on yours:
+Little of this project has run on a GPU where it was written (docs/benchmarks.md). This command
+finds out whether, and how well, it does on yours:
 
 - the smoke job in fp32, bf16 and fp16, beside the same job on the CPU: do the accuracies agree?
 - an alignment step and a ranking pass of the THUMOS14 size, on random videos that are really
@@ -33,7 +33,7 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 PARTS = ("steps", "job", "tests")
 TESTS = ("tests/runtime", "tests/training", "tests/video/windows")
 SIDE = 8192  # of the square matrices whose product stands for the card's peak
-VIDEOS, LENGTH = 4, 4000  # videos of the step, and pictures in each
+LENGTH = 2000  # pictures, at most, of the video of which windows are taken
 
 Found = dict[str, Any]
 
@@ -138,10 +138,12 @@ def _alignment(bench: Bench, folder: Path, steps: int) -> Found:
     from tad_blockdrop.video.windows.device import training_windows
 
     device = bench.runtime().device
-    windows = training_windows(_records(bench, folder), bench.parameters.data, 0, device)
-    step = alignment_step(bench, windows)
     batch, workers = bench.parameters.compress.first.batch, bench.runtime().workers
-    reader = ReadAhead(_endless(windows, batch, workers))
+    # All in one epoch, as in a real one: at its start the readers have nothing ready.
+    videos = [_video(bench, folder)] * (batch * (steps + 2))
+    windows = training_windows(videos, bench.parameters.data, 0, device)
+    step = alignment_step(bench, windows)
+    reader = ReadAhead(windows.loader(batch, workers, 0))
     # It sees its own thread only: on a CPU with a core to spare not the teacher's passes.
     with FlopCounterMode(display=False) as counter:
         step(reader)
@@ -162,17 +164,8 @@ def _alignment(bench: Bench, folder: Path, steps: int) -> Found:
     }
 
 
-def _endless(windows: Any, batch: int, workers: int) -> Any:
-    loader = windows.loader(batch, workers, 0)
-    epoch = 0
-    while True:
-        windows.set_epoch(epoch)
-        yield from loader
-        epoch += 1
-
-
-def _records(bench: Bench, folder: Path) -> list[Any]:
-    """Videos of a drifting texture, extracted as the environment says, with an action each."""
+def _video(bench: Bench, folder: Path) -> Any:
+    """A drifting texture, extracted as the environment says, with an action."""
     import numpy as np
     from rows_loader import write_source
 
@@ -181,13 +174,12 @@ def _records(bench: Bench, folder: Path) -> list[Any]:
     from tad_blockdrop.video.windows.cutting import VideoRecord
 
     data = bench.parameters.data
-    length = min(LENGTH, 4 * data.window.frames)
+    length = min(LENGTH, 2 * data.window.frames)
     source, proxy = folder / "source.mp4", folder / "proxy.mp4"
     write_source(source, length)
     write_proxy(source, proxy, Sampling(every=1), data.proxy, kept=None)
     action, label = np.array([[0.4, 0.6]]) * length / 30, np.array([0])
-    video = VideoRecord("random", str(proxy), length, 30.0, length / 30, action, label)
-    return [video] * VIDEOS
+    return VideoRecord("random", str(proxy), length, 30.0, length / 30, action, label)
 
 
 def _ranking(bench: Bench, steps: int) -> Found:
