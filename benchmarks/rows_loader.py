@@ -121,9 +121,10 @@ def _windows(files: Files, repeats: int, kind: str) -> list[Row]:
 
     from tad_blockdrop.config import DataConfig
     from tad_blockdrop.video.windows.augment import augment
+    from tad_blockdrop.video.windows.batches import collate
     from tad_blockdrop.video.windows.cutting import VideoRecord, training_window
     from tad_blockdrop.video.windows.device import DeviceWindows, join_cut
-    from tad_blockdrop.video.windows.loading import TrainingWindows, collate
+    from tad_blockdrop.video.windows.loading import TrainingWindows
 
     window = {"kind": kind, "frames": FRAMES, "grid": FRAMES, "crop": 160, "short_side": 160}
     data = DataConfig.model_validate({"every": 1, "window": window})

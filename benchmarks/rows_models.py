@@ -229,8 +229,9 @@ def step_memory(
     """CPU-seconds and peak bytes, above the start, of one alignment step on random windows."""
     from tad_blockdrop.metrics.measure import resident
     from tad_blockdrop.runtime.read_ahead import ReadAhead
+    from tad_blockdrop.video.windows.batches import Batch
     from tad_blockdrop.video.windows.cutting import VideoRecord
-    from tad_blockdrop.video.windows.loading import Batch, TrainingWindows
+    from tad_blockdrop.video.windows.loading import TrainingWindows
 
     quiet()
     use_threads(threads)

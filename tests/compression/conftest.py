@@ -17,8 +17,8 @@ from tad_blockdrop.config import (
 )
 from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window
-from tad_blockdrop.video.windows.loading import Batch
 
 WINDOW = WindowConfig(frames=32, grid=16, crop=16, short_side=16)
 DETECTOR = DetectorConfig(

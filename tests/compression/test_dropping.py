@@ -14,7 +14,7 @@ from tad_blockdrop.compression.ranking import rank
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 

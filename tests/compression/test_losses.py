@@ -24,7 +24,7 @@ from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detections.task import DetectionTask, segment_loss
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.tasks.distillation import bernoulli_loss, dkd_loss, dkd_warmup, kl_loss
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 

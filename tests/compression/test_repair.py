@@ -24,7 +24,7 @@ from tad_blockdrop.config import CompressConfig, RepairConfig, TimmConfig, VJEPA
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 ALL = RepairConfig(layers="all")

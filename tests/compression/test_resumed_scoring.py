@@ -20,8 +20,9 @@ from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.storage import resumable_pass as resuming
 from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
+from tad_blockdrop.video.windows.batches import LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
-from tad_blockdrop.video.windows.loading import LoadedWindow, TestWindows, make_loader
+from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
 MakeDetector = Callable[..., Detector]
 

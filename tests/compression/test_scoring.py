@@ -31,7 +31,7 @@ from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.metrics.average_precision import average_map, average_precision
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 

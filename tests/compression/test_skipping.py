@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tad_blockdrop.compression.skipping import Skip, skipped_features
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 

@@ -45,7 +45,7 @@ from tad_blockdrop.detector.units import (
     without_unit,
 )
 from tad_blockdrop.storage.resumable_pass import Scratch, scratch_for
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 A, M = ((lambda i, n=name: SubLayer(i, n)) for name in SUB_LAYERS)

@@ -15,8 +15,8 @@ from tad_blockdrop.detector.heads.contract import Points
 from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.tasks.contract import OutputError
 from tad_blockdrop.video.windows import cutting
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask
-from tad_blockdrop.video.windows.loading import Batch
 
 CONFIG = PostprocessConfig()
 SLIDING = WindowConfig.model_validate({"frames": 32, "grid": 16})

@@ -23,9 +23,9 @@ from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
 from tad_blockdrop.pipelines.export.pipeline import create_pipeline
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.cutting import test_windows as windows_of
-from tad_blockdrop.video.windows.loading import Batch
 
 RUNTIME = Runtime(RuntimeConfig(threads=1, device="cpu", workers=0))
 

@@ -15,8 +15,9 @@ from tad_blockdrop.config import (
 )
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
 from tad_blockdrop.video.windows.cutting import Window
-from tad_blockdrop.video.windows.loading import Batch, EpochWindows, LoadedWindow
+from tad_blockdrop.video.windows.loading import EpochWindows
 
 RUNTIME = RuntimeConfig(seed=3, device="cpu", workers=0, threads=1)
 WINDOW = WindowConfig(frames=16, grid=8, crop=16, short_side=16)

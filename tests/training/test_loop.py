@@ -28,7 +28,7 @@ from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training import loop
 from tad_blockdrop.training.loop import Loss, Validate, train
 from tad_blockdrop.training.state import TrainingError
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 # Gradients near 64 times this pass fp32's largest number, 2^128, until it was halved repeatedly.
 SCALE = 2.0**127

@@ -26,7 +26,7 @@ from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.training.state import FILE, TrainingError
-from tad_blockdrop.video.windows.loading import Batch
+from tad_blockdrop.video.windows.batches import Batch
 
 STEPS = 3  # batches an epoch
 

@@ -20,11 +20,12 @@ from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.clips import shared_windows
 from tad_blockdrop.video.windows.cutting import records_hash
 from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.features import FeatureTraining, extract_features
-from tad_blockdrop.video.windows.loading import Batch, EpochWindows
+from tad_blockdrop.video.windows.loading import EpochWindows
 
 
 def new_detector(

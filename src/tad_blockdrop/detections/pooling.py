@@ -20,8 +20,8 @@ from tad_blockdrop.detector.model import Detector, DetectorOutput
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
 from tad_blockdrop.tasks.contract import OutputError
+from tad_blockdrop.video.windows.batches import LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, to_seconds
-from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _PROPOSALS_AT_ONCE = 50_000
 """Soft-NMS takes about this many at a time: many videos together are faster than one by one."""

@@ -15,8 +15,8 @@ from tad_blockdrop.metrics.average_precision import average_map, average_precisi
 from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.tasks.contract import DistillationTerm, Metric, Task
 from tad_blockdrop.tasks.distillation import class_distillation, dkd_warmup
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord
-from tad_blockdrop.video.windows.loading import Batch
 
 
 @dataclass(frozen=True, eq=False)

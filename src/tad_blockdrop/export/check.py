@@ -20,8 +20,8 @@ from tad_blockdrop.export.onnx import Run as RunOnnx
 from tad_blockdrop.export.torch_export import Run as RunTorch
 from tad_blockdrop.metrics.measure import interleaved
 from tad_blockdrop.runtime.progress import progress
+from tad_blockdrop.video.windows.batches import LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord
-from tad_blockdrop.video.windows.loading import LoadedWindow
 
 DECIMALS = 2  # to which detections must be the same
 

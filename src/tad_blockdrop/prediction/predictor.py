@@ -31,7 +31,7 @@ from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.guarded_processes import GivenUpError
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.problems import late_start
-from tad_blockdrop.video.windows.loading import Batch, LoadedWindow, collate
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow, collate
 
 logger = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import Indices, Sampling
 from tad_blockdrop.video.windows.augment import centre_crop
+from tad_blockdrop.video.windows.batches import LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask, test_windows
-from tad_blockdrop.video.windows.loading import LoadedWindow
 
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
 

@@ -33,14 +33,10 @@ from tad_blockdrop.preflight.work import Measured
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
 from tad_blockdrop.video.windows.device import training_windows
-from tad_blockdrop.video.windows.loading import (
-    Batch,
-    LoadedWindow,
-    TestWindows,
-    make_loader,
-)
+from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
 REPAIRED_CLIPS = 32  # at least, for a time that can be multiplied
 

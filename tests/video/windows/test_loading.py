@@ -13,14 +13,10 @@ from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.files.container import DecodeError
+from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord
 from tad_blockdrop.video.windows.device import DeviceWindows, training_windows
-from tad_blockdrop.video.windows.loading import (
-    Batch,
-    TestWindows,
-    TrainingWindows,
-    make_loader,
-)
+from tad_blockdrop.video.windows.loading import TestWindows, TrainingWindows, make_loader
 
 LENGTHS = {"a": 60, "b": 25, "c": 10}
 

@@ -13,8 +13,8 @@ from tad_blockdrop.prediction.live.settling import Settler
 from tad_blockdrop.prediction.live.windows import RollingWindows
 from tad_blockdrop.prediction.predictor import Predictor
 from tad_blockdrop.video.files.container import Pixels
+from tad_blockdrop.video.windows.batches import LoadedWindow, collate
 from tad_blockdrop.video.windows.cutting import VideoRecord
-from tad_blockdrop.video.windows.loading import LoadedWindow, collate
 
 # Of a window: what is waited for proposals that reach back out of theirs. On the generated
 # benchmark the farthest of 1,374 above their thresholds reached out by 0.095 of a window.

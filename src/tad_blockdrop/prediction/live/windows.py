@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
 from tad_blockdrop.video.files.container import Pixels
+from tad_blockdrop.video.windows.batches import LoadedWindow
 from tad_blockdrop.video.windows.cutting import Window, grid_mask, window_samples, window_step
-from tad_blockdrop.video.windows.loading import LoadedWindow
 
 
 class RollingWindows:

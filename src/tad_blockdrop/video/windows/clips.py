@@ -14,19 +14,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from tad_blockdrop.parallel.group import Group, share_of
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
 from tad_blockdrop.video.windows.cutting import grid_mask
 from tad_blockdrop.video.windows.device import (
     CutBatch,
     CutWindow,
     without_frames,
 )
-from tad_blockdrop.video.windows.loading import (
-    Batch,
-    EpochWindows,
-    LoadedWindow,
-    TrainingWindows,
-    make_loader,
-)
+from tad_blockdrop.video.windows.loading import EpochWindows, TrainingWindows, make_loader
 
 Key = tuple[int, int]
 

@@ -17,14 +17,9 @@ from torch.utils.data import DataLoader
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.video.windows.augment import Augmentation
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow, collate
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
-from tad_blockdrop.video.windows.loading import (
-    Batch,
-    LoadedWindow,
-    TrainingWindows,
-    collate,
-    make_loader,
-)
+from tad_blockdrop.video.windows.loading import TrainingWindows, make_loader
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

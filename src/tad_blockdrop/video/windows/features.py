@@ -22,14 +22,9 @@ from tad_blockdrop.parallel.group import ALONE, Group, share_of_runs
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
-from tad_blockdrop.video.windows.loading import (
-    Batch,
-    EpochWindows,
-    LoadedWindow,
-    TestWindows,
-    make_loader,
-)
+from tad_blockdrop.video.windows.loading import EpochWindows, TestWindows, make_loader
 
 logger = logging.getLogger(__name__)
 

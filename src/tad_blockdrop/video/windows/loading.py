@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from tad_blockdrop.parallel.group import share_of_runs
 from tad_blockdrop.parallel.starting import clean_processes, end_with_starter
 from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
+from tad_blockdrop.video.windows.batches import LoadedWindow, collate
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
     Window,
@@ -34,62 +35,6 @@ from tad_blockdrop.video.windows.cutting import (
 from tad_blockdrop.video.windows.reading import read_window
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """B windows: ``frames`` uint8 (B, T, H, W, 3), ``mask`` bool (B, grid), true where real.
-
-    Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,). A batch of
-    features that are known already has ``features`` (B, width, grid), and frames without pixels.
-    ``own``: the windows that count here; others are of videos that another process works on.
-    """
-
-    frames: Tensor
-    mask: Tensor
-    segments: list[Tensor]
-    labels: list[Tensor]
-    windows: list[Window]
-    features: Tensor | None = None
-    own: slice = field(default_factory=lambda: slice(0, None))
-
-    @property
-    def names(self) -> list[str]:
-        """The video of each window."""
-        return [window.video_id for window in self.windows]
-
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
-        """A copy whose tensors are on ``device``."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-
-    def pin_memory(self) -> Batch:
-        """A copy in page-locked memory (called by the loader, for fast copies to a GPU)."""
-        return self._each(lambda tensor: tensor.pin_memory())
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return replace(
-            self,
-            frames=change(self.frames),
-            mask=change(self.mask),
-            segments=[change(s) for s in self.segments],
-            labels=[change(v) for v in self.labels],
-            features=None if self.features is None else change(self.features),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class LoadedWindow:
-    """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,).
-
-    Or with ``features`` (width, grid) of a backbone and frames without pixels. ``own``: whether it
-    counts here.
-    """
-
-    window: Window
-    frames: Tensor
-    mask: Tensor
-    features: Tensor | None = None
-    own: bool = True
 
 
 class EpochWindows(Dataset[LoadedWindow]):
@@ -258,25 +203,6 @@ def make_loader(
         # Else each pass takes a number from torch's global generator, to seed workers with.
         generator=torch.Generator(),
     )
-
-
-def collate(items: Sequence[LoadedWindow]) -> Batch:
-    """Stack windows into one batch."""
-    features = [item.features for item in items if item.features is not None]
-    return Batch(
-        features=torch.stack(features) if features else None,
-        frames=torch.stack([item.frames for item in items]),
-        mask=torch.stack([item.mask for item in items]),
-        segments=[torch.from_numpy(item.window.segments) for item in items],
-        labels=[torch.from_numpy(item.window.labels) for item in items],
-        windows=[item.window for item in items],
-        own=_own_part([item.own for item in items]),
-    )
-
-
-def _own_part(own: list[bool]) -> slice:
-    """Where the own ones stand: there are some, in a row."""
-    return slice(own.index(True), own.index(True) + sum(own))
 
 
 def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
