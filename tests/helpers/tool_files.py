@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from boris_exports import AGGREGATED, EXPORTS, OLD_TABULAR, TABULAR
+
 ETHOGRAM = {
     "0": {"type": "State event", "key": "g", "code": "groom", "modifiers": {}},
     "1": {"type": "Point event", "key": "s", "code": "sniff", "modifiers": {}},
@@ -29,42 +31,6 @@ def boris(**observations: dict[str, Any]) -> dict[str, Any]:
         "project_format_version": "7.0", "project_name": "mice", "subjects_conf": {},
         "behaviors_conf": ETHOGRAM, "observations": observations,
     }  # fmt: skip
-
-
-TABULAR = """\
-Observation id,Observation date,Description,Observation duration,Observation type,Source,\
-Time offset (s),Media duration (s),FPS,Subject,Behavior,Behavioral category,Modifier #1,\
-Behavior type,Time,Media file name,Image index,Image file path,Comment
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,groom,,,START,101.5,/home/u/a.mp4,NA,NA,
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,groom,,,STOP,103,/home/u/a.mp4,NA,NA,
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,sniff,,,POINT,115,/home/u/b.mp4,NA,NA,
-"""
-
-AGGREGATED = """\
-Observation id\tObservation date\tDescription\tObservation type\tSource\tTime offset (s)\t\
-Coding duration\tMedia duration (s)\tFPS (frame/s)\tSubject\t\
-Observation duration by subject by observation\tBehavior\tBehavioral category\tBehavior type\t\
-Start (s)\tStop (s)\tDuration (s)\tMedia file name
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tgroom\t\t\
-STATE\t1.500\t3.000\t1.500\tC:\\v\\a.mp4
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tsniff\t\t\
-POINT\t5.000\t5.000\tNA\tC:\\v\\a.mp4
-live\t2024-01-01\t\tLive observation\tNA\t0.0\t9\tNA\tNA\tm\t3\tgroom\t\t\
-STATE\t1.000\t2.000\t1.000\tNA
-"""
-
-OLD_TABULAR = """\
-Observation id\tone\t\t\t\t\t\t\t
-Media file(s)\t\t\t\t\t\t\t\t
-Player #1\ta.mp4\t\t\t\t\t\t\t
-Time offset (s)\t10.0\t\t\t\t\t\t\t
-Time\tMedia file path\tTotal length\tFPS\tSubject\tBehavior\tBehavioral category\tComment\tStatus
-11.5\ta.mp4\t60.0\t25.0\tm\tgroom\t\t\tSTART
-13.0\ta.mp4\t60.0\t25.0\tm\tgroom\t\t\tSTOP
-"""
 
 
 def eaf(tiers: str, slots: str, media: str = 'MEDIA_URL="file:///C:/films/a%20b.mp4"') -> str:
@@ -241,6 +207,7 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         ["tabs", "1 event(s) have no length", "1 events of observations without media"],
     ),
     "old.tsv": (OLD_TABULAR, "BORIS export", [("a", "groom", 1.5, 3)], ["tabs"]),
+    **{name: (text, "BORIS export", meant, told) for name, (text, meant, told) in EXPORTS.items()},
     "talk.eaf": (
         EAF, "ELAN document", [("a b", "groom", 1.5, 3), ("a b", "rest", 3, 4)],
         ["1 dependent annotations", "1 annotations of which ELAN does not state the time"],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from boris_exports import OLD_QUEUE, QUEUE_7
 from dataset_files import database, video
 from tool_files import (
     CVAT,
@@ -60,6 +61,8 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
          "observations: none of 1 has media; observe video files"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", "b.mp4", events=[]))),
          "times run on through its 2 media, but the length of 'a.mp4' is not stated"),
+        ("a.csv", QUEUE_7, "its 2 media, but the length of 'v/b.mp4' is not stated"),
+        ("a.tsv", OLD_QUEUE, "its 2 media, but the length of 'b.mp4' is not stated"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", events=[[1]]))),
          "observations.one.events[0]: it has 1 values"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", events=[]))),
