@@ -114,8 +114,9 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
 
 DEEPETHOGRAM = ",background,groom,sniff\n0,1,0,0\n1,0,1,0\n2,0,1,-1\n3,0,0,1\n"
 SIMBA = (
-    ",nose_x,nose_y,nose_p,speed,Probability_groom,groom,Probability_run,run\n"
-    "0,1.5,2.5,0.9,3.25,0.1,0,0.9,1\n1,1.5,2.5,0.9,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0.9,1,0.1,0\n"
+    ",nose_x,nose_y,nose_p,speed,Low_prob_detections_0.75,Probability_groom,groom,"
+    "Probability_run,run\n0,1.5,2.5,0.9,3.25,0,0.1,0,0.9,1\n"
+    "1,1.5,2.5,0.7,1,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0,0.9,1,0.1,0\n"
 )
 AUDACITY = "1.500000\t3.000000\tgroom\n\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
 CHARADES = (

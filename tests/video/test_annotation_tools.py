@@ -78,6 +78,8 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
         ("a.json", json.dumps(VIA | {"attribute": {}}), "attribute: none is of temporal segments"),
         ("a.txt", "1.0\t2.0\trun\nno label\n", "line 2: 'no label' is no label"),
         ("a_labels.csv", ",background,run\n0,0.4,0.6\n", "frame 0, run: it is '0.6', neither 0"),
+        ("a_labels.csv", ",background,run\n0,1,0\n1,1,0\n5,0,1\n", "frame 1: the next row is of"),
+        ("a.csv", ",n_x,n_y,n_p,run\n1,1,2,1,0\n0,1,2,1,1\n", "the next row is of frame 0, but"),
         ("a.csv", ",n_x,n_y,n_p\n0,1.5,2.5,0.5\n", "no column after the poses and features"),
     ],
 )  # fmt: skip
