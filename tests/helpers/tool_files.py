@@ -112,6 +112,22 @@ CVAT = """<?xml version="1.0" encoding="utf-8"?>
 <track id="2" label="tag" source="manual"><box frame="42" outside="0" keyframe="1"/>
 <box frame="44" outside="1" keyframe="1"/></track></annotations>"""
 
+CVAT_PROJECT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><project><tasks>
+<task><id>7</id><name>t</name><source>a.mp4</source></task>
+<task><id>8</id><name>u</name><frame_filter>step=5</frame_filter><source>b.mp4</source></task>
+</tasks></project></meta>
+<track id="0" label="run" task_id="7"><box frame="0" outside="0"/>
+<box frame="2" outside="1"/></track>
+<track id="1" label="run" task_id="7"><box frame="5" outside="0"/>
+<box frame="8" outside="1"/></track>
+<track id="2" label="run" task_id="8">
+<skeleton frame="10"><points label="nose" outside="0"/><points label="tail" outside="1"/></skeleton>
+<skeleton frame="20"><points label="nose" outside="1"/><points label="tail" outside="1"/></skeleton>
+<skeleton frame="40"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
+<skeleton frame="45"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
+</track></annotations>"""
+
 DEEPETHOGRAM = ",background,groom,sniff\n0,1,0,0\n1,0,1,0\n2,0,1,-1\n3,0,0,1\n"
 SIMBA = (
     ",nose_x,nose_y,nose_p,speed,Low_prob_detections_0.75,Probability_groom,groom,"
@@ -235,6 +251,10 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
     ),
     "annotations.xml": (
         CVAT, "CVAT for video", [("a", "mouse", 10, 20), ("a", "tag", 40, 44)], [],
+    ),
+    "project.xml": (  # frames are joined by the step of each task; skeletons hide by their points
+        CVAT_PROJECT, "CVAT for video",
+        [("a", "run", 0, 2), ("a", "run", 5, 8), ("b", "run", 10, 20), ("b", "run", 40, 50)], [],
     ),
     "clip_labels.csv": (
         DEEPETHOGRAM, "DeepEthogram labels", [("clip", "groom", 1, 3), ("clip", "sniff", 3, 4)],

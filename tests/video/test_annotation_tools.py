@@ -10,6 +10,7 @@ from boris_exports import OLD_QUEUE, QUEUE_7
 from dataset_files import database, video
 from tool_files import (
     CVAT,
+    CVAT_PROJECT,
     EAF,
     LABEL_STUDIO,
     SLOTS,
@@ -74,6 +75,7 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
                               "<ANNOTATION_DOCUMENT"), "it declares a document type"),
         ("a.eaf", EAF[:900], "it begins like XML but is none"),
         ("a.xml", CVAT.replace("<track", '<image id="0" name="f"/><track', 1), "CVAT for video 1"),
+        ("a.xml", CVAT_PROJECT.replace('task_id="8"', 'task_id="9"'), "none of the 2 tasks is its"),
         ("a.json", json.dumps([LABEL_STUDIO[0], LABEL_STUDIO[0]]), "video 'a' is in two tasks"),
         ("a.json", json.dumps(VIA | {"attribute": {}}), "attribute: none is of temporal segments"),
         ("a.txt", "1.0\t2.0\trun\nno label\n", "line 2: 'no label' is no label"),
@@ -108,6 +110,11 @@ def test_what_names_the_actions_can_be_chosen(
     assert [row[:2] for row in rows(found)] == meant
     with pytest.raises(AnnotationError, match=r"correct data\.reading\.labels|no video has an"):
         read(tmp_path, name, TOOLS[name][0], labels="nowhere")
+
+
+def test_tracks_without_the_chosen_attribute_are_told(tmp_path: Path) -> None:
+    found = read(tmp_path, "annotations.xml", CVAT, labels="act")
+    assert "2 tracks without the attribute that names actions" in found.problems[-1].message
 
 
 def test_events_get_the_length_that_is_set(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """CVAT's XML "for video": tracks of objects, shown from frame to frame."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from re import search
 from xml.etree.ElementTree import Element
 
@@ -42,23 +42,24 @@ class Cvat:
             )  # fmt: skip
         found = Collected(source, "frames")
         videos = _videos(root, source)
-        names = video_names(videos.values())
-        steps = [_step(meta) for meta in root.iterfind("meta//frame_filter")]
-        step = max(steps, default=1)
-        for path in videos.values():
+        names = video_names(path for path, _ in videos.values())
+        for path, _ in videos.values():
             found.video(names[path])
-        singles: dict[tuple[str, str], set[int]] = defaultdict(set)
+        singles: dict[tuple[str, str, int], set[int]] = defaultdict(set)
         for number, track in enumerate(root.iterfind("track")):
             where = f"track {track.get('id', number)}"
-            task = track.get("task_id", "")
-            video = names[videos[task] if task in videos else next(iter(videos.values()))]
+            path, step = _video_of(track, videos, where)
+            video = names[path]
             states = _states(track, found.config.labels, step, where)
+            if not any(label for _, label in states):
+                found.left_out("tracks without the attribute that names actions, or never shown",
+                               "correct data.reading.labels", where)  # fmt: skip
             for label, start, end in _segments(states):
                 if end - start <= step:
-                    singles[video, label].add(start)
+                    singles[video, label, step].add(start)
                 else:
                     found.action(video, label, start, end)
-        for (video, label), frames in singles.items():
+        for (video, label, step), frames in singles.items():
             for start, end in _runs(sorted(frames), step):
                 if end - start <= step:
                     found.point(video, label, start)
@@ -67,21 +68,34 @@ class Cvat:
         return found.annotations()
 
 
-def _videos(root: Element, source: Source) -> dict[str, str]:
-    """The video's name by the task's number; a project has several tasks."""
-    videos: dict[str, str] = {}
-    for task in root.iterfind("meta//task"):
-        name = task.findtext("source") or task.findtext("name") or ""
-        videos[task.findtext("id") or ""] = text_of(name, "meta, source", "name the video")
+def _videos(root: Element, source: Source) -> dict[str, tuple[str, int]]:
+    """The video's name and step by the task's number; a project has several tasks."""
+    tasks = root.findall("meta//task")
     common = root.findtext("meta/source")
-    if common and len(videos) <= 1:
-        return {"": common}
-    return videos or {"": source.video()}
+    if len(tasks) <= 1 and common:
+        return {"": (common, _step(root.find("meta")))}
+    videos = {}
+    for task in tasks:
+        name = task.findtext("source") or task.findtext("name") or ""
+        name = text_of(name, "meta, source", "name the video")
+        videos[task.findtext("id") or ""] = name, _step(task)
+    return videos or {"": (source.video(), 1)}
 
 
-def _step(meta: Element) -> int:
-    """Each how many frames a task has, of its filter ``step=5``."""
-    found = search(r"step\s*=\s*(\d{1,6})", meta.text or "")
+def _video_of(track: Element, videos: Mapping[str, tuple[str, int]], where: str) -> tuple[str, int]:
+    """The name and step of the video that a track is in. Raises AnnotationError."""
+    task = track.get("task_id", "")
+    if task not in videos and len(videos) > 1:
+        raise AnnotationError(
+            where, f"none of the {len(videos)} tasks is its own ('{task}')", "export each task"
+        )
+    return videos[task] if task in videos else next(iter(videos.values()))
+
+
+def _step(meta: Element | None) -> int:
+    """Each how many frames are annotated, of the filter ``step=5`` of a task or job."""
+    text = "" if meta is None else meta.findtext(".//frame_filter") or ""
+    found = search(r"step\s*=\s*(\d{1,6})", text)
     return max(int(found[1]), 1) if found else 1
 
 
@@ -95,7 +109,7 @@ def _states(track: Element, attribute: str | None, step: int, where: str) -> _St
         if not 0 <= frame < 2**31:
             raise AnnotationError(f"{where}, frame", f"it is {frame:g}", "export the task again")
         label = ""
-        if shape.get("outside", "0") == "0":
+        if not _outside(shape):
             label = track.get("label", "")
             if attribute is not None:
                 values = (v for v in shape.iterfind("attribute") if v.get("name") == attribute)
@@ -104,6 +118,12 @@ def _states(track: Element, attribute: str | None, step: int, where: str) -> _St
         states.append((int(frame), label))
     states.sort(key=lambda state: state[0])
     return [*states, (states[-1][0] + step, "")] if states else []
+
+
+def _outside(shape: Element) -> bool:
+    """Whether a shape is not shown; a skeleton says so of each of its points."""
+    parts = shape.findall("points") or [shape]
+    return all(part.get("outside", "0") != "0" for part in parts)
 
 
 def _segments(states: Sequence[tuple[int, str]]) -> Iterator[tuple[str, int, int]]:
