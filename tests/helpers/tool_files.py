@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from boris_exports import AGGREGATED, EXPORTS, OLD_TABULAR, TABULAR
+from cvat_files import CVAT, CVAT_PROJECT
 
 ETHOGRAM = {
     "0": {"type": "State event", "key": "g", "code": "groom", "modifiers": {}},
@@ -68,6 +69,11 @@ def timeline(label: str, start: int, end: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def sound(labels: list[str], start: float, end: float) -> dict[str, Any]:
+    """The value of a region of the sound of a video, in Label Studio."""
+    return {"start": start, "end": end, "channel": 0, "labels": labels}
+
+
 LABEL_STUDIO: list[dict[str, Any]] = [
     {"id": 1, "data": {"video": "/data/upload/3/0a1b2c3d-a.mp4"}, "annotations": [
         {"was_cancelled": True, "result": [timeline("no", 1, 2)]},
@@ -95,38 +101,10 @@ VIA: dict[str, Any] = {
     "metadata": {
         "1_x": {"vid": "1", "flg": 0, "z": [1.5, 3.0], "xy": [], "av": {"1": "1", "2": "Ann"}},
         "1_y": {"vid": "2", "flg": 0, "z": [4.0], "xy": [], "av": {"1": "0"}},
+        "1_v": {"vid": "2", "flg": 0, "z": [6.0, 7.0], "xy": [], "av": {}},
         "1_z": {"vid": "1", "flg": 0, "z": [1.5], "xy": [2, 1, 1, 5, 5], "av": {"3": "x"}},
     },
 }  # fmt: skip
-
-CVAT = """<?xml version="1.0" encoding="utf-8"?>
-<annotations><version>1.1</version><meta><task><id>1</id><name>t</name><size>100</size>
-<frame_filter>step=2</frame_filter></task><source>a.mp4</source></meta>
-<track id="0" label="mouse" source="manual">
-<box frame="10" outside="0" keyframe="1"><attribute name="act">run</attribute></box>
-<box frame="12" outside="0" keyframe="0"><attribute name="act">run</attribute></box>
-<box frame="14" outside="0" keyframe="1"><attribute name="act">rest</attribute></box>
-<box frame="20" outside="1" keyframe="1"><attribute name="act">rest</attribute></box></track>
-<track id="1" label="tag" source="manual"><box frame="40" outside="0" keyframe="1"/>
-<box frame="42" outside="1" keyframe="1"/></track>
-<track id="2" label="tag" source="manual"><box frame="42" outside="0" keyframe="1"/>
-<box frame="44" outside="1" keyframe="1"/></track></annotations>"""
-
-CVAT_PROJECT = """<?xml version="1.0" encoding="utf-8"?>
-<annotations><version>1.1</version><meta><project><tasks>
-<task><id>7</id><name>t</name><source>a.mp4</source></task>
-<task><id>8</id><name>u</name><frame_filter>step=5</frame_filter><source>b.mp4</source></task>
-</tasks></project></meta>
-<track id="0" label="run" task_id="7"><box frame="0" outside="0"/>
-<box frame="2" outside="1"/></track>
-<track id="1" label="run" task_id="7"><box frame="5" outside="0"/>
-<box frame="8" outside="1"/></track>
-<track id="2" label="run" task_id="8">
-<skeleton frame="10"><points label="nose" outside="0"/><points label="tail" outside="1"/></skeleton>
-<skeleton frame="20"><points label="nose" outside="1"/><points label="tail" outside="1"/></skeleton>
-<skeleton frame="40"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
-<skeleton frame="45"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
-</track></annotations>"""
 
 DEEPETHOGRAM = ",background,groom,sniff\n0,1,0,0\n1,0,1,0\n2,0,1,-1\n3,0,0,1\n"
 SIMBA = (
@@ -245,9 +223,22 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
                      "t": [{"ranges": [{"start": 26, "end": 50}], "timelinelabels": ["groom"]}]}]),
         "Label Studio export", [("a", "groom", 25, 50)], ["1 task(s) do not say at which rate"],
     ),
+    "empty_first.json": (  # JSON-MIN states nothing of tasks without a region
+        json.dumps([{"id": 1, "video": "a.mp4"}, {"id": 2, "video": "b.mp4", "fps": 10, "t": [
+            {"ranges": [{"start": 1, "end": 5}]}, timeline("run", 11, 20)["value"]]}]),
+        "Label Studio export", [("b", "run", 1, 2)], ["1 regions without a label"],
+    ),
+    "sound.json": (
+        json.dumps([{"data": {"video_url": "/data/upload/1/0a1b2c3d-a.mp4"}, "annotations": [
+            {"result": [{"type": "labels", "value": sound(["run", "fast"], 1.5, 3)},
+                        {"type": "labels", "value": sound(["run"], 4, 5)}]}]}]),
+        "Label Studio export",
+        [("a", "run", 1.5, 3), ("a", "fast", 1.5, 3), ("a", "run", 4, 5)], [],
+    ),
     "via.json": (
         json.dumps(VIA), "VIA 3 project", [("a", "run", 1.5, 3), ("b", "groom", 3.5, 4.5)],
-        ["1 event(s)", "1 values of other attributes", "1 regions of pictures"],
+        ["1 event(s)", "1 values of other attributes", "1 regions of pictures",
+         "1 segments without a class"],
     ),
     "annotations.xml": (
         CVAT, "CVAT for video", [("a", "mouse", 10, 20), ("a", "tag", 40, 44)], [],

@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from boris_exports import OLD_QUEUE, QUEUE_7
+from cvat_files import CVAT, CVAT_PROJECT
 from dataset_files import database, video
 from tool_files import (
-    CVAT,
-    CVAT_PROJECT,
     EAF,
     LABEL_STUDIO,
     SLOTS,
@@ -20,6 +19,8 @@ from tool_files import (
     boris,
     eaf,
     observation,
+    sound,
+    timeline,
 )
 
 from tad_blockdrop.config.data import ReadingConfig
@@ -77,6 +78,9 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
         ("a.xml", CVAT.replace("<track", '<image id="0" name="f"/><track', 1), "CVAT for video 1"),
         ("a.xml", CVAT_PROJECT.replace('task_id="8"', 'task_id="9"'), "none of the 2 tasks is its"),
         ("a.json", json.dumps([LABEL_STUDIO[0], LABEL_STUDIO[0]]), "video 'a' is in two tasks"),
+        ("a.json", json.dumps([{"video": "a.mp4", "t": [sound(["run"], 1, 2),
+                                                        timeline("run", 1, 2)["value"]]}]),
+         "video 'a': its times are frames as well as seconds"),
         ("a.json", json.dumps(VIA | {"attribute": {}}), "attribute: none is of temporal segments"),
         ("a.txt", "1.0\t2.0\trun\nno label\n", "line 2: 'no label' is no label"),
         ("a_labels.csv", ",background,run\n0,0.4,0.6\n", "frame 0, run: it is '0.6', neither 0"),
@@ -110,6 +114,18 @@ def test_what_names_the_actions_can_be_chosen(
     assert [row[:2] for row in rows(found)] == meant
     with pytest.raises(AnnotationError, match=r"correct data\.reading\.labels|no video has an"):
         read(tmp_path, name, TOOLS[name][0], labels="nowhere")
+
+
+def test_a_stated_rate_counts_before_the_one_set(tmp_path: Path) -> None:
+    found = read(tmp_path, "tasks.json", json.dumps(LABEL_STUDIO), frame_rate=5.0)
+    assert rows(found)[:2] == [("a", "groom", 5.0, 10.0), ("b", "run", 0.0, 2.0)]
+
+
+def test_a_file_without_actions_says_what_was_left_out(tmp_path: Path) -> None:
+    text = json.dumps([{"data": {"video": "a.mp4"}, "annotations": [
+        {"result": [{"type": "videorectangle", "value": {}}]}]}])  # fmt: skip
+    with pytest.raises(AnnotationError, match=r"no video has an .*left out: 1 regions that are"):
+        read(tmp_path, "tasks.json", text)
 
 
 def test_tracks_without_the_chosen_attribute_are_told(tmp_path: Path) -> None:
@@ -195,4 +211,11 @@ def test_names_of_videos_are_as_short_as_tells_them_apart() -> None:
     assert list(video_names(paths).values()) == ["cam1/rec", "cam2/rec.mp4", "rec.avi"]
     addresses = ["https://h/p/a%20b.mp4?x=1", "/data/local-files/?d=y/c.mp4", "file:///C:/z/d.mp4"]
     assert list(video_names(addresses).values()) == ["a b", "c", "d"]
+    files = [
+        "file:///D:/v/mouse #3.mp4",
+        "file:/D:/v/a%20b.mp4",
+        "file:///v/who?.mp4",
+        "s3://b/c#1",
+    ]
+    assert list(video_names(files).values()) == ["mouse #3", "a b", "who?", "c#1"]
     assert list(video_names(["no ending", "v1.2"]).values()) == ["no ending", "v1.2"]

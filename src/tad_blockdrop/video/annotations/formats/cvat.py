@@ -79,7 +79,7 @@ def _videos(root: Element, source: Source) -> dict[str, tuple[str, int]]:
         name = task.findtext("source") or task.findtext("name") or ""
         name = text_of(name, "meta, source", "name the video")
         videos[task.findtext("id") or ""] = name, _step(task)
-    return videos or {"": (source.video(), 1)}
+    return videos or {"": (source.video(), _step(root.find("meta")))}
 
 
 def _video_of(track: Element, videos: Mapping[str, tuple[str, int]], where: str) -> tuple[str, int]:
