@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ RATE = 25.0  # frames per second; all times are whole frames, which milliseconds
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8
 ).filter(lambda word: word != "background")
-LABELS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
+LABELS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join).map(partial(normalize, "NFC"))
 NAMES = ["clip", "cam 1", "été", "a.b"]
 
 

@@ -45,7 +45,7 @@ from tad_blockdrop.video.annotations.table import (
     subset_key,
 )
 from tad_blockdrop.video.files.listing import compared
-from tad_blockdrop.video.problems import ANNOTATIONS, Problem
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem, similar_labels
 
 __all__ = [
     "FORMATS", "NO_SUBSET", "WRITERS", "Action", "AnnotationError", "AnnotationFile",
@@ -101,6 +101,7 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
         )
     joined = next(iter(found.values())) if len(found) == 1 else _joined(found)
     notes = [_passed_over_problem(passed_over)] if passed_over else []
+    notes += similar_labels(joined.instances["label"])
     return replace(joined, problems=(*notes, *joined.problems))
 
 
