@@ -24,7 +24,7 @@ WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8
 ).filter(lambda word: word != "background")
 LABELS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join).map(partial(normalize, "NFC"))
-NAMES = ["clip", "cam 1", "été", "a.b"]
+NAMES = ["clip", "cam 1", "été", "a.b", "a+b & c #1 50%?"]
 
 
 @st.composite
@@ -129,6 +129,21 @@ def test_fiftyone_gets_time_stamps_by_the_names_of_files() -> None:
     assert json.loads(text) == {"labels": {
         "a": [{"label": "run", "timestamps": [1.0, 2.5], "confidence": 0.75}],
     }}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["boris", "label_studio", "fiftyone"])
+def test_videos_of_one_name_stay_apart(tmp_path: Path, name: str) -> None:
+    made = [
+        LabelledVideo(f"{cam}/rec", f"/films/{cam}/rec.mp4", 9.0, RATE, [Action(1, 2, cam)])
+        for cam in ("cam1", "cam2")
+    ]
+    if name == "fiftyone":
+        labels = json.loads(WRITERS[name].write(made)["labels.json"])["labels"]
+        assert {key: action["label"] for key, [action] in labels.items()} == {
+            "cam1/rec": "cam1", "cam2/rec": "cam2",
+        }  # fmt: skip
+    else:
+        assert found(there_and_back(tmp_path / name, name, made)) == meant(made)
 
 
 @pytest.mark.parametrize("name", ["audacity", "frames"])

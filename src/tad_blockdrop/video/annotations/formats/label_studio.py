@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from re import compile as pattern
 from typing import Any
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
@@ -75,12 +76,14 @@ class LabelStudio:
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
         """Tasks with pre-annotations, and the labelling configuration of their project.
 
-        Videos are found by name in the folder LOCAL_FILES_DOCUMENT_ROOT of Label Studio.
+        Videos are found in the folder LOCAL_FILES_DOCUMENT_ROOT of Label Studio by name, and by the
+        folders inside it where two share a name.
         """
+        names = video_names(video.path for video in videos)
         tasks = [
             {
                 "data": {
-                    "video": f"/data/local-files/?d={PurePath(video.path).name}",
+                    "video": f"/data/local-files/?d={_inside(video.path, names[video.path])}",
                     "fps": video.fps,
                 },
                 "predictions": [
@@ -179,6 +182,11 @@ def _video_of(task: Mapping[str, Any], where: str) -> str:
     path = text_of(texts[key], f"{where}.data.{key}", "name the video")
     folder, slash, name = path.rpartition("/")
     return folder + slash + (_UPLOADED.sub("", name, 1) if "/upload/" in path else name)
+
+
+def _inside(path: str, name: str) -> str:
+    """The end of a path with as many folders as its name has."""
+    return quote("/".join(PurePath(path).parts[-1 - name.count("/") :]))
 
 
 def _results(video: LabelledVideo) -> Iterator[dict[str, Any]]:
