@@ -97,6 +97,12 @@ def test_actions_of_frame_tables_come_back(
     assert found(there_and_back(folder, "frames", made)) == meant(made)
 
 
+def test_a_class_called_background_is_not_the_column_of_frames_without_one() -> None:
+    action = Action(0.0, 1.0, "background")
+    [table] = WRITERS["frames"].write([LabelledVideo("a", "a.mp4", 2.0, 1.0, [action])]).values()
+    assert table == ",background,background (action)\n0,0,1\n1,1,0\n"
+
+
 @given(made=videos(overlaps=True))
 def test_subtitles_show_every_action(made: list[LabelledVideo]) -> None:
     for name, point in (("srt", ","), ("vtt", ".")):

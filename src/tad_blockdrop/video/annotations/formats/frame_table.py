@@ -45,7 +45,7 @@ class DeepEthogram:
 
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
         """A table for each video, with the columns of all classes, in order of the alphabet."""
-        classes = sorted({one_line(action.label) for video in videos for action in video.actions})
+        classes = sorted({_column(action.label) for video in videos for action in video.actions})
         return {
             file_name(f"{video.video_id}_labels", ".csv"): _written(video, classes)
             for video in videos
@@ -147,12 +147,18 @@ def _runs(shown: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
+def _column(label: str) -> str:
+    """The column of a class, which is not that of the frames without any."""
+    name = one_line(label)
+    return f"{name} (action)" if name == _NONE else name
+
+
 def _written(video: LabelledVideo, classes: Sequence[str]) -> str:
     rate = video.fps if video.fps > 0 else 25.0
     frames = max(round(video.duration * rate), 1)
     table = pd.DataFrame(0, index=range(frames), columns=[_NONE, *classes])
     for action in video.actions:
         first, last = round(action.start * rate), round(action.end * rate)
-        table.iloc[first:last, 1 + classes.index(one_line(action.label))] = 1
+        table.iloc[first:last, 1 + classes.index(_column(action.label))] = 1
     table[_NONE] = (table.iloc[:, 1:].sum(axis=1) == 0).astype(int)
     return guard_cells(table).to_csv(lineterminator="\n")
