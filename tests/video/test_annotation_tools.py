@@ -128,9 +128,16 @@ def test_a_file_without_actions_says_what_was_left_out(tmp_path: Path) -> None:
         read(tmp_path, "tasks.json", text)
 
 
+def test_a_checkbox_is_a_class_of_its_name(tmp_path: Path) -> None:
+    text = CVAT.replace(">run<", ">true<").replace(">rest<", ">false<")
+    assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "act", 10, 14)]
+    text = CVAT.replace(">run<", ">__undefined__<")
+    assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "rest", 14, 20)]
+
+
 def test_tracks_without_the_chosen_attribute_are_told(tmp_path: Path) -> None:
     found = read(tmp_path, "annotations.xml", CVAT, labels="act")
-    assert "2 tracks without the attribute that names actions" in found.problems[-1].message
+    assert "2 tracks that show no class" in found.problems[-1].message
 
 
 def test_events_get_the_length_that_is_set(tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ from tad_blockdrop.video.annotations.table import (
     text_of,
 )
 
+_UNDEFINED = "__undefined__"  # what CVAT's manual gives attributes to begin with
 _States = list[tuple[int, str]]  # from this frame on this class, an empty one where it is outside
 
 
 class Cvat:
     """A track is an action as long as it is shown, or as long as an attribute keeps its value.
 
-    The attribute is ``data.reading.labels``; without it the class is the track's label. CVAT writes
+    The attribute is ``data.reading.labels``; without it the class is the track's label. A checkbox
+    is a class that has the attribute's name. CVAT writes
     a single shape as a track of one frame: those of one class in consecutive frames are joined.
     """
 
@@ -52,8 +54,8 @@ class Cvat:
             video = names[path]
             states = _states(track, found.config.labels, step, where)
             if not any(label for _, label in states):
-                found.left_out("tracks without the attribute that names actions, or never shown",
-                               "correct data.reading.labels", where)  # fmt: skip
+                found.left_out("tracks that show no class",
+                               "see whether data.reading.labels is right", where)  # fmt: skip
             for label, start, end in _segments(states):
                 if end - start <= step:
                     singles[video, label, step].add(start)
@@ -114,7 +116,8 @@ def _states(track: Element, attribute: str | None, step: int, where: str) -> _St
             if attribute is not None:
                 values = (v for v in shape.iterfind("attribute") if v.get("name") == attribute)
                 label = next((v.text or "" for v in values), "")
-            label = label.strip()
+                label = {"true": attribute, "false": ""}.get(label, label)
+            label = "" if label == _UNDEFINED else label.strip()
         states.append((int(frame), label))
     states.sort(key=lambda state: state[0])
     return [*states, (states[-1][0] + step, "")] if states else []
