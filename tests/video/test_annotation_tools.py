@@ -1,6 +1,7 @@
 """Files of annotation tools are read as they are, and what is decided or left out is told."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
         ("a.eaf", eaf(TIERS, '<TIME_SLOT TIME_SLOT_ID="ts1"/>'),
          "TIME_ORDER: no annotation has a time (0 time slots state one)"),
         ("a.eaf", eaf("", SLOTS), "TIER: there is none"),
+        ("a.eaf", eaf(TIERS, SLOTS + '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="9"/>'),
+         "TIME_SLOT ts1: it is at 1.5 s as well as 0.009 s"),
         ("a.eaf", EAF.replace("<ANNOTATION_DOCUMENT", "<!DOCTYPE x [<!ENTITY a 'b'>]>\n"
                               "<ANNOTATION_DOCUMENT"), "it declares a document type"),
         ("a.eaf", EAF[:900], "it begins like XML but is none"),
@@ -126,6 +129,13 @@ def test_a_file_without_actions_says_what_was_left_out(tmp_path: Path) -> None:
         {"result": [{"type": "videorectangle", "value": {}}]}]}])  # fmt: skip
     with pytest.raises(AnnotationError, match=r"no video has an .*left out: 1 regions that are"):
         read(tmp_path, "tasks.json", text)
+
+
+@pytest.mark.parametrize("ids", ["", 'ANNOTATION_ID="a1"'])
+def test_actions_of_elan_have_their_own_times_whatever_their_ids(tmp_path: Path, ids: str) -> None:
+    """Programs that write such documents leave the ids out, or repeat them."""
+    text = re.sub('ANNOTATION_ID="a[123]"', ids, EAF)
+    assert rows(read(tmp_path, "a.eaf", text)) == rows(read(tmp_path, "b.eaf", EAF))
 
 
 def test_a_checkbox_is_a_class_of_its_name(tmp_path: Path) -> None:
