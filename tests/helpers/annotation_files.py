@@ -90,6 +90,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
         FRAMES.encode() + b"a,1,2,x,\n",
         "line 2, fps: the rate is missing; frame numbers need frames per second",
     ),
+    "thousands of frames": (
+        FRAMES.encode() + b"a,1.234,1.250,x,25\n",
+        "line 2, start_frame: '1.234' is not a whole number; write numbers of frames without marks",
+    ),
     "two rates": (FRAMES.encode() + b"a,1,2,x,25\na,1,2,x,30\n", "'a' has 30.0 here, 25.0 above"),
     "broken JSON": (b'{"database": {"a": ', "it begins like JSON but is none"),
     "a video twice": (b'{"database": {"a": {}, "a": {}}}', "the key 'a' is there twice"),

@@ -182,6 +182,11 @@ def _time(row: _Row, name: str, fps: float, where: str) -> float:
     if column == name:
         return seconds_of(row[name], f"{where}, {name}")
     frame = number_of(row[column], f"{where}, {column}", "give the number of a frame")
+    if not frame.is_integer():  # 1.234 is 1234 in many countries
+        raise AnnotationError(
+            f"{where}, {column}", f"{shown(row[column])} is not a whole number",
+            "write numbers of frames without marks for thousands",
+        )  # fmt: skip
     if not fps > 0:
         raise AnnotationError(
             f"{where}, fps", "the rate is missing", "frame numbers need frames per second, in this "
