@@ -119,7 +119,7 @@ def test_pictures_are_numbered_in_every_way(
         (["img_1.jpg", "img_2.jpg", "flow_1.jpg", "flow_2.jpg"], "flow_%01d.jpg and img_%01d.jpg"),
         (["img_1.jpg", "img_3.jpg"], "img_%01d.jpg number 2 is missing"),
         (["img_1.jpg", "img_01.jpg"], "a number is there twice"),
-        (["img_01.jpg", "img_02.jpg", "img_3.jpg"], "are named img_%01d.jpg, but not img_01.jpg"),
+        (["img_01.jpg", "img_02.jpg", "img_3.jpg"], "as img_3.jpg and img_01.jpg"),
         (["img_1.jpg", "img_2.jpg"], "img_1.jpg is an empty file"),
     ],
 )

@@ -81,11 +81,9 @@ def _joined(parts: Mapping[Path, Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def flaw_of(tensor: Tensor) -> str:
     """What keeps a tensor from being a weight, as the end of a sentence, or nothing."""
     if tensor.dtype not in _NUMBERS or tensor.layout != torch.strided or tensor.is_meta:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        return (
-            f"cannot be read ({kind}, {tensor.device.type}, {tensor.layout}): save it as plain "
-            "floating-point numbers, with their scale applied if they are quantised"
-        )
+        kind = "a shape only" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}"
+        kind = kind.replace("torch.", "").removesuffix(", strided")
+        return f"is stored as {kind}: save it as plain floating-point numbers"
     return "" if tensor.isfinite().all() else "has values that are not finite"
 
 

@@ -79,8 +79,11 @@ def picture_series(folder: Path) -> PictureSeries:
     if gaps or len(set(numbers)) < len(numbers):
         missing = f"{pattern} number {gaps[0]} is missing" if gaps else "a number is there twice"
         raise PicturesError(f"its pictures are not numbered without a gap: {missing}")
-    if other := sorted(set(names_there) - {pattern % number for number in numbers}):
-        raise PicturesError(f"its pictures are named {pattern}, but not {other[0]}: rename it")
+    if set(names_there) != {pattern % number for number in numbers}:
+        short, long = min(names_there, key=len), max(names_there, key=len)
+        raise PicturesError(
+            f"its pictures are numbered with other digits, as {short} and {long}: rename them alike"
+        )
     if empty := [name for name in names_there if (folder / name).stat().st_size == 0]:
         raise PicturesError(f"its picture {empty[0]} is an empty file (0 bytes): copy it again")
     return PictureSeries(pattern, numbers[0], len(numbers))
