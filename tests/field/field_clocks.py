@@ -9,7 +9,7 @@ from field_rows import Row, check_one
 from numbered import write_numbered
 
 from tad_blockdrop.prediction.draw import draw_video
-from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.clock import ClockError, Header, Timing, build_timeline
 from tad_blockdrop.video.files.probe import timeline
 
 RATES = (15, 24, 25, Fraction(30000, 1001), 30, 50, 60)
@@ -114,7 +114,38 @@ def pixel_shapes(folder: Path) -> Row:
     return Row("96 × 48 pixels of shape 2:1, 1:2, 64:45", true, said, said == true)
 
 
+def held_frame(folder: Path) -> Row:
+    """A constant rate, at whose end a picture stands still."""
+    source = write_numbered(folder / "a.mp4", 25, options={"bf": "0"})
+    ends = []
+    for name in ("a.mov", "a.mkv"):
+        ends.append(timeline(copy_video(source, folder / name, last_length=3.0)).duration)
+    said = " and ".join(f"{end:.2f} s" for end in ends)
+    return Row("25 frames/s, the last held for 3 s", "it ends at 3.96 s", said, ends == [3.96] * 2)
+
+
+def slow(folder: Path) -> Row:
+    """Time lapse in Matroska."""
+    found = check_one(write_numbered(folder / "a.mkv", 8, 1, options={"bf": "0"}))
+    facts = None if found.refused else found.of("a.mkv")
+    said = found.said if facts is None else f"{facts['fps']:g} frames/s, {facts['duration']:g} s"
+    return Row("8 frames, one a second, in MKV", "1 frames/s, 8 s", said, said == "1 frames/s, 8 s")
+
+
+def wrong_stamp(folder: Path) -> Row:
+    """A variable rate with one time stamp too early, in a file whose header says 25 per second."""
+    del folder
+    stamps = [number * 40 + (number > 9) * (number - 9) * 80 for number in range(20)]
+    stamps[15] -= 200
+    said = Header("flv", {"average rate": 25.0}, 1e-3)
+    try:
+        rate = f"{build_timeline(stamps, [], 40, said).fps:g} frames/s"
+    except ClockError as error:
+        rate = str(error)
+    return Row("one wrong stamp, variable rate", "not 25 frames/s", rate, "nothing in it" in rate)
+
+
 KINDS = [
     late_picture, late_picture_counted, copied_into_avi, dropped_frames, bare_streams,
-    bare_stream_without_rate, last_frame, pixel_shapes,
+    bare_stream_without_rate, last_frame, held_frame, slow, wrong_stamp, pixel_shapes,
 ]  # fmt: skip

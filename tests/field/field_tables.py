@@ -85,19 +85,51 @@ def _foreign(extra: str, folder: Path) -> Row:
     return Row(f"with `{extra}`", "refused by name", said, extra in said and not loaded)
 
 
+def whole_numbers(folder: Path) -> Row:
+    """A tensor of 8 bits whose scale is lost."""
+    plain, name = _network().state_dict(), "blocks.0.mlp.fc1.weight"
+    said, loaded = _load({**plain, name: (100 * plain[name]).to(torch.int8)}, plain, folder)
+    right = f"{name}: is stored as int8" in said and not loaded
+    return Row("int8 without a scale", "refused by name", said, right)
+
+
+def two_versions(folder: Path) -> Row:
+    """In the folder of a model."""
+    plain = _network().state_dict()
+    save_file({n: t + 1 for n, t in plain.items()}, folder / "model_old.safetensors")
+    said, right = _load(plain, plain, folder, "model.safetensors")
+    return Row("`model` and `model_old` in a folder", "those of `model`", said, right)
+
+
+def other_heads(folder: Path) -> Row:
+    """Which no tensor shows, but the model's own `config.json`."""
+    plain = _network().state_dict()
+    (folder / "config.json").write_text('{"model_type": "videomae", "num_attention_heads": 4}')
+    said, loaded = _load(plain, plain, folder, "model.safetensors")
+    return Row(
+        "`config.json` says 4 heads, not 2", "refused", said, "heads: 4" in said and not loaded
+    )
+
+
 def _network() -> VideoMAE:
     torch.manual_seed(0)
     return VideoMAE(CONFIG, 16, (0, 1))
 
 
-def _load(content: dict[str, Tensor], truth: dict[str, Tensor], folder: Path) -> tuple[str, bool]:
-    """What was said, and whether the network has the true weights now."""
-    save_file({name: tensor.contiguous() for name, tensor in content.items()}, folder / "weights")
+def _load(
+    content: dict[str, Tensor], truth: dict[str, Tensor], folder: Path, name: str = "weights"
+) -> tuple[str, bool]:
+    """What was said, and whether the network has the true weights now.
+
+    ``name``: of the file; if it is not ``weights``, its folder is loaded.
+    """
+    path = folder / name
+    save_file({key: tensor.contiguous() for key, tensor in content.items()}, path)
     backbone = VideoMAE(CONFIG, 16, (0, 1))
     try:
-        said = backbone.load_weights(folder / "weights")
+        said = backbone.load_weights(path if name == "weights" else folder)
     except BlockDropError as error:
-        return str(error).replace(f"{folder}/", ""), False
+        return str(error).replace(f"{folder}/", "").replace(str(folder), "it"), False
     right = all(torch.equal(t, truth[n]) for n, t in backbone.state_dict().items())
     return said.replace(f"{folder}/", ""), right
 
@@ -142,5 +174,8 @@ WEIGHTS: Kinds = [
     *(partial(_under_prefix, prefix) for prefix in PREFIXES),
     student_and_teacher,
     *(partial(_foreign, extra) for extra in FOREIGN),
+    whole_numbers,
+    two_versions,
+    other_heads,
 ]
 RESULTS: Kinds = [names_like_formulas, many_videos]

@@ -3,17 +3,20 @@
 import os
 import shutil
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from copied import with_second
 from field_rows import Row, check, check_one
 from formats import WRITTEN
-from numbered import write_numbered
+from numbered import picture, write_numbered
 from PIL import Image
 
 from tad_blockdrop.prediction.folder import find_videos
 from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS, folder_contents
 
 
@@ -163,6 +166,52 @@ def pictures_with_a_gap(folder: Path) -> Row:
     return Row("numbered pictures with a gap", "picture 4 is missing", found.said, right)
 
 
+def pictures_that_end_early(folder: Path) -> Row:
+    """Where ffmpeg would stop without a word: an empty file, another length of the numbers."""
+    (_pictures(folder / "empty") / "img_00004.jpg").write_bytes(b"")
+    _pictures(folder / "other")
+    (folder / "other/img_00004.jpg").rename(folder / "other/img_4.jpg")
+    found = [check_one(folder / name, Timing(picture_rate=5)) for name in ("empty", "other")]
+    said = "; ".join(each.said for each in found)
+    right = all(each.refused for each in found) and "img_00004.jpg is an empty file" in said
+    return Row("an empty picture, one called img_4", "both have 10 pictures", said, right)
+
+
+def mirrored(folder: Path) -> Row:
+    """All eight ways to show a picture."""
+    wrong = []
+    for turn in (0, 90, 180, 270):
+        for mirror in (False, True):
+            options = {"crf": "4"}
+            video = write_numbered(
+                folder / "a.mp4", 3, rotation=turn, mirror=mirror, options=options
+            )
+            shown = np.rot90(picture(2), k=turn // 90)
+            wanted = (shown[:, ::-1] if mirror else shown).astype(int)
+            found = read_frames(video, [2])[0]
+            if found.shape != wanted.shape or np.abs(found - wanted).mean() > 4:
+                wrong.append((turn, mirror))
+    said = f"{8 - len(wrong)} of 8 upright"
+    return Row("turned and mirrored", "8 of 8 upright", said, not wrong)
+
+
+def wide_pixels_everywhere(folder: Path) -> Row:
+    """The shape of pixels holds for frames from the middle, too."""
+    video = write_numbered(folder / "a.mp4", 30, options={"bf": "0"}, shape=Fraction(2))
+    sizes = {read_frames(video, [number]).shape[1:3] for number in (0, 1, 17, 29)}
+    said = ", ".join(f"{width} × {height}" for height, width in sorted(sizes))
+    return Row("frames 0, 1, 17, 29 of 2:1 pixels", "192 × 48", said, said == "192 × 48")
+
+
+def two_videos_in_a_file(folder: Path) -> Row:
+    """Two cameras; and a cover, which is no second video."""
+    source = write_numbered(folder / "a.mp4", 10)
+    said = check_one(with_second(source, folder / "two.mkv")).said
+    cover = check_one(with_second(source, folder / "cover.mp4", cover=True)).said
+    true = "which one is read is told; a cover does not count"
+    return Row("two videos in one file", true, said, "of which a player may" in said and not cover)
+
+
 def _pictures(folder: Path) -> Path:
     folder.mkdir()
     for number in range(1, 11):
@@ -173,5 +222,6 @@ def _pictures(folder: Path) -> Path:
 KINDS = [
     two_ids_in_two_subsets, two_ids_in_one_subset, unicode_forms, other_case, paths_as_ids,
     every_ending, passed_over, not_damaged, damaged, numbered_pictures, pictures_without_rate,
-    pictures_with_a_gap,
+    pictures_with_a_gap, pictures_that_end_early, mirrored, wide_pixels_everywhere,
+    two_videos_in_a_file,
 ]  # fmt: skip

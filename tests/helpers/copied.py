@@ -10,7 +10,8 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Stream
+from av.stream import Disposition, Stream
+from av.video.frame import VideoFrame
 
 RATE = 8000  # of sound
 
@@ -47,6 +48,27 @@ def _packets(
             yield from change.filter(packet) if change else [packet]
     if change:
         yield from change.filter(None)
+
+
+def with_second(source: Path, destination: Path, cover: bool = False) -> Path:
+    """A file with a video twice, as of two cameras; or the second one is a ``cover`` picture."""
+    with av.open(str(source)) as read, av.open(str(destination), "w") as written:
+        first = written.add_stream_from_template(read.streams.video[0])
+        if cover:
+            second: Any = written.add_stream("mjpeg", rate=1)
+            second.height, second.width, second.pix_fmt = 48, 96, "yuvj420p"
+            second.disposition = Disposition.attached_pic
+            picture = VideoFrame.from_ndarray(np.zeros((48, 96, 3), np.uint8), format="rgb24")
+            picture.pts = 0
+            written.mux([*second.encode(picture), *second.encode(None)])
+        else:
+            second = written.add_stream_from_template(read.streams.video[0])
+        for stream in (first,) if cover else (first, second):
+            read.seek(0)
+            for packet in _packets(read, stream, None):
+                packet.stream = stream
+                written.mux(packet)
+    return destination
 
 
 def with_sound(source: Path, destination: Path, late: float, seconds: float) -> Path:

@@ -47,6 +47,7 @@ def write_numbered(
     size: tuple[int, int] = (HEIGHT, WIDTH),
     milliseconds: Sequence[int] | None = None,
     rotation: int = 0,
+    mirror: bool = False,
     muxer: str | None = None,
     pixels: str = "yuv420p",
     shape: Fraction | None = None,
@@ -54,8 +55,8 @@ def write_numbered(
 ) -> Path:
     """A video of that many numbered frames; ``milliseconds``: when each is shown, else by ``fps``.
 
-    ``rotation``: degrees counter-clockwise that a player must turn it by. ``muxer``: ffmpeg's name
-    of the format, else by the ending.
+    ``rotation``: degrees counter-clockwise that a player must turn it by, and ``mirror`` then,
+    left for right. ``muxer``: ffmpeg's name of the format, else by the ending.
     ``shape``: width over height of its pixels. ``lost``: frames that are left out.
     """
     rate = Fraction(fps).limit_denominator(1001)
@@ -65,8 +66,8 @@ def write_numbered(
         stream.height, stream.width = size
         stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else pixels
         stream.codec_context.time_base = tick
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or mirror:
+            stream.set_display_rotation(rotation, hflip=mirror)
         if shape is not None:
             stream.codec_context.sample_aspect_ratio = shape
         for number in range(frames):

@@ -3,6 +3,7 @@
 Models are those of their names but three blocks deep and 96 wide, to be quick.
 """
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,84 @@ def test_weights_that_do_not_fit_are_refused(written, loud, change, message: str
     with pytest.raises(FormatError, match=message) as caught:
         fresh(SMALL).load_weights(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.to(torch.int8),
+        lambda t: t.to(torch.complex64),
+        lambda t: t.to(torch.float8_e4m3fn),
+        lambda t: t.to("meta"),
+    ],
+)
+def test_what_is_no_plain_number_is_refused(tmp_path: Path, loud, change) -> None:
+    torch.save(native(SMALL, loud) | {"norm.bias": change(torch.ones(WIDTH))}, tmp_path / "w.pt")
+    with pytest.raises(FormatError, match=r"norm\.bias is stored as .* floating-point"):
+        fresh(SMALL).load_weights(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"blocks.1.attn.qkv.bias": torch.ones(3 * WIDTH)}, r"blocks\.1\.attn\.qkv\.bias has no"),
+        ({"rope_embed.periods": torch.full((8,), 7.0)}, "periods gives other rotary positions"),
+        ({"blocks.1.attn.qkv.bias": torch.zeros(3 * WIDTH)}, ""),
+        ({"blocks.1.attn.qkv.bias": torch.eye(3)[1].repeat_interleave(WIDTH)}, ""),  # of keys
+    ],
+)
+def test_what_timm_leaves_out_of_dinov3_is_refused_if_it_counts(
+    written, loud, change, message: str
+) -> None:
+    name = "vit_small_patch16_dinov3"
+    weights = {
+        key.replace("gamma_", "ls").replace("ls1", "ls1.gamma").replace("ls2", "ls2.gamma")
+        .replace("reg_token", "storage_tokens"): value
+        for key, value in native(name, loud).items()
+    }  # fmt: skip
+    path = written(weights | change)
+    if message:
+        with pytest.raises(FormatError, match=message):
+            fresh(name).load_weights(path)
+    else:
+        fresh(name).load_weights(path)
+
+
+def test_the_models_own_name_and_pixels_are_compared(written, loud, tmp_path: Path) -> None:
+    """No tensor shows them."""
+    written(native(SMALL, loud)).rename(tmp_path / "model.safetensors")
+    pixels = {"mean": [0.485, 0.456, 0.406], "std": [0.5, 0.5, 0.5], "tag": "dino"}
+    for said, message in (
+        ({"architecture": "deit_tiny_patch16_224"}, "holds timm's deit_tiny_patch16_224: set"),
+        ({"architecture": SMALL, "pretrained_cfg": pixels}, r"224\.dino, whose pixels .* mean"),
+        ({"architecture": SMALL}, ""),
+        ({"model_type": "other"}, ""),
+    ):
+        (tmp_path / "config.json").write_text(json.dumps(said), encoding="utf-8")
+        if message:
+            with pytest.raises(FormatError, match=message):
+                fresh(SMALL).load_weights(tmp_path)
+        else:
+            fresh(SMALL).load_weights(tmp_path)
+
+
+def test_clips_own_files_are_told_to_be_of_another_activation(written, loud) -> None:
+    name = "vit_base_patch16_clip_224"
+    renamed = (
+        ("blocks", "transformer.resblocks"), ("attn.qkv.", "attn.in_proj_"), ("norm_", "ln_"),
+        ("attn.proj", "attn.out_proj"), ("mlp.fc1", "mlp.c_fc"), ("mlp.fc2", "mlp.c_proj"),
+        ("norm1", "ln_1"), ("norm2", "ln_2"), ("norm.", "ln_post."), ("patch_embed.proj", "conv1"),
+    )  # fmt: skip
+    theirs = {}
+    for key, value in native(name, loud).items():
+        named = key
+        for ours, other in renamed:
+            named = named.replace(ours, other)
+        theirs[f"visual.{named}"] = value
+    theirs["visual.class_embedding"] = theirs.pop("visual.cls_token")[0, 0]
+    theirs["visual.positional_embedding"] = theirs.pop("visual.pos_embed")[0]
+    theirs = {key: value for key, value in theirs.items() if "head" not in key}
+    assert "computes with QuickGELU" in fresh(name).load_weights(written(theirs))
 
 
 def test_another_networks_file_is_refused(written) -> None:

@@ -153,6 +153,15 @@ def test_files_without_weights(tmp_path: Path, content: Any) -> None:
         read_weights(tmp_path / "w.pth")
 
 
+def test_other_versions_of_a_model_in_its_folder_are_not_mixed_in(tmp_path: Path) -> None:
+    for name, value in (("model", 1), ("model_old", 2), ("model.fp16", 3)):
+        save_file({"a": torch.tensor([float(value)])}, tmp_path / f"{name}.safetensors")
+    assert read_weights(tmp_path)["a"] == 1
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(FormatError, match=r"model\.fp16.* and model_old\.safetensors both hold a"):
+        read_weights(tmp_path)
+
+
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="does not exist: give the path"):
         read_weights(tmp_path / "none.pth")

@@ -1,5 +1,6 @@
 """Starting a detector from public or own backbone weights."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,31 @@ def test_a_detector_file_gives_its_backbone(
     name = "patch_embed.projection.bias"
     found = model.backbone.state_dict()[name]
     assert torch.equal(found, opentad(public)[f"backbone.model.backbone.{name}"])
+
+
+def test_what_no_shape_shows_is_compared_with_the_models_own_word(
+    model: Detector, public: VideoMAEModel, tmp_path: Path
+) -> None:
+    public.save_pretrained(tmp_path)
+    load_backbone(model.backbone, tmp_path)
+    file = tmp_path / "config.json"
+    own = json.loads(file.read_text(encoding="utf-8"))
+    heads = 2 * own["num_attention_heads"]
+    file.write_text(json.dumps(own | {"num_attention_heads": heads}), encoding="utf-8")
+    with pytest.raises(FormatError, match=rf"set detector\.backbone\.heads: {heads} "):
+        load_backbone(model.backbone, tmp_path)
+    file.write_text(json.dumps(own | {"hidden_act": "relu"}), encoding="utf-8")
+    with pytest.raises(FormatError, match="computes with 'relu'"):
+        load_backbone(model.backbone, tmp_path)
+
+
+def test_numbers_without_their_scale_are_refused(
+    model: Detector, public: VideoMAEModel, tmp_path: Path
+) -> None:
+    weights = {name: (100 * t).to(torch.int8) for name, t in release(public, "encoder.").items()}
+    torch.save(weights, tmp_path / "int8.pth")
+    with pytest.raises(FormatError, match="is stored as int8: save"):
+        load_backbone(model.backbone, tmp_path / "int8.pth")
 
 
 def test_blocks_that_the_model_has_dropped_are_left_out(model: Detector, file: Path) -> None:

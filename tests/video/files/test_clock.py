@@ -203,6 +203,31 @@ def test_without_time_stamps_the_rate_that_fits_the_length_is_believed(
     assert line.note.endswith("25 frames per second are believed")
 
 
+def test_a_rate_that_time_stamps_deny_is_not_believed_for_a_wrong_one_among_them() -> None:
+    """A variable rate, of which one stamp stands still: 25 frames per second would be twice it."""
+    said = header(rates={"average rate": 25.0})
+    assert build_timeline([0, 1, 2, 2, 4, 5], [], 1, said).fps == 25.0
+    with pytest.raises(ClockError, match="without usable time stamps"):
+        build_timeline([0, 1, 2, 2, 8, 10], [], 1, said)
+
+
+@pytest.mark.parametrize("name", ["long.mp4", "long.mkv"])
+def test_a_last_frame_that_is_held_counts_in_full(tmp_path: Path, name: str) -> None:
+    source = write_numbered(tmp_path / "a.mp4", 25, options={"bf": "0"})
+    video = copy_video(source, tmp_path / name, last_length=3.0)
+    facts = probe(video)
+    assert (facts.n_frames, facts.fps, facts.variable_rate) == (25, 25.0, True)
+    assert facts.duration == pytest.approx(3.96)
+    counted = probe(video, FRAMES)
+    assert (counted.fps, counted.duration, counted.variable_rate) == (25.0, 1.0, False)
+
+
+def test_a_last_frame_that_the_header_denies_is_not_held() -> None:
+    """As an edit list cuts it."""
+    line = build_timeline(range(25), [], 100, header(kind="mov,mp4", duration=1.0))
+    assert (line.duration, line.variable_rate) == (pytest.approx(1.0), False)
+
+
 @pytest.mark.parametrize(
     ("said", "note"),
     [

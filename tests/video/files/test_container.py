@@ -61,10 +61,14 @@ def test_a_file_cannot_send_the_reader_to_another_one(tmp_path: Path, playlist: 
     assert "not a video" in refusal(list_)
 
 
+@pytest.mark.parametrize("mirror", [False, True])
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
-def test_pixels_are_upright(tmp_path: Path, turn: int) -> None:
-    video = write_numbered(tmp_path / "turned.mp4", 3, rotation=turn, options={"crf": "4"})
+def test_pixels_are_upright(tmp_path: Path, turn: int, mirror: bool) -> None:
+    path, options = tmp_path / "turned.mp4", {"crf": "4"}
+    video = write_numbered(path, 3, rotation=turn, mirror=mirror, options=options)
     wanted = np.rot90(picture(2), k=turn // 90)
+    if mirror:
+        wanted = wanted[:, ::-1]
     with open_video(video) as (container, stream):
         frame = list(container.decode(stream))[2]
     assert display_size(frame) == wanted.shape[:2]

@@ -106,7 +106,7 @@ def test_pictures_are_numbered_in_every_way(
     tmp_path: Path, names: list[str], series: tuple[str, int, int]
 ) -> None:
     for name in names:
-        (tmp_path / name).touch()
+        (tmp_path / name).write_bytes(b"a picture")
     assert picture_series(tmp_path) == PictureSeries(*series)
     pictures = sorted(name for name in names if name != "notes.txt")
     assert [path.name for path in files_of(tmp_path)] == pictures
@@ -119,6 +119,8 @@ def test_pictures_are_numbered_in_every_way(
         (["img_1.jpg", "img_2.jpg", "flow_1.jpg", "flow_2.jpg"], "flow_%01d.jpg and img_%01d.jpg"),
         (["img_1.jpg", "img_3.jpg"], "img_%01d.jpg number 2 is missing"),
         (["img_1.jpg", "img_01.jpg"], "a number is there twice"),
+        (["img_01.jpg", "img_02.jpg", "img_3.jpg"], "as img_3.jpg and img_01.jpg"),
+        (["img_1.jpg", "img_2.jpg"], "img_1.jpg is an empty file"),
     ],
 )
 def test_pictures_that_are_no_video_are_refused(

@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from copied import with_second
 from numbered import numbers, write_numbered
 
 from tad_blockdrop.video.files.container import DecodeError
@@ -84,6 +85,12 @@ def test_size_is_that_of_square_pixels(
         assert numbers(read_frames(video, [3, 1])) == [3, 1]
 
 
+def test_every_frame_keeps_the_shape_of_its_pixels(tmp_path: Path) -> None:
+    """Also after those before it are gone."""
+    video = write_numbered(tmp_path / "wide.mp4", 30, options={"bf": "0"}, shape=Fraction(2))
+    assert {read_frames(video, [number]).shape[1:3] for number in (0, 1, 17)} == {(48, 192)}
+
+
 def test_a_single_frame(tmp_path: Path) -> None:
     facts = probe(write_numbered(tmp_path / "one.mp4", 1, 25))
     assert (facts.n_frames, facts.fps, facts.duration) == (1, 25.0, 0.04)
@@ -100,6 +107,21 @@ def test_variable_rate_is_told_by_timestamps(tmp_path: Path, suffix: str) -> Non
     assert np.allclose(line.times, np.array(shown) / 1000, atol=1e-3)
     assert facts.duration == pytest.approx(1.08, abs=0.05)
     assert facts.fps == pytest.approx(facts.n_frames / facts.duration)
+
+
+def test_a_slow_file_is_not_truncated(tmp_path: Path) -> None:
+    """While it is read through, a Matroska file's start moves by some frames."""
+    facts = probe(write_numbered(tmp_path / "slow.mkv", 8, 1, options={"bf": "0"}))
+    assert (facts.n_frames, facts.fps, facts.start, facts.duration) == (8, 1.0, 0.0, 8.0)
+
+
+def test_one_of_several_videos_in_a_file_is_told(tmp_path: Path) -> None:
+    video = with_second(write_numbered(tmp_path / "a.mp4", 10), tmp_path / "two.mkv")
+    facts = probe(video)
+    assert facts.n_frames == 10
+    assert "it holds 2 videos, of which a player may show another: number 1" in facts.note
+    cover = with_second(tmp_path / "a.mp4", tmp_path / "cover.mp4", cover=True)
+    assert probe(cover).note == ""
 
 
 def test_a_dropped_frame_makes_the_rate_variable(tmp_path: Path) -> None:

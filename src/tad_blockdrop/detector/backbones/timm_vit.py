@@ -18,8 +18,9 @@ from tad_blockdrop.config import TimmConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import HEADS
+from tad_blockdrop.detector.weights.model_config import model_config
 from tad_blockdrop.detector.weights.network import find_network
-from tad_blockdrop.detector.weights.reading import read_weights
+from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 
 PRETRAINED = "pretrained"  # as weights: those that timm downloads
 PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
@@ -60,6 +61,7 @@ class TimmViT(Backbone):
         self.blocks = nn.ModuleDict({str(i): model.blocks[i] for i in kept_blocks})
         self.norm_pre, self.norm, self.fc_norm = model.norm_pre, model.norm, model.fc_norm
         rope = getattr(model, "rope", None)
+        self._periods: Tensor | None = getattr(rope, "periods", None)
         self.register_buffer(
             "rope", None if rope is None else rope.eval().get_embed(), persistent=False
         )
@@ -122,11 +124,17 @@ class TimmViT(Backbone):
         name = self.config.model
         given = _download(name) if path == PRETRAINED else read_weights(path)
         source = f"timm's weights of {name}" if path == PRETRAINED else str(path)
+        if path != PRETRAINED:
+            self._refuse_other_model(path)
         network = find_network(given, PROJECTION) or find_network(given, CLIP_PROJECTION)
         part = network.of(given) if network else given
         remark = f"; {network.remark}" if network and network.remark else ""
+        if any(key.endswith(CLIP_PROJECTION) for key in given) and "quickgelu" not in name:
+            remark += (
+                "; OpenAI's own CLIP computes with QuickGELU: take ..._clip_quickgelu_... then"
+            )
         weights = _as_timm(part, self.config, self.crop, source)
-        problems = self._problems(weights)
+        problems = self._problems(weights) + self._lost(part, weights)
         if problems:
             more = f" ({len(problems)} tensors do not fit)" if len(problems) > 1 else ""
             raise FormatError(f"{source} does not fit timm's {name}: {problems[0]}{more}")
@@ -146,8 +154,8 @@ class TimmViT(Backbone):
             elif given.shape != tensor.shape:
                 shapes = f"{tuple(given.shape)} where {tuple(tensor.shape)} is needed"
                 problems.append(f"{name} has the shape {shapes}")
-            elif not given.isfinite().all():
-                problems.append(f"{name} has values that are not finite")
+            elif flaw := flaw_of(given):
+                problems.append(f"{name} {flaw}")
         with torch.device("meta"):  # with its head and all blocks
             whole = timm.create_model(self.config.model).state_dict()
         known = (*HEADS, "mask_token", "rope.")
@@ -157,6 +165,45 @@ class TimmViT(Backbone):
             if not name.startswith(known)
         ]
         return sorted(problems)
+
+    def _lost(self, given: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> list[str]:
+        """A remark on what timm leaves out of ``given`` for ``weights`` though it counts.
+
+        These are biases of q and v, which some models of DINOv3 have and others not, and rotary
+        positions of other periods.
+        """
+        problems = []
+        for name, tensor in given.items():
+            here = {name, name.replace("qkv.bias", "q_bias")} & weights.keys()
+            if name.endswith("attn.qkv.bias") and not here:
+                query, _, value = tensor.chunk(3)
+                if query.any() or value.any():
+                    problems.append(f"{name} has no place in it; timm's models with qkvb have one")
+            if name.endswith("periods") and self._periods is not None:
+                own = self._periods.float()
+                if tensor.shape != own.shape or not torch.allclose(tensor.float(), own, rtol=1e-2):
+                    problems.append(f"{name} gives other rotary positions than it has")
+        return problems
+
+    def _refuse_other_model(self, path: str | Path) -> None:
+        """Refuse a folder of timm that says it holds another model, or one of other pixels."""
+        found, name = model_config(path), self.config.model
+        theirs, pixels = found.get("architecture"), found.get("pretrained_cfg") or {}
+        if theirs is None:
+            return
+        full = f"{theirs}.{pixels['tag']}" if pixels.get("tag") else theirs
+        if theirs != name.partition(".")[0]:
+            raise FormatError(
+                f"{path} holds timm's {full}: set detector.backbone.model to it (not {name})"
+            )
+        own = timm.get_pretrained_cfg(name).to_dict()
+        for key in ("mean", "std"):
+            if list(pixels.get(key, own[key])) != list(own[key]):
+                raise FormatError(
+                    f"{path} holds timm's {full}, whose pixels have the {key} {pixels[key]}, but "
+                    f"those of detector.backbone.model ({name}) {list(own[key])}: set it to the "
+                    "name with the right ones, tag included"
+                )
 
 
 def make_timm(config: TimmConfig, crop: int) -> Any:

@@ -3,7 +3,6 @@
 The layers are those of the package ``transformers``, which is only imported to build one.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +16,9 @@ from tad_blockdrop.config import VJEPA2Config
 from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
 from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.model_config import refuse_other_model
 from tad_blockdrop.detector.weights.network import find_network
-from tad_blockdrop.detector.weights.reading import read_weights
+from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 from tad_blockdrop.errors import BlockDropError
 
 # Keys of our configuration and what the config.json of `transformers` calls them.
@@ -115,7 +115,7 @@ class VJEPA2(Backbone):
                 "its folder as detector.backbone.weights"
             )
         given = read_weights(path)
-        self._compare_sizes(Path(path))
+        refuse_other_model(path, self.config, "vjepa2", SIZES)
         network = find_network(given, PROJECTION)
         part = network.of(given) if network else {}
         encoder = {name: t for n, t in part.items() if (name := self._name_here(n)) is not None}
@@ -145,31 +145,14 @@ class VJEPA2(Backbone):
             elif encoder[name].shape != own[name].shape:
                 shape, needed = tuple(encoder[name].shape), tuple(own[name].shape)
                 problem = f"is of shape {shape}, not {needed}"
-            elif not encoder[name].isfinite().all():
-                problem = "has values that are not finite"
+            elif flaw := flaw_of(encoder[name]):
+                problem = flaw
             else:
                 continue
             raise FormatError(
                 f"{path}: {theirs} {problem}. Is it a whole V-JEPA 2 model as transformers saves "
                 "it, and has detector.backbone its sizes?"
             )
-
-    def _compare_sizes(self, path: Path) -> None:
-        """Refuse sizes other than those of a ``config.json`` that lies with the weights."""
-        file = (path if path.is_dir() else path.parent) / "config.json"
-        try:
-            found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        except ValueError as error:
-            raise FormatError(f"{file} is damaged ({error}): download or copy it again") from error
-        if not isinstance(found, dict) or found.get("model_type") != "vjepa2":
-            return
-        wrong = [
-            f"detector.backbone.{key}: {found[name]} (not {getattr(self.config, key)})"
-            for key, name in SIZES.items()
-            if found.get(name, getattr(self.config, key)) != getattr(self.config, key)
-        ]
-        if wrong:
-            raise FormatError(f"{path} holds a model of another size; set {', '.join(wrong)}")
 
 
 def _initialise(module: nn.Module) -> None:

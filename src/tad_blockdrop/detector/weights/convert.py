@@ -15,14 +15,17 @@ from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.mcg_nju import McgNju
 from tad_blockdrop.detector.weights.mmaction import Mmaction
+from tad_blockdrop.detector.weights.model_config import refuse_other_model
 from tad_blockdrop.detector.weights.network import Network, find_network
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.own import Own
-from tad_blockdrop.detector.weights.reading import read_weights
+from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 from tad_blockdrop.detector.weights.report import SHOWN, Entry, Report, Status
 from tad_blockdrop.detector.weights.sizes import backbone_of, check_backbone, detector_of
 from tad_blockdrop.detector.weights.transformers import Transformers
 
+# What a model of `transformers` calls itself, and what its shapes do not tell.
+TRANSFORMERS = ("videomae", {"heads": "num_attention_heads"})
 LAYOUTS: tuple[type[Layout], ...] = (Own, OpenTad, Mmaction, McgNju, Transformers)
 
 
@@ -131,6 +134,7 @@ def load_backbone(backbone: VideoMAE, path: str | Path) -> Report:
         FormatError: unreadable, unknown, incomplete, or of another size than ``backbone``.
     """
     weights = read_weights(path)
+    refuse_other_model(path, backbone.config, *TRANSFORMERS)
     layout, network = recognise(weights)
     found = network.of(weights)
     check_backbone(layout, found, backbone.config, str(path))
@@ -214,6 +218,9 @@ def _take(
     absent = [part for part in rule.theirs if part not in weights]
     if absent or not rule.theirs:
         return Entry(Status.MISSING, name, " + ".join(absent), shape), None
+    for part in rule.theirs:
+        if flaw := flaw_of(weights[part]):
+            return Entry(Status.UNFIT, name, part, shape, flaw), None
     parts = [weights[part].float() for part in rule.theirs]
     given = " + ".join(str(tuple(part.shape)) for part in parts)
     try:
@@ -223,8 +230,6 @@ def _take(
     if tuple(tensor.shape) != shape:
         detail = f"shape {given} where {shape} is needed"
         return Entry(Status.UNFIT, name, theirs, shape, detail), None
-    if not tensor.isfinite().all():
-        return Entry(Status.UNFIT, name, theirs, shape, "has values that are not finite"), None
     same = len(parts) == 1 and tuple(parts[0].shape) == shape
     status, detail = (Status.MATCHED, "") if same else (Status.RESHAPED, f"from {given}")
     return Entry(status, name, theirs, shape, detail), tensor.contiguous().clone()

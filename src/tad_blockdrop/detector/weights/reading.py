@@ -24,6 +24,7 @@ from tad_blockdrop.errors import printable
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _COUNTER = "n_averaged"  # of torch's AveragedModel
 FOLDER_FILES = ("model*.safetensors", "pytorch_model*.bin")  # as `transformers` names them
+_NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -52,14 +53,38 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
     if (folder / WEIGHTS_FILE).is_file():
         return read_checkpoint(folder).weights
     for pattern in FOLDER_FILES:
-        files = sorted(folder.glob(pattern))
+        whole = folder / pattern.replace("*", "")  # others beside it are other versions
+        files = [whole] if whole.is_file() else sorted(folder.glob(pattern))
         if files:
-            parts = [_unwrap(_read_file(file), file) for file in files]
-            return {name: tensor for part in parts for name, tensor in part.items()}
+            return _joined({file: _unwrap(_read_file(file), file) for file in files})
     raise FormatError(
         f"{folder} holds no weights: expected {WEIGHTS_FILE} with its config.json (a checkpoint "
         f"of this program) or {' or '.join(FOLDER_FILES)} (a transformers model)"
     )
+
+
+def _joined(parts: Mapping[Path, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of a model that is written in several files."""
+    tensors: dict[str, Tensor] = {}
+    origin: dict[str, Path] = {}
+    for file, part in parts.items():
+        for name, tensor in part.items():
+            if name in tensors:
+                raise FormatError(
+                    f"{origin[name]} and {file.name} both hold {name}: give the path of the one "
+                    "that is meant"
+                )
+            tensors[name], origin[name] = tensor, file
+    return tensors
+
+
+def flaw_of(tensor: Tensor) -> str:
+    """What keeps a tensor from being a weight, as the end of a sentence, or nothing."""
+    if tensor.dtype not in _NUMBERS or tensor.layout != torch.strided or tensor.is_meta:
+        kind = "a shape only" if tensor.is_meta else f"{tensor.dtype}, {tensor.layout}"
+        kind = kind.replace("torch.", "").removesuffix(", strided")
+        return f"is stored as {kind}: save it as plain floating-point numbers"
+    return "" if tensor.isfinite().all() else "has values that are not finite"
 
 
 def _read_file(path: Path) -> Any:

@@ -37,7 +37,13 @@ def import_weights(
     A detector becomes one for ``baseline.checkpoint``; of a backbone file, the checkpoint holds
     the backbone alone, for ``baseline.backbone_weights``.
     """
-    from tad_blockdrop.detector.weights.convert import recognise, to_backbone, to_detector
+    from tad_blockdrop.detector.weights.convert import (
+        TRANSFORMERS,
+        recognise,
+        to_backbone,
+        to_detector,
+    )
+    from tad_blockdrop.detector.weights.model_config import refuse_other_model
     from tad_blockdrop.detector.weights.reading import read_weights
 
     path = settings.path
@@ -55,6 +61,7 @@ def import_weights(
         _tell_assumptions("pyramid", config.pyramid, "heads", "attention_window", "positions")
     else:
         found = to_backbone(weights, detector.backbone, path)
+        refuse_other_model(path, found.config, *TRANSFORMERS)
         tensors = {f"backbone.{name}": tensor for name, tensor in found.weights.items()}
         config, classes = detector.model_copy(update={"backbone": found.config}), ()
         metrics = {}

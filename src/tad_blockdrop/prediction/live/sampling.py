@@ -59,7 +59,7 @@ def _decodable(container: InputContainer, stream: VideoStream) -> Iterator[Video
                 raise
         except av.error.ExitError:  # nothing came for too long
             for frame in stream.codec_context.decode(None):  # those that the decoder still holds
-                frame.opaque = shape
+                frame.opaque = Fraction(shape)  # of its own, as in ``decoded``
                 yield frame
             raise
 

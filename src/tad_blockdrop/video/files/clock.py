@@ -74,9 +74,10 @@ class Timeline:
     """When each frame of a video is shown.
 
     ``times`` (n,): seconds of the clock, increasing. ``duration``: the second at which the last
-    frame ends. ``fps``: the constant rate, or the mean one where ``variable_rate``. ``tick``:
-    seconds of one unit of the file's time stamps. ``stamps`` (n,): these, or None where they are
-    unusable and only the order counts. ``note``: what disagreed and what was believed, or empty.
+    frame ends. ``fps``: the constant rate, or the mean one where ``variable_rate``; the constant
+    one still where only the last frame is shown longer. ``tick``: seconds of one unit of the file's
+    time stamps. ``stamps`` (n,): these, or None where they are unusable and only the order counts.
+    ``note``: what disagreed and what was believed, or empty.
     """
 
     times: npt.NDArray[np.float64]
@@ -141,9 +142,9 @@ def build_timeline(
     last few. ``last_length``: ticks for which the last frame is shown. Raises ClockError where
     nothing says when frames are shown.
     """
-    line = _by_stamps(shown, decoded, last_length, header) or _by_rates(len(shown), header)
+    line = _by_stamps(shown, decoded, last_length, header) or _by_rates(shown, header)
     if clock == "player":
-        return line
+        return _with_held_frame(line, last_length * header.tick, header)
     rate = header.rates.get("average rate", line.fps) if line.variable_rate else line.fps
     counted = _constant(len(line.times), rate, 0.0, header.tick, line.stamps)
     return replace(counted, note=line.note)
@@ -172,6 +173,21 @@ def _by_stamps(
         first = header.first
     line = _stamped(slots, last_length, header, first * header.tick - header.zero)
     return replace(line, stamps=stamps)
+
+
+def _with_held_frame(line: Timeline, last: float, header: Header) -> Timeline:
+    """The same to the end of its last frame, which is shown for ``last`` seconds.
+
+    Of a constant rate, if this is much longer and the length in the header does not deny it.
+    """
+    if line.variable_rate or line.stamps is None or header.kind in SLOTS:
+        return line
+    seconds = float(line.times[-1]) - line.start + last
+    denied = header.duration is not None and abs(header.duration - seconds) > SLACK
+    if last - 1 / line.fps <= SLACK or denied:
+        return line
+    note = _disagreement(header, line.fps, seconds, line.start)
+    return replace(line, duration=line.start + seconds, variable_rate=True, note=note)
 
 
 def _rising(stamps: Sequence[int | None]) -> Stamps | None:
@@ -245,14 +261,14 @@ def _disagreement(header: Header, rate: float, seconds: float, start: float) -> 
     )
 
 
-def _by_rates(count: int, header: Header) -> Timeline:
+def _by_rates(shown: Sequence[int | None], header: Header) -> Timeline:
     """The timeline of frames without usable time stamps, at the one rate that nothing denies."""
-    rates, note = list(header.rates.values()), ""
+    count, rates, note = len(shown), list(header.rates.values()), ""
     if header.kind in BARE_FORMATS:
         note = "a bare stream has no time stamps: the {:.4g} frames per second of its header"
     elif header.kind != PICTURES:
         note = "its time stamps are missing or out of order: {:.4g} frames per second"
-        rates = _fitting(count, header)
+        rates = _fitting(shown, header)
     if count == 1:
         rates.append(DEFAULT_RATE)
     if not rates:
@@ -267,12 +283,18 @@ def _by_rates(count: int, header: Header) -> Timeline:
     return replace(line, note=f"{note.format(rates[0])} are believed" if note else "")
 
 
-def _fitting(count: int, header: Header) -> list[float]:
-    """The rates that agree with the length in the header; without one, those that all agree."""
-    rates = list(header.rates.values())
-    if header.duration is None:
-        return rates if rates and max(rates) <= (1 + DIFFERENCE) * min(rates) else []
-    allowed = DIFFERENCE * header.duration
-    return [
-        rate for rate in rates if abs(count / rate - header.duration) <= max(allowed, 1.5 / rate)
-    ]
+def _fitting(shown: Sequence[int | None], header: Header) -> list[float]:
+    """The rates that agree with the length in the header; without one, those that all agree.
+
+    These must agree with the first and the last time stamp too: some in between may be wrong.
+    """
+    count, length, rates = len(shown), header.duration, list(header.rates.values())
+    if length is None and rates and max(rates) > (1 + DIFFERENCE) * min(rates):
+        return []
+    first, last = shown[0], shown[-1]
+    if length is None and first is not None and last is not None and first < last:
+        length = (last - first) * header.tick * count / (count - 1)
+    if length is None:
+        return rates
+    allowed = DIFFERENCE * length
+    return [rate for rate in rates if abs(count / rate - length) <= max(allowed, 1.5 / rate)]

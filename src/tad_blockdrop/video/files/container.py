@@ -133,13 +133,29 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
     if not 1 / MOST_STRETCH <= shape <= MOST_STRETCH:
         shape = Fraction(1)
     for frame in container.decode(stream):
-        frame.opaque = shape
+        # An object of its own: PyAV forgets one that frames share as soon as the first is freed.
+        frame.opaque = Fraction(shape)
         yield frame
 
 
+def mirrored(frame: VideoFrame) -> bool:
+    """Whether a frame is to be shown as in a mirror, left for right, before it is turned."""
+    try:
+        found: Any = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # PyAV gives nothing at all where it does not know one of the kinds
+        return False
+    if found is None:
+        return False
+    a, b, _, c, d, *_ = np.frombuffer(found, np.int32).tolist()
+    return bool(a * d < b * c)
+
+
 def quarter_turns(frame: VideoFrame) -> int:
-    """Counter-clockwise quarter turns (0 to 3) to show a frame as the file asks."""
-    return round(frame.rotation / 90) % 4
+    """Counter-clockwise quarter turns (0 to 3) to show a frame as the file asks.
+
+    A frame to be mirrored as well is mirrored first.
+    """
+    return (round(frame.rotation / 90) + 2 * mirrored(frame)) % 4
 
 
 def pixel_shape(frame: VideoFrame) -> Fraction:
@@ -155,9 +171,10 @@ def display_size(frame: VideoFrame) -> tuple[int, int]:
 
 
 def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:
-    """RGB pixels (H, W, 3) uint8, rotated as the file asks, scaled to ``size`` (height, width).
+    """RGB pixels (H, W, 3) uint8, mirrored and turned as the file asks.
 
-    Scaling is bicubic with a support that widens when shrinking (no aliasing).
+    Scaled to ``size`` (height, width), bicubic with a support that widens when shrinking (no
+    aliasing).
     """
     height, width = size or display_size(frame)
     turns = quarter_turns(frame)
@@ -166,4 +183,6 @@ def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:
     pixels = frame.reformat(
         width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
     ).to_ndarray()
+    if mirrored(frame):
+        pixels = pixels[:, ::-1]
     return np.ascontiguousarray(np.rot90(pixels, k=turns))

@@ -61,7 +61,11 @@ def size_and_time(video: Path) -> list[int]:
 
 
 def picture_series(folder: Path) -> PictureSeries:
-    """The one series in a folder. Raises PicturesError: none, two, or a number is missing."""
+    """The one series in a folder.
+
+    Raises PicturesError: none, two, a number is missing, or a picture ffmpeg would end the video at
+    without a word: an empty file, or a number of another length.
+    """
     names = (path.name for path in folder.iterdir() if not path.name.startswith("."))
     series = numbered_names(names)
     if not series:
@@ -75,4 +79,11 @@ def picture_series(folder: Path) -> PictureSeries:
     if gaps or len(set(numbers)) < len(numbers):
         missing = f"{pattern} number {gaps[0]} is missing" if gaps else "a number is there twice"
         raise PicturesError(f"its pictures are not numbered without a gap: {missing}")
+    if set(names_there) != {pattern % number for number in numbers}:
+        short, long = min(names_there, key=len), max(names_there, key=len)
+        raise PicturesError(
+            f"its pictures are numbered with other digits, as {short} and {long}: rename them alike"
+        )
+    if empty := [name for name in names_there if (folder / name).stat().st_size == 0]:
+        raise PicturesError(f"its picture {empty[0]} is an empty file (0 bytes): copy it again")
     return PictureSeries(pattern, numbers[0], len(numbers))

@@ -1,7 +1,7 @@
 """What a video really contains: frames, rate, size, timestamps, whatever its header claims."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 from av.packet import Packet
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -127,16 +128,33 @@ def timeline(path: str | Path, timing: Timing = PLAYER) -> Timeline:
 
 def _timeline(path: Path, timing: Timing) -> Timeline:
     with open_video(path) as (container, stream):
+        others = _other_streams(container, stream)
+        promised = _promised_end(container, stream)  # before reading on, which moves its start
         packets = read_packets(path, container, stream)
-        _refuse_truncated(path, container, stream, packets)
+        _refuse_truncated(path, promised, packets)
         if _confirm_packets(container, stream, packets, _first_frame(path)):
             header = read_header(container, stream, timing, packets.first, packets.stamps)
             stamps = packets.ordered() or []
-            return build_timeline(stamps, [], packets.last_length, header, timing.clock)
+            line = build_timeline(stamps, [], packets.last_length, header, timing.clock)
+            return replace(line, note="; ".join(filter(None, (line.note, others))))
     with open_video(path) as (container, stream):
         shown, decoded_at, last_length = _decode_stamps(container, stream)
         header = read_header(container, stream, timing, packets.first, packets.stamps)
-        return build_timeline(shown, decoded_at, last_length, header, timing.clock)
+        line = build_timeline(shown, decoded_at, last_length, header, timing.clock)
+        return replace(line, note="; ".join(filter(None, (line.note, others))))
+
+
+def _other_streams(container: InputContainer, stream: VideoStream) -> str:
+    """What is to be told of a file that holds several videos, or nothing. Covers do not count."""
+    videos = [
+        video
+        for video in container.streams.video
+        if not video.disposition & Disposition.attached_pic
+    ]
+    if len(videos) < 2:
+        return ""
+    used = f"number {videos.index(stream) + 1}, {stream.width} x {stream.height} pixels"
+    return f"it holds {len(videos)} videos, of which a player may show another: {used}, is read"
 
 
 def _first_frame(path: Path) -> VideoFrame:
@@ -193,16 +211,18 @@ def _all_packets(path: Path, container: InputContainer) -> Iterator["Packet[Any]
         raise DecodeError(path, "it is damaged: its streams change midway") from error
 
 
-def _refuse_truncated(
-    path: Path, container: InputContainer, stream: VideoStream, packets: Packets
-) -> None:
+def _promised_end(container: InputContainer, stream: VideoStream) -> float:
+    """The second at which a file ends by its header; 0 where that does not say it."""
+    if stream.duration:
+        return float(((stream.start_time or 0) + stream.duration) * _tick(stream))
+    if "matroska" in container.format.name and container.duration:
+        return float(container.duration / av.time_base)  # of the longest stream
+    return 0.0
+
+
+def _refuse_truncated(path: Path, promised: float, packets: Packets) -> None:
     if not packets.stamps:
         raise DecodeError(path, "it holds no video frames")
-    promised = 0.0
-    if stream.duration:
-        promised = float(((stream.start_time or 0) + stream.duration) * _tick(stream))
-    elif "matroska" in container.format.name and container.duration:
-        promised = container.duration / av.time_base  # of the longest stream
     if packets.end < promised * (1 - LOST_SHARE) - LOST_SECONDS:
         raise DecodeError(
             path, f"it is truncated: {packets.end:.1f} of the {promised:.1f} s its header promises"
