@@ -162,10 +162,10 @@ def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]
 
 def similar_labels(labels: Iterable[str]) -> list[Problem]:
     """Classes whose names differ in upper and lower case, blanks or hyphens only."""
-    alike: dict[str, Counter[str]] = defaultdict(Counter)
-    for label in labels:
+    alike: dict[str, dict[str, int]] = defaultdict(dict)
+    for label, count in Counter(labels).items():
         folded = unicodedata.normalize("NFKC", label).casefold()
-        alike[" ".join(re.split(r"[\s_-]+", folded))][label] += 1
+        alike[" ".join(re.split(r"[\s_-]+", folded))][label] = count
     return [
         Problem(
             "", ANNOTATIONS, next(iter(names)), "similar classes",

@@ -61,7 +61,7 @@ class CSVTable:
             raise AnnotationError("table", "it has no rows", "add a row per action instance")
         table, choices = _with_decimal_points(table)
         rate = source.config.frame_rate or math.nan
-        if _has_lengths(table, lines, rate):
+        if "duration" in table and _has_lengths(table, lines, rate):
             table = table.drop(columns="duration")
             choices += ["the column duration as the length of the actions, which is not used"]
         stated: dict[str, _Facts] = {}
@@ -132,7 +132,7 @@ def _has_lengths(table: pd.DataFrame, lines: pd.Index, rate: float) -> bool:
     """Whether the column duration is of the actions instead of their videos."""
     found = False
     for line, row in zip(lines, table.to_dict("records"), strict=True):
-        if not given(row.get("duration")) or not given(row[_column(row, "end")]):
+        if not given(row["duration"]) or not given(row[_column(row, "end")]):
             continue
         where = f"line {line}"
         fps = _first(optional_number(row.get("fps"), f"{where}, fps"), rate)
