@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import torch
@@ -16,7 +17,7 @@ from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.bundle import read_export, write_export
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
-from tad_blockdrop.export.int8 import Int8Rating, add_int8, to_int8
+from tad_blockdrop.export.int8 import Int8Rating, add_int8, find_int8, to_int8
 from tad_blockdrop.export.onnx import open_session
 from tad_blockdrop.export.torch_export import from_archive
 from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
@@ -118,11 +119,16 @@ def videos(tmp_path):
     return pd.DataFrame([row | {"rate": 10.0, "duration": 5.0}])
 
 
-def checked(exported, checkpoint, videos, actions=(), **settings):
+def evaluator_of(checkpoint, videos, actions):
     columns = ["video_id", "label", "category", "start", "end"]
     instances = pd.DataFrame(actions, columns=columns)
     dataset = ActionDataset(videos, instances, checkpoint.classes)
-    evaluator = Evaluator(dataset, DataConfig(every=1), EvaluationConfig(batch=2), RUNTIME)
+    data = DataConfig(every=1, window=checkpoint.window)
+    return Evaluator(dataset, data, EvaluationConfig(batch=2), RUNTIME)
+
+
+def checked(exported, checkpoint, videos, actions=(), **settings):
+    evaluator = evaluator_of(checkpoint, videos, actions)
     return check_export(exported, checkpoint, evaluator, ExportConfig(**settings))
 
 
@@ -163,6 +169,7 @@ def test_int8_is_written_and_timed_where_it_detects_as_well(
     # linear layers are a third of this little file; all that was asked for is still there
     assert len(small.int8) < 0.85 * len(exported.onnx)
     assert facts["int8"]["written"]
+    assert facts["int8"]["spared"] == 0
     assert (facts["int8"]["split"], facts["int8"]["videos"]) == ("train", 1)
     assert facts["int8"]["fp32"] > 0
     assert abs(facts["int8"]["fp32"] - facts["int8"]["int8"]) <= 5
@@ -181,6 +188,26 @@ def test_int8_is_close_to_the_model(checkpoint, exported, frames, mask):
     small = open_session(to_int8(exported.onnx), threads=1)(*inputs)
     for fp32, int8 in zip(whole, small, strict=True):
         assert 0 < np.abs(fp32 - int8).max() < 0.1 * np.abs(fp32).max()
+
+
+def test_the_first_linear_layers_can_be_spared(exported):
+    def products(file):
+        graph = onnx.load_from_string(file).graph
+        return [node.op_type for node in graph.node if node.op_type.startswith("MatMul")]
+
+    all_rounded, two_spared = (products(to_int8(exported.onnx, spared)) for spared in (0, 2))
+    # patches; queries, keys and values; the attention's own two; what follows it; the MLP
+    assert all_rounded[:6] == ["MatMul", "MatMulInteger", *["MatMul"] * 2, *["MatMulInteger"] * 2]
+    assert two_spared[:6] == ["MatMul"] * 5 + ["MatMulInteger"]
+    assert all_rounded.count("MatMulInteger") == two_spared.count("MatMulInteger") + 2
+
+
+def test_layers_are_spared_while_too_much_is_lost(exported, checkpoint, with_training):
+    evaluator = evaluator_of(checkpoint, with_training, TRAINING)
+    file, rating = find_int8(exported.onnx, checkpoint, evaluator, most=100.0)
+    assert (file, rating.spared) == (to_int8(exported.onnx), 0)
+    file, rating = find_int8(exported.onnx, checkpoint, evaluator, most=-100.0)
+    assert (file, rating.spared) == (to_int8(exported.onnx, 8), 8)
 
 
 def test_int8_that_detects_worse_is_not_added(exported, caplog):

@@ -20,6 +20,7 @@ TOPICS = {
     "Time": field_clocks.KINDS,
     "Files": field_videos.KINDS,
     "Annotations": field_tables.ANNOTATIONS,
+    "Annotation tools": field_tables.TOOL_FILES,
     "Weights": field_tables.WEIGHTS,
     "Saved tables and pages": field_tables.RESULTS,
 }

@@ -9,6 +9,7 @@ import torch
 from annotation_files import MEANT, REFUSED
 from field_rows import Row
 from safetensors.torch import save_file
+from tool_files import TOOLS
 from torch import Tensor
 
 from tad_blockdrop.config import VideoMAEConfig
@@ -40,6 +41,15 @@ def _meant(kind: str, folder: Path) -> Row:
     (folder / "annotations").write_bytes(content)
     said = _read(folder / "annotations")
     return Row(kind, str(meant), str(said), said == meant)
+
+
+def _tool(name: str, folder: Path) -> Row:
+    """A file in the shape of a tool; of videos whose rate it does not state, times are frames."""
+    text, tool, meant, _ = TOOLS[name]
+    (folder / name).write_text(text, encoding="utf-8")
+    said = _read(folder / name)
+    exact = [(video, label, float(start), float(end)) for video, label, start, end in meant]
+    return Row(f"{tool}: `{name}`", str(exact), str(said), said == exact)
 
 
 def _refused(kind: str, folder: Path) -> Row:
@@ -159,6 +169,7 @@ Kinds = list[Callable[[Path], Row]]
 ANNOTATIONS: Kinds = [
     *(partial(_meant, kind) for kind in MEANT), *(partial(_refused, kind) for kind in REFUSED)
 ]  # fmt: skip
+TOOL_FILES: Kinds = [partial(_tool, name) for name in TOOLS]
 WEIGHTS: Kinds = [
     *(partial(_under_prefix, prefix) for prefix in PREFIXES),
     student_and_teacher,

@@ -49,6 +49,11 @@ MEANT: dict[str, tuple[bytes, list[tuple[str, str, float, float]], list[str]]] =
         [("a", "x", 0, 100)],
         ["';'", "decimal commas"],
     ),
+    "lengths of actions": (
+        b"video,start,end,duration,label\na,1,3.5,2.5,x\na,00:04,00:05,00:01,y\nb,,,,\n",
+        [("a", "x", 1, 3.5), ("a", "y", 4, 5)],
+        ["the column duration as the length of the actions"],
+    ),
     "names that look like formulas": (
         HEAD.encode() + b"'=1+1,1,2,'-x,t\n-5,1,2,'quoted,t\n",
         [("=1+1", "-x", 1, 2), ("-5", "'quoted", 1, 2)],
@@ -84,6 +89,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "frames without a rate": (
         FRAMES.encode() + b"a,1,2,x,\n",
         "line 2, fps: the rate is missing; frame numbers need frames per second",
+    ),
+    "thousands of frames": (
+        FRAMES.encode() + b"a,1.234,1.250,x,25\n",
+        "line 2, start_frame: '1.234' is not a whole number; write numbers of frames without marks",
     ),
     "two rates": (FRAMES.encode() + b"a,1,2,x,25\na,1,2,x,30\n", "'a' has 30.0 here, 25.0 above"),
     "broken JSON": (b'{"database": {"a": ', "it begins like JSON but is none"),

@@ -3,6 +3,9 @@
 import json
 from typing import Any
 
+from boris_exports import AGGREGATED, EXPORTS, OLD_TABULAR, TABULAR
+from cvat_files import CVAT, CVAT_PROJECT
+
 ETHOGRAM = {
     "0": {"type": "State event", "key": "g", "code": "groom", "modifiers": {}},
     "1": {"type": "Point event", "key": "s", "code": "sniff", "modifiers": {}},
@@ -29,42 +32,6 @@ def boris(**observations: dict[str, Any]) -> dict[str, Any]:
         "project_format_version": "7.0", "project_name": "mice", "subjects_conf": {},
         "behaviors_conf": ETHOGRAM, "observations": observations,
     }  # fmt: skip
-
-
-TABULAR = """\
-Observation id,Observation date,Description,Observation duration,Observation type,Source,\
-Time offset (s),Media duration (s),FPS,Subject,Behavior,Behavioral category,Modifier #1,\
-Behavior type,Time,Media file name,Image index,Image file path,Comment
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,groom,,,START,101.5,/home/u/a.mp4,NA,NA,
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,groom,,,STOP,103,/home/u/a.mp4,NA,NA,
-one,2024-01-01,,20,Media file(s),player #1:/home/u/a.mp4;/home/u/b.mp4|player #2:/home/u/c.mp4,\
-100.0,10.000;10.000|20.000,25.000;25.000|25.000,m,sniff,,,POINT,115,/home/u/b.mp4,NA,NA,
-"""
-
-AGGREGATED = """\
-Observation id\tObservation date\tDescription\tObservation type\tSource\tTime offset (s)\t\
-Coding duration\tMedia duration (s)\tFPS (frame/s)\tSubject\t\
-Observation duration by subject by observation\tBehavior\tBehavioral category\tBehavior type\t\
-Start (s)\tStop (s)\tDuration (s)\tMedia file name
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tgroom\t\t\
-STATE\t1.500\t3.000\t1.500\tC:\\v\\a.mp4
-one\t2024-01-01\t\tMedia file\tplayer #1:C:\\v\\a.mp4\t0.0\t9\t10.000\t25.000\tm\t3\tsniff\t\t\
-POINT\t5.000\t5.000\tNA\tC:\\v\\a.mp4
-live\t2024-01-01\t\tLive observation\tNA\t0.0\t9\tNA\tNA\tm\t3\tgroom\t\t\
-STATE\t1.000\t2.000\t1.000\tNA
-"""
-
-OLD_TABULAR = """\
-Observation id\tone\t\t\t\t\t\t\t
-Media file(s)\t\t\t\t\t\t\t\t
-Player #1\ta.mp4\t\t\t\t\t\t\t
-Time offset (s)\t10.0\t\t\t\t\t\t\t
-Time\tMedia file path\tTotal length\tFPS\tSubject\tBehavior\tBehavioral category\tComment\tStatus
-11.5\ta.mp4\t60.0\t25.0\tm\tgroom\t\t\tSTART
-13.0\ta.mp4\t60.0\t25.0\tm\tgroom\t\t\tSTOP
-"""
 
 
 def eaf(tiers: str, slots: str, media: str = 'MEDIA_URL="file:///C:/films/a%20b.mp4"') -> str:
@@ -102,6 +69,11 @@ def timeline(label: str, start: int, end: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def sound(labels: list[str], start: float, end: float) -> dict[str, Any]:
+    """The value of a region of the sound of a video, in Label Studio."""
+    return {"start": start, "end": end, "channel": 0, "labels": labels}
+
+
 LABEL_STUDIO: list[dict[str, Any]] = [
     {"id": 1, "data": {"video": "/data/upload/3/0a1b2c3d-a.mp4"}, "annotations": [
         {"was_cancelled": True, "result": [timeline("no", 1, 2)]},
@@ -129,29 +101,20 @@ VIA: dict[str, Any] = {
     "metadata": {
         "1_x": {"vid": "1", "flg": 0, "z": [1.5, 3.0], "xy": [], "av": {"1": "1", "2": "Ann"}},
         "1_y": {"vid": "2", "flg": 0, "z": [4.0], "xy": [], "av": {"1": "0"}},
+        "1_v": {"vid": "2", "flg": 0, "z": [6.0, 7.0], "xy": [], "av": {}},
         "1_z": {"vid": "1", "flg": 0, "z": [1.5], "xy": [2, 1, 1, 5, 5], "av": {"3": "x"}},
     },
 }  # fmt: skip
 
-CVAT = """<?xml version="1.0" encoding="utf-8"?>
-<annotations><version>1.1</version><meta><task><id>1</id><name>t</name><size>100</size>
-<frame_filter>step=2</frame_filter></task><source>a.mp4</source></meta>
-<track id="0" label="mouse" source="manual">
-<box frame="10" outside="0" keyframe="1"><attribute name="act">run</attribute></box>
-<box frame="12" outside="0" keyframe="0"><attribute name="act">run</attribute></box>
-<box frame="14" outside="0" keyframe="1"><attribute name="act">rest</attribute></box>
-<box frame="20" outside="1" keyframe="1"><attribute name="act">rest</attribute></box></track>
-<track id="1" label="tag" source="manual"><box frame="40" outside="0" keyframe="1"/>
-<box frame="42" outside="1" keyframe="1"/></track>
-<track id="2" label="tag" source="manual"><box frame="42" outside="0" keyframe="1"/>
-<box frame="44" outside="1" keyframe="1"/></track></annotations>"""
-
 DEEPETHOGRAM = ",background,groom,sniff\n0,1,0,0\n1,0,1,0\n2,0,1,-1\n3,0,0,1\n"
 SIMBA = (
-    ",nose_x,nose_y,nose_p,speed,Probability_groom,groom,Probability_run,run\n"
-    "0,1.5,2.5,0.9,3.25,0.1,0,0.9,1\n1,1.5,2.5,0.9,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0.9,1,0.1,0\n"
+    ",nose_x,nose_y,nose_p,speed,Low_prob_detections_0.75,Probability_groom,groom,"
+    "Probability_run,run\n0,1.5,2.5,0.9,3.25,0,0.1,0,0.9,1\n"
+    "1,1.5,2.5,0.7,1,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0,0.9,1,0.1,0\n"
 )
-AUDACITY = "1.500000\t3.000000\tgroom\n\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
+AUDACITY = (
+    "1.500000\t3.000000\tgroom\n3.5\t4.5\t\n\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
+)
 CHARADES = (
     "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
     'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60,24.83\n'
@@ -241,6 +204,7 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         ["tabs", "1 event(s) have no length", "1 events of observations without media"],
     ),
     "old.tsv": (OLD_TABULAR, "BORIS export", [("a", "groom", 1.5, 3)], ["tabs"]),
+    **{name: (text, "BORIS export", meant, told) for name, (text, meant, told) in EXPORTS.items()},
     "talk.eaf": (
         EAF, "ELAN document", [("a b", "groom", 1.5, 3), ("a b", "rest", 3, 4)],
         ["1 dependent annotations", "1 annotations of which ELAN does not state the time"],
@@ -261,12 +225,29 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
                      "t": [{"ranges": [{"start": 26, "end": 50}], "timelinelabels": ["groom"]}]}]),
         "Label Studio export", [("a", "groom", 25, 50)], ["1 task(s) do not say at which rate"],
     ),
+    "empty_first.json": (  # JSON-MIN states nothing of tasks without a region
+        json.dumps([{"id": 1, "video": "a.mp4"}, {"id": 2, "video": "b.mp4", "fps": 10, "t": [
+            {"ranges": [{"start": 1, "end": 5}]}, timeline("run", 11, 20)["value"]]}]),
+        "Label Studio export", [("b", "run", 1, 2)], ["1 regions without a label"],
+    ),
+    "sound.json": (
+        json.dumps([{"data": {"video_url": "/data/upload/1/0a1b2c3d-a.mp4"}, "annotations": [
+            {"result": [{"type": "labels", "value": sound(["run", "fast"], 1.5, 3)},
+                        {"type": "labels", "value": sound(["run"], 4, 5)}]}]}]),
+        "Label Studio export",
+        [("a", "run", 1.5, 3), ("a", "fast", 1.5, 3), ("a", "run", 4, 5)], [],
+    ),
     "via.json": (
         json.dumps(VIA), "VIA 3 project", [("a", "run", 1.5, 3), ("b", "groom", 3.5, 4.5)],
-        ["1 event(s)", "1 values of other attributes", "1 regions of pictures"],
+        ["1 event(s)", "1 values of other attributes", "1 regions of pictures",
+         "1 segments without a class"],
     ),
     "annotations.xml": (
         CVAT, "CVAT for video", [("a", "mouse", 10, 20), ("a", "tag", 40, 44)], [],
+    ),
+    "project.xml": (  # frames are joined by the step of each task; skeletons hide by their points
+        CVAT_PROJECT, "CVAT for video",
+        [("a", "run", 0, 2), ("a", "run", 5, 8), ("b", "run", 10, 20), ("b", "run", 40, 50)], [],
     ),
     "clip_labels.csv": (
         DEEPETHOGRAM, "DeepEthogram labels", [("clip", "groom", 1, 3), ("clip", "sniff", 3, 4)],
@@ -277,7 +258,8 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
     ),
     "clip.txt": (
         AUDACITY, "Audacity labels",
-        [("clip", "groom", 1.5, 3), ("clip", "sniff, twice", 4.5, 5.5)], ["1 event(s)"],
+        [("clip", "groom", 1.5, 3), ("clip", "sniff, twice", 4.5, 5.5)],
+        ["1 event(s)", "1 labels without a text"],
     ),
     "Charades_v1_train.csv": (
         CHARADES, "Charades table", [("AAAAA", "c092", 1.5, 3), ("AAAAA", "c001", 2, 12.6)], [],

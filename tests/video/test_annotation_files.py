@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from annotation_files import MEANT, REFUSED
 
+from tad_blockdrop.config.data import ReadingConfig
 from tad_blockdrop.datasets.annotation_file import AnnotationFileDataset
 from tad_blockdrop.video.annotations import (
     AnnotationError,
@@ -59,6 +60,13 @@ def test_json_with_other_keys_and_units(tmp_path: Path) -> None:
     ]
     [problem] = found.problems
     assert (problem.video_id, problem.kind) == ("silent", "no list of actions")
+
+
+def test_frame_numbers_are_counted_at_the_rate_that_is_set(tmp_path: Path) -> None:
+    file = tmp_path / "annotations.csv"
+    file.write_text("video,start_frame,end_frame,label,fps\na,25,50,x,\nb,25,50,x,10\n")
+    found = read_annotations(read_annotation_file(file), ReadingConfig(frame_rate=25.0))
+    assert found.instances[["start", "end"]].to_numpy().tolist() == [[1.0, 2.0], [2.5, 5.0]]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

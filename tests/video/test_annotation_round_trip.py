@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 from hypothesis import given
@@ -21,8 +23,8 @@ RATE = 25.0  # frames per second; all times are whole frames, which milliseconds
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=8
 ).filter(lambda word: word != "background")
-LABELS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
-NAMES = ["clip", "cam 1", "été", "a.b"]
+LABELS = st.lists(WORDS, min_size=1, max_size=3).map(" ".join).map(partial(normalize, "NFC"))
+NAMES = ["clip", "cam 1", "été", "a.b", "a+b & c #1 50%?"]
 
 
 @st.composite
@@ -95,6 +97,12 @@ def test_actions_of_frame_tables_come_back(
     assert found(there_and_back(folder, "frames", made)) == meant(made)
 
 
+def test_a_class_called_background_is_not_the_column_of_frames_without_one() -> None:
+    action = Action(0.0, 1.0, "background")
+    [table] = WRITERS["frames"].write([LabelledVideo("a", "a.mp4", 2.0, 1.0, [action])]).values()
+    assert table == ",background,background (action)\n0,0,1\n1,1,0\n"
+
+
 @given(made=videos(overlaps=True))
 def test_subtitles_show_every_action(made: list[LabelledVideo]) -> None:
     for name, point in (("srt", ","), ("vtt", ".")):
@@ -127,6 +135,21 @@ def test_fiftyone_gets_time_stamps_by_the_names_of_files() -> None:
     assert json.loads(text) == {"labels": {
         "a": [{"label": "run", "timestamps": [1.0, 2.5], "confidence": 0.75}],
     }}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["boris", "label_studio", "fiftyone"])
+def test_videos_of_one_name_stay_apart(tmp_path: Path, name: str) -> None:
+    made = [
+        LabelledVideo(f"{cam}/rec", f"/films/{cam}/rec.mp4", 9.0, RATE, [Action(1, 2, cam)])
+        for cam in ("cam1", "cam2")
+    ]
+    if name == "fiftyone":
+        labels = json.loads(WRITERS[name].write(made)["labels.json"])["labels"]
+        assert {key: action["label"] for key, [action] in labels.items()} == {
+            "cam1/rec": "cam1", "cam2/rec": "cam2",
+        }  # fmt: skip
+    else:
+        assert found(there_and_back(tmp_path / name, name, made)) == meant(made)
 
 
 @pytest.mark.parametrize("name", ["audacity", "frames"])

@@ -1,14 +1,16 @@
 """Files of annotation tools are read as they are, and what is decided or left out is told."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from boris_exports import OLD_QUEUE, QUEUE_7
+from cvat_files import CVAT, CVAT_PROJECT
 from dataset_files import database, video
 from tool_files import (
-    CVAT,
     EAF,
     LABEL_STUDIO,
     SLOTS,
@@ -18,6 +20,8 @@ from tool_files import (
     boris,
     eaf,
     observation,
+    sound,
+    timeline,
 )
 
 from tad_blockdrop.config.data import ReadingConfig
@@ -60,6 +64,8 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
          "observations: none of 1 has media; observe video files"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", "b.mp4", events=[]))),
          "times run on through its 2 media, but the length of 'a.mp4' is not stated"),
+        ("a.csv", QUEUE_7, "its 2 media, but the length of 'v/b.mp4' is not stated"),
+        ("a.tsv", OLD_QUEUE, "its 2 media, but the length of 'b.mp4' is not stated"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", events=[[1]]))),
          "observations.one.events[0]: it has 1 values"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", events=[]))),
@@ -67,14 +73,22 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
         ("a.eaf", eaf(TIERS, '<TIME_SLOT TIME_SLOT_ID="ts1"/>'),
          "TIME_ORDER: no annotation has a time (0 time slots state one)"),
         ("a.eaf", eaf("", SLOTS), "TIER: there is none"),
+        ("a.eaf", eaf(TIERS, SLOTS + '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="9"/>'),
+         "TIME_SLOT ts1: it is at 1.5 s as well as 0.009 s"),
         ("a.eaf", EAF.replace("<ANNOTATION_DOCUMENT", "<!DOCTYPE x [<!ENTITY a 'b'>]>\n"
                               "<ANNOTATION_DOCUMENT"), "it declares a document type"),
         ("a.eaf", EAF[:900], "it begins like XML but is none"),
         ("a.xml", CVAT.replace("<track", '<image id="0" name="f"/><track', 1), "CVAT for video 1"),
+        ("a.xml", CVAT_PROJECT.replace('task_id="8"', 'task_id="9"'), "none of the 2 tasks is its"),
         ("a.json", json.dumps([LABEL_STUDIO[0], LABEL_STUDIO[0]]), "video 'a' is in two tasks"),
+        ("a.json", json.dumps([{"video": "a.mp4", "t": [sound(["run"], 1, 2),
+                                                        timeline("run", 1, 2)["value"]]}]),
+         "video 'a': its times are frames as well as seconds"),
         ("a.json", json.dumps(VIA | {"attribute": {}}), "attribute: none is of temporal segments"),
         ("a.txt", "1.0\t2.0\trun\nno label\n", "line 2: 'no label' is no label"),
         ("a_labels.csv", ",background,run\n0,0.4,0.6\n", "frame 0, run: it is '0.6', neither 0"),
+        ("a_labels.csv", ",background,run\n0,1,0\n1,1,0\n5,0,1\n", "frame 1: the next row is of"),
+        ("a.csv", ",n_x,n_y,n_p,run\n1,1,2,1,0\n0,1,2,1,1\n", "the next row is of frame 0, but"),
         ("a.csv", ",n_x,n_y,n_p\n0,1.5,2.5,0.5\n", "no column after the poses and features"),
     ],
 )  # fmt: skip
@@ -103,6 +117,37 @@ def test_what_names_the_actions_can_be_chosen(
     assert [row[:2] for row in rows(found)] == meant
     with pytest.raises(AnnotationError, match=r"correct data\.reading\.labels|no video has an"):
         read(tmp_path, name, TOOLS[name][0], labels="nowhere")
+
+
+def test_a_stated_rate_counts_before_the_one_set(tmp_path: Path) -> None:
+    found = read(tmp_path, "tasks.json", json.dumps(LABEL_STUDIO), frame_rate=5.0)
+    assert rows(found)[:2] == [("a", "groom", 5.0, 10.0), ("b", "run", 0.0, 2.0)]
+
+
+def test_a_file_without_actions_says_what_was_left_out(tmp_path: Path) -> None:
+    text = json.dumps([{"data": {"video": "a.mp4"}, "annotations": [
+        {"result": [{"type": "videorectangle", "value": {}}]}]}])  # fmt: skip
+    with pytest.raises(AnnotationError, match=r"no video has an .*left out: 1 regions that are"):
+        read(tmp_path, "tasks.json", text)
+
+
+@pytest.mark.parametrize("ids", ["", 'ANNOTATION_ID="a1"'])
+def test_actions_of_elan_have_their_own_times_whatever_their_ids(tmp_path: Path, ids: str) -> None:
+    """Programs that write such documents leave the ids out, or repeat them."""
+    text = re.sub('ANNOTATION_ID="a[123]"', ids, EAF)
+    assert rows(read(tmp_path, "a.eaf", text)) == rows(read(tmp_path, "b.eaf", EAF))
+
+
+def test_a_checkbox_is_a_class_of_its_name(tmp_path: Path) -> None:
+    text = CVAT.replace(">run<", ">true<").replace(">rest<", ">false<")
+    assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "act", 10, 14)]
+    text = CVAT.replace(">run<", ">__undefined__<")
+    assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "rest", 14, 20)]
+
+
+def test_tracks_without_the_chosen_attribute_are_told(tmp_path: Path) -> None:
+    found = read(tmp_path, "annotations.xml", CVAT, labels="act")
+    assert "2 tracks that show no class" in found.problems[-1].message
 
 
 def test_events_get_the_length_that_is_set(tmp_path: Path) -> None:
@@ -183,4 +228,11 @@ def test_names_of_videos_are_as_short_as_tells_them_apart() -> None:
     assert list(video_names(paths).values()) == ["cam1/rec", "cam2/rec.mp4", "rec.avi"]
     addresses = ["https://h/p/a%20b.mp4?x=1", "/data/local-files/?d=y/c.mp4", "file:///C:/z/d.mp4"]
     assert list(video_names(addresses).values()) == ["a b", "c", "d"]
+    files = [
+        "file:///D:/v/mouse #3.mp4",
+        "file:/D:/v/a%20b.mp4",
+        "file:///v/who?.mp4",
+        "s3://b/c#1",
+    ]
+    assert list(video_names(files).values()) == ["mouse #3", "a b", "who?", "c#1"]
     assert list(video_names(["no ending", "v1.2"]).values()) == ["no ending", "v1.2"]

@@ -224,3 +224,12 @@ def test_class_lists_keep_their_order() -> None:
 def test_bad_class_lists_are_refused(text: str, message: str) -> None:
     with pytest.raises(AnnotationError, match=message):
         read_classes(text)
+
+
+def test_names_of_classes_are_compared_in_one_unicode_form() -> None:
+    split = "Gro\u0308\u00dfe"
+    found = read_annotations(database(v=video("train", ("Gr\u00f6\u00dfe", 0, 1), (split, 1, 2))))
+    assert found.classes == read_classes(split) == ("Gr\u00f6\u00dfe",)
+    assert found.problems == ()
+    alike = read_annotations(database(v=video("train", ("run", 0, 1), ("Run", 1, 2))))
+    assert [problem.kind for problem in alike.problems] == ["similar classes"]

@@ -15,6 +15,7 @@ from tad_blockdrop.video.problems import (
     instance_problems,
     problems_table,
     refuse_fatal,
+    similar_labels,
     stated_problems,
     timing_problems,
 )
@@ -220,3 +221,22 @@ def test_a_path_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
     table = problems_table([problem(file="caf\udce9.mp4", message="caf\udce9.mp4 is gone")])
     table.to_csv(tmp_path / "problems.csv")
     assert table["file"].tolist() == ["caf\\udce9.mp4"]
+
+
+def test_names_of_classes_that_look_alike_are_told() -> None:
+    labels = ["run", "Run", "run", "to jump", "to_jump", "1-2", "12", "fly"]
+    assert [(p.key, p.fatal) for p in similar_labels(labels)] == [
+        ("run", False),
+        ("to jump", False),
+    ]
+    assert "'run' (2), 'Run' (1) are as many classes" in similar_labels(labels)[0].message
+
+
+def test_frame_numbers_in_videos_of_variable_rate_are_told() -> None:
+    facts = pd.DataFrame({
+        "video_id": ["a", "b", "c"], "path": "p", "start": 0.0, "fps": 24.5, "note": "",
+        "variable_rate": [True, True, False],
+    })  # fmt: skip
+    [told] = timing_problems(facts, frozenset({"a", "c"}))
+    assert (told.video_id, told.kind) == ("a", "times in doubt")
+    assert "at the mean rate, 24.500 a second" in told.message

@@ -2,7 +2,8 @@
 
 Weights are rounded once, to 7 bits for each output channel: sums of two products then fit the
 16 bits in which CPUs without VNNI add them. What is multiplied by them is rounded while the model
-runs. Convolutions, norms and the attention's own products stay as they are.
+runs. Convolutions, norms and the attention's own products stay as they are, and so do the first
+linear layers where that is needed: what is rounded there passes through all the blocks.
 """
 
 import logging
@@ -24,15 +25,21 @@ from tad_blockdrop.metrics.average_precision import average_map
 
 logger = logging.getLogger(__name__)
 
+SPARED = (0, 4, 8)  # linear layers at the start that are tried in fp32; a whole block has four
+
 
 @dataclass(frozen=True)
 class Int8Rating:
-    """Average mAP (percent) on ``videos`` of a ``split``, of the ONNX file and of its int8 form."""
+    """Average mAP (percent) on ``videos`` of a ``split``, of the ONNX file and of its int8 form.
+
+    ``spared``: linear layers at the start that are still in fp32.
+    """
 
     split: str
     videos: int
     fp32: float
     int8: float
+    spared: int = 0
 
     @property
     def loss(self) -> float:
@@ -40,8 +47,11 @@ class Int8Rating:
         return self.fp32 - self.int8
 
 
-def to_int8(onnx: bytes) -> bytes:
-    """The same ONNX model with the weights of its linear layers in 8-bit integers."""
+def to_int8(onnx: bytes, spared: int = 0) -> bytes:
+    """The same ONNX model with the weights of its linear layers, but ``spared``, in 8-bit integers.
+
+    Those spared are the first.
+    """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with tempfile.TemporaryDirectory() as folder:
@@ -57,10 +67,21 @@ def to_int8(onnx: bytes) -> bytes:
                 per_channel=True,
                 reduce_range=True,
                 weight_type=QuantType.QInt8,
+                nodes_to_exclude=_linear_layers(onnx)[:spared],
             )
         finally:
             logging.root.setLevel(level)
         return small.read_bytes()
+
+
+def _linear_layers(onnx: bytes) -> list[str]:
+    """The names of the products with weights, in the order in which they are computed."""
+    import onnx as library
+
+    graph = library.load_from_string(onnx).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    products = (node for node in graph.node if node.op_type == "MatMul")
+    return [node.name for node in products if weights.intersection(node.input)]
 
 
 class OnnxDetector(Detector):
@@ -84,10 +105,13 @@ class OnnxDetector(Detector):
         )
 
 
-def rate_int8(onnx: bytes, int8: bytes, checkpoint: Checkpoint, evaluator: Evaluator) -> Int8Rating:
-    """Both files on the held-out videos or, where nothing is held out, on the training videos.
+def find_int8(
+    onnx: bytes, checkpoint: Checkpoint, evaluator: Evaluator, most: float
+) -> tuple[bytes, Int8Rating]:
+    """The int8 file with the fewest layers spared that loses at most ``most`` points; or the last.
 
-    Test videos have no part in it. Raises ExportError where none of them shows an action.
+    Judged on the held-out videos or, where nothing is held out, on the training videos. Test videos
+    have no part in it. Raises ExportError where none of them shows an action.
     """
     dataset = evaluator.dataset
     split = "holdout" if dataset.records("holdout") else "train"
@@ -102,7 +126,13 @@ def rate_int8(onnx: bytes, int8: bytes, checkpoint: Checkpoint, evaluator: Evalu
         model = OnnxDetector(checkpoint, open_session(file, evaluator.runtime.config.threads))
         return 100 * average_map(evaluator.evaluate(model, videos, f"rating {what}")[1])
 
-    return Int8Rating(split, len(videos), average(onnx, "fp32"), average(int8, "int8"))
+    whole = average(onnx, "fp32")
+    for spared in SPARED:
+        int8 = to_int8(onnx, spared)
+        rating = Int8Rating(split, len(videos), whole, average(int8, "int8"), spared)
+        if rating.loss <= most:
+            break
+    return int8, rating
 
 
 def add_int8(
@@ -112,8 +142,8 @@ def add_int8(
     good = rating.loss <= most
     logger.log(
         logging.INFO if good else logging.WARNING,
-        "int8 on %d %s videos: average mAP %.1f, in fp32 %.1f%s",
-        rating.videos, rating.split, rating.int8, rating.fp32,
+        "int8 (the first %d linear layers in fp32) on %d %s videos: average mAP %.1f, in fp32 "
+        "%.1f%s", rating.spared, rating.videos, rating.split, rating.int8, rating.fp32,
         "" if good else f"; not written, because it loses more than export.max_int8_loss {most:g}",
     )  # fmt: skip
     if not good:

@@ -117,7 +117,7 @@ def build_dataset(
     categories = tuple(classes or (name for name in annotations.classes if name in there))
     shown = facts.set_index("video_id")[["start", "duration"]]
     after, found = instance_problems(before, shown, categories)
-    problems += timing_problems(facts) + found
+    problems += timing_problems(facts, annotations.in_frames) + found
     videos = facts.merge(listed[["video_id", "split"]], on="video_id")
     videos = _sampled(videos, data)
     after = after[after["video_id"].isin(videos["video_id"])]

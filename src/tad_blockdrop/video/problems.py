@@ -4,6 +4,9 @@ A fatal problem stops the run. Anything else is left out or corrected as its mes
 the result tables count what was really used.
 """
 
+import re
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -157,10 +160,29 @@ def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]
     ]
 
 
-def timing_problems(facts: pd.DataFrame) -> list[Problem]:
+def similar_labels(labels: Iterable[str]) -> list[Problem]:
+    """Classes whose names differ in upper and lower case, blanks or hyphens only."""
+    alike: dict[str, Counter[str]] = defaultdict(Counter)
+    for label in labels:
+        folded = unicodedata.normalize("NFKC", label).casefold()
+        alike[" ".join(re.split(r"[\s_-]+", folded))][label] += 1
+    return [
+        Problem(
+            "", ANNOTATIONS, next(iter(names)), "similar classes",
+            f"{', '.join(f'{name!r} ({count})' for name, count in names.items())} are as many "
+            "classes, though their names differ in case, blanks or hyphens only",
+            "if they are one class, write them in one way",
+        )
+        for names in alike.values()
+        if len(names) > 1
+    ]  # fmt: skip
+
+
+def timing_problems(facts: pd.DataFrame, in_frames: frozenset[str] = frozenset()) -> list[Problem]:
     """Pictures that start late, and files whose own statements about their times disagree.
 
-    ``facts``: video_id, path, and the fields of ``VideoFacts``.
+    ``facts``: video_id, path, and the fields of ``VideoFacts``. ``in_frames``: the videos whose
+    annotations count frames.
     """
     rows = facts.to_dict("records")
     problems = [
@@ -179,6 +201,15 @@ def timing_problems(facts: pd.DataFrame) -> list[Problem]:
         )
         for row in rows
         if row["note"]
+    ] + [
+        Problem(
+            row["video_id"], row["path"], "frame numbers", "times in doubt",
+            "its annotations count frames, but its frames are not evenly spaced: their times were "
+            f"taken at the mean rate, {row['fps']:.3f} a second",
+            "compare an action with what a player shows, or annotate in seconds",
+        )
+        for row in rows
+        if row["video_id"] in in_frames and row["variable_rate"]
     ]  # fmt: skip
 
 

@@ -161,6 +161,13 @@ def test_a_name_matches_in_every_unicode_form_and_case_is_hinted_at(folder: Path
     assert problem.message.endswith("(cafe\u0301.mp4 differs in upper and lower case only)")
 
 
+def test_paths_of_another_machine_are_hinted_at(folder: Path) -> None:
+    write_video(folder / "rec.mp4")
+    for name in ("C:\\films\\rec.mp4", "ann/rec"):
+        _, (problem,) = probe_videos(listed(name), folder, PLAYER, 1, 30, fatal=True)
+        assert problem.message.endswith("(rec.mp4 has this name, but lies in another folder)")
+
+
 def test_a_file_that_is_passed_over_is_named_with_the_reason(folder: Path) -> None:
     folder.mkdir()
     (folder / "a.pdf").touch()

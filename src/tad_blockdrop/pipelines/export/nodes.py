@@ -50,7 +50,7 @@ def check_export(
     """
     from tad_blockdrop.export.card import model_card
     from tad_blockdrop.export.check import compare, refuse_difference
-    from tad_blockdrop.export.int8 import add_int8, rate_int8, to_int8
+    from tad_blockdrop.export.int8 import add_int8, find_int8
     from tad_blockdrop.export.onnx import open_session
     from tad_blockdrop.export.torch_export import from_archive
 
@@ -75,8 +75,7 @@ def check_export(
     exported = replace(exported, card=model_card(checkpoint, facts))
     if not export.int8:
         return exported, facts
-    int8 = to_int8(exported.onnx)
-    rating = rate_int8(exported.onnx, int8, checkpoint, evaluator)
+    int8, rating = find_int8(exported.onnx, checkpoint, evaluator, export.max_int8_loss)
     with_int8 = add_int8(exported, int8, rating, export.max_int8_loss)
     return with_int8, facts | {"int8": asdict(rating) | {"written": with_int8.int8 is not None}}
 

@@ -21,6 +21,7 @@ from tad_blockdrop.detector.units import (
 from tad_blockdrop.reporting import findings as found
 from tad_blockdrop.reporting import result_table as tables
 from tad_blockdrop.reporting.findings import Findings
+from tad_blockdrop.reporting.goal import goal_sentence
 from tad_blockdrop.reporting.numbers import as_yaml
 from tad_blockdrop.reporting.pages.rendering import records, render
 from tad_blockdrop.reporting.points import point_rows
@@ -89,11 +90,13 @@ def render_report(
     front = list(tables.on_front(table, cost)["model"])
     known = table[on_the_way & ~table["skipped"].astype(bool) & table[cost].notna()]["model"]
     compared = ("uncompressed", facts.final_model)
+    ends = [models[name] for name in compared]
     values = {
         "facts": facts,
         "uncompressed": models["uncompressed"],
         "final": models[facts.final_model],
-        "halves": any("half" in models[name]["strip"].values() for name in compared),
+        "goal": goal_sentence(facts.parameters.compress, *ends),
+        "halves": any("half" in model["strip"].values() for model in ends),
         "original": sorted(models["uncompressed"]["strip"]),
         "tious": tables.tiou_columns(results),
         "families": list(families.values()),

@@ -23,7 +23,7 @@ from tad_blockdrop.video.annotations.formats.audacity import Audacity
 from tad_blockdrop.video.annotations.formats.boris import Boris
 from tad_blockdrop.video.annotations.formats.boris_table import BorisTable
 from tad_blockdrop.video.annotations.formats.charades import Charades
-from tad_blockdrop.video.annotations.formats.contract import AnnotationFormat, Source
+from tad_blockdrop.video.annotations.formats.contract import LEFT_OUT, AnnotationFormat, Source
 from tad_blockdrop.video.annotations.formats.csv_table import CSVTable
 from tad_blockdrop.video.annotations.formats.cvat import Cvat
 from tad_blockdrop.video.annotations.formats.ego4d import Ego4D
@@ -45,7 +45,7 @@ from tad_blockdrop.video.annotations.table import (
     subset_key,
 )
 from tad_blockdrop.video.files.listing import compared
-from tad_blockdrop.video.problems import ANNOTATIONS, Problem
+from tad_blockdrop.video.problems import ANNOTATIONS, Problem, similar_labels
 
 __all__ = [
     "FORMATS", "NO_SUBSET", "WRITERS", "Action", "AnnotationError", "AnnotationFile",
@@ -94,9 +94,14 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
         raise _unknown(passed_over)
     if not any(len(each.instances) for each in found.values()):
         what = f"no video has an action (in {', '.join(list(found)[:3])})"
-        raise AnnotationError("in the annotations", what, "annotate actions and export again")
+        told = (problem for each in found.values() for problem in each.problems)
+        left = [problem.message for problem in told if problem.kind == LEFT_OUT]
+        raise AnnotationError(
+            "in the annotations", "; ".join((what, *left[:3])), "annotate actions and export again"
+        )
     joined = next(iter(found.values())) if len(found) == 1 else _joined(found)
     notes = [_passed_over_problem(passed_over)] if passed_over else []
+    notes += similar_labels(joined.instances["label"])
     return replace(joined, problems=(*notes, *joined.problems))
 
 

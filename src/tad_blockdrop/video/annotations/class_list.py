@@ -1,5 +1,6 @@
 """Class lists: text files with one class a line."""
 
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -24,7 +25,8 @@ def read_classes(text: str) -> tuple[str, ...]:
     """Class names, one a line, in order; empty lines do not count. Raises AnnotationError."""
     lines = text.removeprefix("\ufeff").splitlines()
     where, advice = "the class list", "name the class"
-    names = Counter(text_of(line, where, advice) for line in lines if line.strip())
+    found = (text_of(line, where, advice) for line in lines if line.strip())
+    names = Counter(unicodedata.normalize("NFC", name) for name in found)
     if not names:
         raise AnnotationError("the class list", "it is empty", "write one class a line")
     name, count = names.most_common(1)[0]

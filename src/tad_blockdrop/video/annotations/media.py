@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # a drive letter is shorter
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")  # a drive letter is shorter
 
 
 def video_names(media: Iterable[str]) -> dict[str, str]:
@@ -38,7 +38,10 @@ def video_names(media: Iterable[str]) -> dict[str, str]:
 def _path(name: str) -> str:
     """The path in a path, URL or Label Studio address, with forward slashes."""
     name = name.strip()
-    if _ADDRESS.match(name):
+    address = _ADDRESS.match(name)
+    if address is not None and not address[1].lower().startswith("http"):
+        name = unquote(name[address.end() :])  # names of files may hold what ends a path of the web
+    elif address is not None:
         with suppress(ValueError):  # brackets where a host should be
             name = unquote(urlsplit(name).path) or name
     elif "?d=" in name:  # Label Studio's local files

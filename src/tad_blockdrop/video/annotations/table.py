@@ -5,6 +5,7 @@ Nothing is judged here: whether segments and labels make sense is for ``problems
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -67,13 +68,18 @@ class Annotations:
         problems: Iterable[Problem] = (),
         in_frames: frozenset[str] = frozenset(),
     ) -> "Annotations":
-        """The tables of rows whose values are in the order of the columns."""
-        table = pd.DataFrame(list(instances), columns=INSTANCES).astype(
+        """The tables of rows whose values are in the order of the columns.
+
+        Names of classes get one Unicode form (NFC).
+        """
+        rows = [(video, _composed(label), start, end) for video, label, start, end in instances]
+        table = pd.DataFrame(rows, columns=INSTANCES).astype(
             {"video_id": "str", "label": "str", "start": float, "end": float}
         )
         if classes is None:
             classes = tuple(sorted(set(table["label"])))
         listed = pd.DataFrame(list(stated), columns=STATED)
+        classes = tuple(dict.fromkeys(map(_composed, classes)))
         return cls(listed, table, classes, tuple(problems), in_frames)
 
     def in_seconds(self, facts: pd.DataFrame) -> pd.DataFrame:
@@ -88,6 +94,10 @@ class Annotations:
         rate, begin = video.map(known["fps"]).fillna(1.0), video.map(known["start"]).fillna(0.0)
         times = {name: begin + self.instances[name] / rate for name in ("start", "end")}
         return self.instances.assign(**times)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
 
 
 def choice_problem(choice: str) -> Problem:

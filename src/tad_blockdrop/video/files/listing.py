@@ -107,6 +107,8 @@ class VideoListing:
         ]
         if near:
             return f" ({self._names(near)} differs in upper and lower case only)"
+        if named := self.by_name.get(compared(video_id).rpartition("/")[2]):
+            return f" ({self._names(named)} has this name, but lies in another folder)"
         for path, reason in self.passed_over.items():
             if folded in (compared(path.stem).casefold(), compared(path.name).casefold()):
                 return f" ({self._names([path])} is passed over: {reason})"

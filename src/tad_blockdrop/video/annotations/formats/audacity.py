@@ -45,6 +45,9 @@ class Audacity:
             start, end = (
                 number_of(cell.strip().replace(",", "."), where) for cell in (first, last)
             )
+            if not "".join(text).strip():
+                found.left_out("labels without a text", "name the actions", where)
+                continue
             label = text_of("".join(text), f"{where}, label", "name the action")
             if start == end:
                 found.point(video, label, start)

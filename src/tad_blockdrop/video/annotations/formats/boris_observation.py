@@ -75,7 +75,7 @@ class Observation:
                     f"observation '{self.name}'",
                     f"times run on through its {len(self.media)} media, but the length of "
                     f"'{medium.path}' is not stated",
-                    "open the observation in BORIS with the videos at hand, and save it again",
+                    "open the observation in BORIS with the videos at hand, and save the project",
                 )
             else:
                 end = begin + math.floor(medium.length * 1000) / 1000

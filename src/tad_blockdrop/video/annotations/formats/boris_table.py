@@ -8,6 +8,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tad_blockdrop.video.annotations.formats.boris_observation import (
@@ -29,8 +30,14 @@ from tad_blockdrop.video.annotations.table import (
 _ALWAYS = {"observation id", "behavior", "behavior type"}
 _TABULAR, _AGGREGATED = {"time"}, {"start (s)", "stop (s)"}
 _MEDIA = ("media file name", "media file", "media file path")
-_PLAYER = re.compile(r"(?:^|\|)player #(\d+):")
-_LIVE = ("", "na", "live observation", "not found")
+_ABOUT = {
+    "observation id", "observation type", "source", "time offset (s)", "media duration (s)",
+    "total length", "fps", "fps (frame/s)", *_MEDIA,
+}  # fmt: skip
+"""The columns that come before those of a project's own variables, which have any name."""
+_PLAYER = re.compile(r"(?:^|[|\s])player #(\d+):")
+_LIVE = ("", "na", "live", "live observation", "not found")
+_NO_MEDIA = ("live", "from")  # how types of observations begin that have no media
 _OLD_HEADER = {"time", "media file path", "behavior", "status"}
 _Row = Mapping[Hashable, Any]
 
@@ -53,7 +60,7 @@ class BorisTable:
         """The tables of all observations of media. Raises AnnotationError."""
         table = _as_new(content)
         table = table.set_axis([str(name).strip().casefold() for name in table], axis=1)
-        table = table.loc[:, ~table.columns.duplicated()]
+        table = _with_media(_without_variables(table))
         found = Collected(source)
         observations: dict[str, Observation] = {}
         changes: dict[str, list[tuple[State, float]]] = {}
@@ -90,7 +97,7 @@ def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float
     observation.modified += any(text not in ("", "None", "NA") for text in modifiers)
     observation.subjects.add(subject)
     is_point = str(row["behavior type"]).strip().casefold() == "point"
-    column = "time" if "time" in row else "start (s)"
+    column = "start (s)" if "start (s)" in row else "time"
     start = _seconds(row[column], f"{where}, {column}")
     if is_point:
         observation.points.append((code, start))
@@ -107,13 +114,14 @@ def _observation(name: str, row: _Row, where: str) -> Observation:
     media = _first_player(str(row.get("source", "")))
     if not media:
         media = next((str(row[column]) for column in _MEDIA if given(row.get(column))), "")
-    paths = [path.strip() for path in media.split(";")]
-    length = row.get("media duration (s)", row.get("total length"))
-    lengths = _parts(length)
+    paths = _parts(media)
+    kind = str(row.get("observation type", "")).strip().casefold()
+    # Version 8 calls the time between the first and the last event "Total length".
+    lengths = _parts(row.get("media duration (s)", "" if kind else row.get("total length")))
     if len(paths) > 1 and len(lengths) == 1 and "media duration (s)" in row:
         paths = [media]  # a path with a semicolon
     rates = _parts(row.get("fps (frame/s)", row.get("fps")))
-    if media.strip().casefold() in _LIVE:
+    if media.casefold() in _LIVE or kind.startswith(_NO_MEDIA):
         paths = []
     offset = row.get("time offset (s)")
     return Observation(
@@ -127,15 +135,18 @@ def _observation(name: str, row: _Row, where: str) -> Observation:
 
 
 def _first_player(source: str) -> str:
-    """What player 1 plays, of ``player #1:a.mp4;b.mp4|player #2:c.mp4``."""
+    """What player 1 plays, of ``player #1:a.mp4;b.mp4|player #2:c.mp4``.
+
+    Version 8 writes ``player #1: a.mp4; b.mp4; player #2: c.mp4;``.
+    """
     parts = _PLAYER.split(source)
     players = dict(zip(parts[1::2], parts[2::2], strict=False))
-    return players.get("1", "" if players else source)
+    return players.get("1", "" if players else source).strip().removesuffix(";")
 
 
 def _parts(cell: object) -> list[str]:
     """The values of player 1's media, in order."""
-    text = str(cell) if given(cell) else ""
+    text = _first_player(str(cell)) if given(cell) else ""
     return [part.strip() for part in text.split("|")[0].split(";")]
 
 
@@ -148,6 +159,22 @@ def _number(parts: list[str], place: int, count: int, where: str) -> float:
 
 def _seconds(cell: object, where: str) -> float:
     return number_of(cell.replace(",", ".") if isinstance(cell, str) else cell, where)
+
+
+def _without_variables(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without variables of the project that are called like a column of BORIS."""
+    first, last = (table.columns.duplicated(keep=side) for side in ("first", "last"))
+    return table.loc[:, ~np.where(table.columns.isin(_ABOUT), first, last)]
+
+
+def _with_media(table: pd.DataFrame) -> pd.DataFrame:
+    """With the column ``source``: before version 8, a row names only the file that it begins in."""
+    column = next((name for name in _MEDIA if name in table), None)
+    if "source" in table or column is None:
+        return table
+    files = table.groupby("observation id")[column]
+    queue = files.transform(lambda names: ";".join(dict.fromkeys(map(str, names))))
+    return table.assign(source=queue)
 
 
 def _old_header(content: pd.DataFrame) -> int | None:
@@ -165,13 +192,14 @@ def _as_new(content: pd.DataFrame) -> pd.DataFrame:
     place = _old_header(content)
     if place is None:
         return content
-    facts = dict(_pairs(content.iloc[:place]))
+    facts = list(_pairs(content.iloc[:place]))
     names = [str(cell).strip().casefold() for cell in content.iloc[place]]
     table = content.iloc[place + 1 :].set_axis(names, axis=1)
     return table.rename(columns={"status": "behavior type"}).assign(
         **{
             "observation id": content.columns[1],
-            "time offset (s)": facts.get("time offset (s)", ""),
+            "time offset (s)": dict(facts).get("time offset (s)", ""),
+            "source": ";".join(path for name, path in facts if name == "player #1"),
         }
     )
 

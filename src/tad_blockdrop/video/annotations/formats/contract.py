@@ -18,6 +18,7 @@ from tad_blockdrop.video.annotations.table import (
 )
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
+LEFT_OUT = "left out"  # the kind of problem that tells what was not read
 _ESCAPES = (("%2F", "/"), ("%5C", "\\"), ("%25", "%"))  # of listing.file_name
 _SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
@@ -73,8 +74,8 @@ class AnnotationFormat(Protocol):
 class Collected:
     """What a format finds in a file, row by row, and how much it leaves out.
 
-    ``unit``: of all times given. With "frames" they become seconds at ``config.frame_rate`` or at
-    the rate stated of their video; otherwise at that of the video's file, once that is known.
+    ``unit``: of all times given. With "frames" they become seconds at the rate stated of their
+    video or at ``config.frame_rate``; otherwise at that of the video's file, once that is known.
     """
 
     def __init__(self, source: Source, unit: str = "s") -> None:
@@ -86,7 +87,8 @@ class Collected:
         self._left: Counter[tuple[str, str]] = Counter()
         self._where: dict[tuple[str, str], str] = {}
         self._points: Counter[str] = Counter()
-        self._in_frames: set[str] = set()
+        self.in_frames: set[str] = set()
+        self._in_seconds: set[str] = set()
 
     def video(
         self,
@@ -105,9 +107,14 @@ class Collected:
         if self.unit == "frames":
             rate = self.rate(video)
             if rate is None:
-                self._in_frames.add(video)
+                self.in_frames.add(video)
             else:
                 start, end = start / rate, end / rate
+        self.rows.append((video, label, start, end))
+
+    def timed(self, video: str, label: str, start: float, end: float) -> None:
+        """An action of a video that is listed, in seconds whatever the unit of others is."""
+        self._in_seconds.add(video)
         self.rows.append((video, label, start, end))
 
     def point(self, video: str, label: str, time: float) -> None:
@@ -124,7 +131,7 @@ class Collected:
     def rate(self, video: str) -> float | None:
         """Frames per second of a video that is listed; None where only its file can say."""
         stated = self.stated[video][3]
-        return self.config.frame_rate or (None if math.isnan(stated) else stated)
+        return self.config.frame_rate if math.isnan(stated) else stated
 
     def left_out(self, what: str, advice: str, where: str, count: int = 1) -> None:
         """Count what is not read: a plural, what to do about it, and one place where it is."""
@@ -136,7 +143,15 @@ class Collected:
         self.problems.append(Problem(video, ANNOTATIONS, "", kind, message, advice))
 
     def annotations(self, classes: Iterable[str] = ()) -> Annotations:
-        """The tables. ``classes``: names in their order, of which those that occur are taken."""
+        """The tables. ``classes``: names in their order, of which those that occur are taken.
+
+        Raises AnnotationError.
+        """
+        for video in self.in_frames & self._in_seconds:
+            raise AnnotationError(
+                f"video '{video}'", "its times are frames as well as seconds, at a rate that is "
+                "not stated", "state it as data.reading.frame_rate",
+            )  # fmt: skip
         labels = {label for _, label, _, _ in self.rows}
         order = [name for name in classes if name in labels]
         points = self._points.total()
@@ -151,13 +166,13 @@ class Collected:
             )  # fmt: skip
         for (what, advice), count in self._left.items():
             where = self._where[what, advice]
-            self.note("", "left out", f"left out: {count} {what}, for example in {where}", advice)
+            self.note("", LEFT_OUT, f"left out: {count} {what}, for example in {where}", advice)
         return Annotations.from_rows(
             self.stated.values(),
             self.rows,
             (*order, *sorted(labels - set(order))),
             self.problems,
-            frozenset(self._in_frames),
+            frozenset(self.in_frames),
         )
 
 

@@ -26,6 +26,7 @@ from tad_blockdrop.video.annotations.table import (
 
 FRAMES = {"start": "start_frame", "end": "end_frame"}  # instead of times, with the column fps
 COLUMNS = ("video", "start", "end", "label")  # those that must be there
+ROUNDED = 0.5  # seconds by which the length of an action may differ from its end minus its start
 NUMBERS = ("start", "end", "duration", "fps")
 KNOWN = (*COLUMNS, *FRAMES.values(), "subset", "duration", "fps")
 
@@ -37,8 +38,8 @@ class CSVTable:
     """The columns video, start, end, label and, optionally, subset, duration, fps.
 
     Start and end are times (see ``seconds_of``). Instead, start_frame and end_frame may count
-    frames from 0, at the rate in fps. A video without actions has one row in which start, end and
-    label are empty. Empty rows do not count.
+    frames from 0, at the rate in fps or ``data.reading.frame_rate``. A video without actions has
+    one row in which start, end and label are empty. Empty rows do not count.
     """
 
     name = "CSV table"
@@ -59,6 +60,10 @@ class CSVTable:
         if table.empty:
             raise AnnotationError("table", "it has no rows", "add a row per action instance")
         table, choices = _with_decimal_points(table)
+        rate = source.config.frame_rate or math.nan
+        if _has_lengths(table, lines, rate):
+            table = table.drop(columns="duration")
+            choices += ["the column duration as the length of the actions, which is not used"]
         stated: dict[str, _Facts] = {}
         instances = []
         for number, row in zip(lines, table.to_dict("records"), strict=True):
@@ -68,7 +73,7 @@ class CSVTable:
             stated[video] = _joined(stated.get(video, facts), facts, where)
             if any(given(row[_column(table, name)]) for name in ("start", "end", "label")):
                 label = text_of(row["label"], f"{where}, label", "name the action")
-                start, end = (_time(row, name, fps, where) for name in ("start", "end"))
+                start, end = _segment(row, _first(fps, rate), where)
                 instances.append((video, label, start, end))
         if not instances:
             raise AnnotationError("table", "no row has an action", "fill in start, end and label")
@@ -123,6 +128,21 @@ def _with_decimal_points(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return table.assign(**changed), [f"decimal commas, for example {shown(commas[0])}"]
 
 
+def _has_lengths(table: pd.DataFrame, lines: pd.Index, rate: float) -> bool:
+    """Whether the column duration is of the actions instead of their videos."""
+    found = False
+    for line, row in zip(lines, table.to_dict("records"), strict=True):
+        if not given(row.get("duration")) or not given(row[_column(row, "end")]):
+            continue
+        where = f"line {line}"
+        fps = _first(optional_number(row.get("fps"), f"{where}, fps"), rate)
+        start, end = _segment(row, fps, where)
+        if abs(end - start - seconds_of(row["duration"], f"{where}, duration")) > ROUNDED:
+            return False
+        found = True
+    return found
+
+
 def _facts(row: _Row, where: str) -> _Facts:
     """What a row states of its video, in the order of ``STATED``."""
     video = text_of(row["video"], f"{where}, video", "name the video")
@@ -150,14 +170,26 @@ def _first(before: float, now: float) -> float:
     return now if math.isnan(before) else before
 
 
+def _segment(row: _Row, fps: float, where: str) -> tuple[float, float]:
+    """Start and end in seconds."""
+    start, end = (_time(row, name, fps, where) for name in FRAMES)
+    return start, end
+
+
 def _time(row: _Row, name: str, fps: float, where: str) -> float:
     """A start or end in seconds."""
     column = _column(row, name)
     if column == name:
         return seconds_of(row[name], f"{where}, {name}")
     frame = number_of(row[column], f"{where}, {column}", "give the number of a frame")
+    if not frame.is_integer():  # 1.234 is 1234 in many countries
+        raise AnnotationError(
+            f"{where}, {column}", f"{shown(row[column])} is not a whole number",
+            "write numbers of frames without marks for thousands",
+        )  # fmt: skip
     if not fps > 0:
         raise AnnotationError(
-            f"{where}, fps", "the rate is missing", "frame numbers need frames per second"
-        )
+            f"{where}, fps", "the rate is missing", "frame numbers need frames per second, in this "
+            "column or as data.reading.frame_rate",
+        )  # fmt: skip
     return frame / fps

@@ -1,7 +1,7 @@
 """CVAT's XML "for video": tracks of objects, shown from frame to frame."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from re import search
 from xml.etree.ElementTree import Element
 
@@ -15,13 +15,15 @@ from tad_blockdrop.video.annotations.table import (
     text_of,
 )
 
+_UNDEFINED = "__undefined__"  # what CVAT's manual gives attributes to begin with
 _States = list[tuple[int, str]]  # from this frame on this class, an empty one where it is outside
 
 
 class Cvat:
     """A track is an action as long as it is shown, or as long as an attribute keeps its value.
 
-    The attribute is ``data.reading.labels``; without it the class is the track's label. CVAT writes
+    The attribute is ``data.reading.labels``; without it the class is the track's label. A checkbox
+    is a class that has the attribute's name. CVAT writes
     a single shape as a track of one frame: those of one class in consecutive frames are joined.
     """
 
@@ -42,23 +44,24 @@ class Cvat:
             )  # fmt: skip
         found = Collected(source, "frames")
         videos = _videos(root, source)
-        names = video_names(videos.values())
-        steps = [_step(meta) for meta in root.iterfind("meta//frame_filter")]
-        step = max(steps, default=1)
-        for path in videos.values():
+        names = video_names(path for path, _ in videos.values())
+        for path, _ in videos.values():
             found.video(names[path])
-        singles: dict[tuple[str, str], set[int]] = defaultdict(set)
+        singles: dict[tuple[str, str, int], set[int]] = defaultdict(set)
         for number, track in enumerate(root.iterfind("track")):
             where = f"track {track.get('id', number)}"
-            task = track.get("task_id", "")
-            video = names[videos[task] if task in videos else next(iter(videos.values()))]
+            path, step = _video_of(track, videos, where)
+            video = names[path]
             states = _states(track, found.config.labels, step, where)
+            if not any(label for _, label in states):
+                found.left_out("tracks that show no class",
+                               "see whether data.reading.labels is right", where)  # fmt: skip
             for label, start, end in _segments(states):
                 if end - start <= step:
-                    singles[video, label].add(start)
+                    singles[video, label, step].add(start)
                 else:
                     found.action(video, label, start, end)
-        for (video, label), frames in singles.items():
+        for (video, label, step), frames in singles.items():
             for start, end in _runs(sorted(frames), step):
                 if end - start <= step:
                     found.point(video, label, start)
@@ -67,21 +70,34 @@ class Cvat:
         return found.annotations()
 
 
-def _videos(root: Element, source: Source) -> dict[str, str]:
-    """The video's name by the task's number; a project has several tasks."""
-    videos: dict[str, str] = {}
-    for task in root.iterfind("meta//task"):
-        name = task.findtext("source") or task.findtext("name") or ""
-        videos[task.findtext("id") or ""] = text_of(name, "meta, source", "name the video")
+def _videos(root: Element, source: Source) -> dict[str, tuple[str, int]]:
+    """The video's name and step by the task's number; a project has several tasks."""
+    tasks = root.findall("meta//task")
     common = root.findtext("meta/source")
-    if common and len(videos) <= 1:
-        return {"": common}
-    return videos or {"": source.video()}
+    if len(tasks) <= 1 and common:
+        return {"": (common, _step(root.find("meta")))}
+    videos = {}
+    for task in tasks:
+        name = task.findtext("source") or task.findtext("name") or ""
+        name = text_of(name, "meta, source", "name the video")
+        videos[task.findtext("id") or ""] = name, _step(task)
+    return videos or {"": (source.video(), _step(root.find("meta")))}
 
 
-def _step(meta: Element) -> int:
-    """Each how many frames a task has, of its filter ``step=5``."""
-    found = search(r"step\s*=\s*(\d{1,6})", meta.text or "")
+def _video_of(track: Element, videos: Mapping[str, tuple[str, int]], where: str) -> tuple[str, int]:
+    """The name and step of the video that a track is in. Raises AnnotationError."""
+    task = track.get("task_id", "")
+    if task not in videos and len(videos) > 1:
+        raise AnnotationError(
+            where, f"none of the {len(videos)} tasks is its own ('{task}')", "export each task"
+        )
+    return videos[task] if task in videos else next(iter(videos.values()))
+
+
+def _step(meta: Element | None) -> int:
+    """Each how many frames are annotated, of the filter ``step=5`` of a task or job."""
+    text = "" if meta is None else meta.findtext(".//frame_filter") or ""
+    found = search(r"step\s*=\s*(\d{1,6})", text)
     return max(int(found[1]), 1) if found else 1
 
 
@@ -95,15 +111,22 @@ def _states(track: Element, attribute: str | None, step: int, where: str) -> _St
         if not 0 <= frame < 2**31:
             raise AnnotationError(f"{where}, frame", f"it is {frame:g}", "export the task again")
         label = ""
-        if shape.get("outside", "0") == "0":
+        if not _outside(shape):
             label = track.get("label", "")
             if attribute is not None:
                 values = (v for v in shape.iterfind("attribute") if v.get("name") == attribute)
                 label = next((v.text or "" for v in values), "")
-            label = label.strip()
+                label = {"true": attribute, "false": ""}.get(label, label)
+            label = "" if label == _UNDEFINED else label.strip()
         states.append((int(frame), label))
     states.sort(key=lambda state: state[0])
     return [*states, (states[-1][0] + step, "")] if states else []
+
+
+def _outside(shape: Element) -> bool:
+    """Whether a shape is not shown; a skeleton says so of each of its points."""
+    parts = shape.findall("points") or [shape]
+    return all(part.get("outside", "0") != "0" for part in parts)
 
 
 def _segments(states: Sequence[tuple[int, str]]) -> Iterator[tuple[str, int, int]]:

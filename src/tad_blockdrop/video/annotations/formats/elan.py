@@ -59,7 +59,7 @@ class Elan:
         times = _times(tiers, slots)
         for tier in _chosen(tiers, found):
             for annotation in tier.annotations:
-                span = times.get(annotation.get("ANNOTATION_ID", ""))
+                span = _span(annotation, slots) or times.get(annotation.get("ANNOTATION_REF", ""))
                 if span is None:
                     found.left_out(_UNTIMED, "align them in ELAN", f"tier '{tier.name}'")
                     continue
@@ -101,24 +101,31 @@ def _medium(root: Element, source: Source, found: Collected) -> tuple[str, float
 
 def _slots(root: Element) -> dict[str, float]:
     """The seconds of those time slots that have a time."""
-    slots = {}
+    slots: dict[str, float] = {}
     for slot in root.findall("TIME_ORDER/TIME_SLOT"):
         value = slot.get("TIME_VALUE")
         if value is not None:
             name = slot.get("TIME_SLOT_ID", "")
-            slots[name] = number_of(value, f"TIME_SLOT {name}", "give milliseconds") / 1000
+            time = number_of(value, f"TIME_SLOT {name}", "give milliseconds") / 1000
+            if slots.setdefault(name, time) != time:
+                raise AnnotationError(
+                    f"TIME_SLOT {name}", f"it is at {slots[name]:g} s as well as {time:g} s",
+                    "open and save the document in ELAN",
+                )  # fmt: skip
     return slots
 
 
 def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """Start and end of every annotation that has them, itself or by the one that it refers to."""
+    """Start and end of annotations by their ids: their own, or of those that they refer to."""
     times: dict[str, tuple[float, float]] = {}
     refers: dict[str, str] = {}
     for annotation in (each for tier in tiers for each in tier.annotations):
-        name = annotation.get("ANNOTATION_ID", "")
-        start, end = (slots.get(annotation.get(f"TIME_SLOT_REF{n}", "")) for n in (1, 2))
-        if start is not None and end is not None:
-            times[name] = (start, end)
+        name = annotation.get("ANNOTATION_ID")
+        if not name:
+            continue
+        span = _span(annotation, slots)
+        if span is not None:
+            times[name] = span
         elif "ANNOTATION_REF" in annotation.attrib:
             refers[name] = annotation.attrib["ANNOTATION_REF"]
     seen: set[str] = set()
@@ -131,6 +138,12 @@ def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tupl
         if at in times:
             times |= dict.fromkeys(path, times[at])
     return times
+
+
+def _span(annotation: Element, slots: Mapping[str, float]) -> tuple[float, float] | None:
+    """Start and end that an annotation states itself."""
+    start, end = (slots.get(annotation.get(f"TIME_SLOT_REF{n}", "")) for n in (1, 2))
+    return None if start is None or end is None else (start, end)
 
 
 def _chosen(tiers: Sequence[_Tier], found: Collected) -> Sequence[_Tier]:

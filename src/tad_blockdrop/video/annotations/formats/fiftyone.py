@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
 
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo
+from tad_blockdrop.video.annotations.media import video_names
 
 
 class FiftyOne:
-    """``labels.json``, by the names of videos without their endings; written only."""
+    """``labels.json``, by the names of videos without their endings; written only.
+
+    Where two share a name, folders that tell them apart stand before it.
+    """
 
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
         """The actions of all videos as time stamps with confidences."""
+        names = video_names(video.path for video in videos)
         labels = {
-            PurePath(video.path).stem: [
+            names[video.path]: [
                 {
                     "label": action.label,
                     "timestamps": [round(action.start, 3), round(action.end, 3)],

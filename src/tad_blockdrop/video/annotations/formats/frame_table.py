@@ -18,7 +18,7 @@ from tad_blockdrop.video.files.listing import file_name
 _NONE = "background"  # DeepEthogram's column of frames without a behaviour
 _UNLABELLED = -1
 _POSE = ("_x", "_y", "_p")  # endings of SimBA's columns of body parts
-_PROBABILITY = "Probability_"  # SimBA's results have this column before each behaviour's own
+_NO_BEHAVIOUR = ("Probability_", "Low_prob_detections_")  # numbers that may all be 0 and 1
 
 
 class DeepEthogram:
@@ -38,13 +38,14 @@ class DeepEthogram:
 
     def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The stretches of frames of each behaviour. Raises AnnotationError."""
+        _check_frames(content)
         table = restore_cells(content.iloc[:, 1:])
         names = [str(name) for name in table if name != _NONE]
         return _read(table, names, source, "_labels", "_predictions")
 
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
         """A table for each video, with the columns of all classes, in order of the alphabet."""
-        classes = sorted({one_line(action.label) for video in videos for action in video.actions})
+        classes = sorted({_column(action.label) for video in videos for action in video.actions})
         return {
             file_name(f"{video.video_id}_labels", ".csv"): _written(video, classes)
             for video in videos
@@ -52,7 +53,11 @@ class DeepEthogram:
 
 
 class SimBA:
-    """A video's table of poses, with a column of 0 and 1 for each behaviour after all others."""
+    """A video's table of poses, with a column of 0 and 1 for each behaviour after all others.
+
+    The last feature counts the body parts that were seen badly, and is often 0 and 1 as well; in
+    results, each behaviour's probability stands before it.
+    """
 
     name = "SimBA table"
     layout = "<video>.csv of targets_inserted or machine_results"
@@ -69,11 +74,12 @@ class SimBA:
 
     def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The stretches of frames of each behaviour. Raises AnnotationError."""
+        _check_frames(content)
         names = [str(name) for name in content]
         table = content.set_axis(names, axis=1)
         chosen: list[str] = []
         for place in range(len(names) - 1, 0, -1):
-            if names[place].startswith(_PROBABILITY):
+            if names[place].startswith(_NO_BEHAVIOUR):
                 continue
             if names[place].casefold().endswith(_POSE) or not _is_binary(table.iloc[:, place]):
                 break
@@ -89,6 +95,19 @@ class SimBA:
 def _is_index(content: pd.DataFrame) -> bool:
     """Whether the first column has no name, as pandas saves numbers of rows."""
     return str(content.columns[0]).strip() in ("", "Unnamed: 0", "frame") if len(content) else False
+
+
+def _check_frames(content: pd.DataFrame) -> None:
+    """Raise AnnotationError where the numbers of frames leave some out or go back."""
+    frames = pd.to_numeric(content.iloc[:, 0], errors="coerce").to_numpy()
+    steps = np.diff(frames)
+    wrong = np.flatnonzero((steps != 1) & ~np.isnan(steps))
+    if len(wrong):
+        before, after = content.iloc[wrong[0] : wrong[0] + 2, 0]
+        raise AnnotationError(
+            f"frame {before}", f"the next row is of frame {after}, but a row is a frame",
+            "save a table with all frames, one after the other",
+        )  # fmt: skip
 
 
 def _is_binary(column: pd.Series) -> bool:
@@ -128,12 +147,18 @@ def _runs(shown: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
+def _column(label: str) -> str:
+    """The column of a class, which is not that of the frames without any."""
+    name = one_line(label)
+    return f"{name} (action)" if name == _NONE else name
+
+
 def _written(video: LabelledVideo, classes: Sequence[str]) -> str:
     rate = video.fps if video.fps > 0 else 25.0
     frames = max(round(video.duration * rate), 1)
     table = pd.DataFrame(0, index=range(frames), columns=[_NONE, *classes])
     for action in video.actions:
         first, last = round(action.start * rate), round(action.end * rate)
-        table.iloc[first:last, 1 + classes.index(one_line(action.label))] = 1
+        table.iloc[first:last, 1 + classes.index(_column(action.label))] = 1
     table[_NONE] = (table.iloc[:, 1:].sum(axis=1) == 0).astype(int)
     return guard_cells(table).to_csv(lineterminator="\n")

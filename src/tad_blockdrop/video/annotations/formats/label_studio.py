@@ -1,7 +1,8 @@
-"""Label Studio's video timelines (``TimelineLabels``), exported as JSON or JSON-MIN.
+"""Label Studio's video timelines, exported as JSON or JSON-MIN.
 
-Frames are counted from 1, at the ``frameRate`` of the project's ``<Video>`` tag, which is 24 unless
-it says otherwise, and which no export states.
+``TimelineLabels`` count frames from 1, at the ``frameRate`` of the project's ``<Video>`` tag, which
+is 24 unless it says otherwise, and which no export states. ``Labels`` on a video's sound, as in the
+template for video timelines, are in seconds.
 """
 
 import json
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from re import compile as pattern
 from typing import Any
+from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
@@ -30,7 +32,7 @@ _VIDEOS = ("video", "video_url", "videos", "url")
 
 
 class LabelStudio:
-    """Tasks with a video and ranges of frames."""
+    """Tasks with a video and ranges of frames, or of seconds of its sound."""
 
     name = "Label Studio export"
     layout = "JSON or JSON-MIN with video timelines"
@@ -39,8 +41,11 @@ class LabelStudio:
         """Whether it is a list of tasks."""
         if not isinstance(content, list) or not content or not isinstance(content[0], Mapping):
             return False
-        first = content[0]
-        return "annotations" in first or "predictions" in first or any(_regions_in(first))
+        return any(
+            "annotations" in task or "predictions" in task or any(_regions_in(task))
+            for task in content
+            if isinstance(task, Mapping)
+        )
 
     def read(self, content: list[Any], source: Source) -> Annotations:
         """The timelines of all tasks; of a task that several people did, the first one's."""
@@ -58,8 +63,8 @@ class LabelStudio:
             rate = next((data[key] for key in _RATES if key in data), None)
             found.video(video, fps=optional_number(rate, f"{where}.data, frame rate"))
             self._task(task, video, where, found)
-        unknown = [video for video in found.stated if found.rate(video) is None]
-        if unknown and found.rows:
+        unknown = [video for video in found.stated if video in found.in_frames]
+        if unknown:
             found.note(
                 unknown[0], "frame rate", f"{len(unknown)} task(s) do not say at which rate frames "
                 "were counted, this one for example: the video's own was taken",
@@ -71,12 +76,14 @@ class LabelStudio:
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
         """Tasks with pre-annotations, and the labelling configuration of their project.
 
-        Videos are found by name in the folder LOCAL_FILES_DOCUMENT_ROOT of Label Studio.
+        Videos are found in the folder LOCAL_FILES_DOCUMENT_ROOT of Label Studio by name, and by the
+        folders inside it where two share a name.
         """
+        names = video_names(video.path for video in videos)
         tasks = [
             {
                 "data": {
-                    "video": f"/data/local-files/?d={PurePath(video.path).name}",
+                    "video": f"/data/local-files/?d={_inside(video.path, names[video.path])}",
                     "fps": video.fps,
                 },
                 "predictions": [
@@ -96,16 +103,24 @@ class LabelStudio:
     def _task(self, task: Mapping[str, Any], video: str, where: str, found: Collected) -> None:
         for kind, region in _timelines(task, where, found):
             here = f"{where}.{kind}"
-            labels = sequence(region.get("timelinelabels"), f"{here}.timelinelabels")
-            for entry in sequence(region.get("ranges"), f"{here}.ranges"):
+            names = region.get("timelinelabels") or region.get("labels") or []
+            labels = [
+                text_of(name, f"{here}, label", "name the label")
+                for name in sequence(names, f"{here}, labels")
+            ]
+            if not labels:
+                found.left_out("regions without a label", "give them one", f"task {where}")
+            in_frames = "ranges" in region
+            for entry in sequence(region["ranges"], f"{here}.ranges") if in_frames else [region]:
                 span = mapping(entry, f"{here}.ranges")
                 start, end = (
-                    number_of(span.get(key), f"{here}.ranges.{key}", "give a frame")
+                    number_of(span.get(key), f"{here}, {key}", "give a number")
                     for key in ("start", "end")
                 )
-                for value in labels:
-                    label = text_of(value, f"{here}.timelinelabels", "name the label")
-                    if start == end:
+                for label in labels:
+                    if not in_frames:
+                        found.timed(video, label, start, end)
+                    elif start == end:
                         found.point(video, label, start - 0.5)
                     else:
                         found.action(video, label, start - 1, end)
@@ -135,18 +150,26 @@ def _timelines(
     for entry in done[:1]:
         for n, value in enumerate(sequence(entry.get("result", []), f"{where}.result")):
             result = mapping(value, f"{where}.result[{n}]")
-            if result.get("type") != "timelinelabels":
+            region = result.get("value")
+            if result.get("type") not in ("timelinelabels", "labels") or not _is_region(region):
                 found.left_out("regions that are on no timeline", "", f"task {where}")
                 continue
-            yield f"result[{n}].value", mapping(result.get("value"), f"{where}.result[{n}].value")
+            yield f"result[{n}].value", mapping(region, f"{where}.result[{n}].value")
 
 
 def _regions_in(task: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The regions of JSON-MIN, whatever the control is called."""
     for key, value in task.items():
         for region in value if isinstance(value, list) else ():
-            if isinstance(region, Mapping) and {"ranges", "timelinelabels"} <= set(region):
+            if _is_region(region):
                 yield str(key), region
+
+
+def _is_region(value: object) -> bool:
+    """Whether it is a range of frames, or of seconds; parts of a text have both ends as well."""
+    if not isinstance(value, Mapping):
+        return False
+    return "ranges" in value or ({"start", "end", "labels"} <= set(value) and "text" not in value)
 
 
 def _video_of(task: Mapping[str, Any], where: str) -> str:
@@ -159,6 +182,11 @@ def _video_of(task: Mapping[str, Any], where: str) -> str:
     path = text_of(texts[key], f"{where}.data.{key}", "name the video")
     folder, slash, name = path.rpartition("/")
     return folder + slash + (_UPLOADED.sub("", name, 1) if "/upload/" in path else name)
+
+
+def _inside(path: str, name: str) -> str:
+    """The end of a path with as many folders as its name has."""
+    return quote("/".join(PurePath(path).parts[-1 - name.count("/") :]))
 
 
 def _results(video: LabelledVideo) -> Iterator[dict[str, Any]]:

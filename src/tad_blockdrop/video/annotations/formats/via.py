@@ -54,7 +54,10 @@ class Via:
                 found.left_out("values of other attributes of segments",
                                "choose one as data.reading.labels", where, unused)  # fmt: skip
             seconds = [number_of(time, f"{where}.z", "give seconds") for time in times]
-            for label in _labels(values.get(attribute), options, chosen.get("type"), where):
+            labels = list(_labels(values.get(attribute), options, chosen.get("type"), where))
+            if not labels:
+                found.left_out("segments without a class", "give them one in VIA", where)
+            for label in labels:
                 if len(seconds) == 1:
                     found.point(video, label, seconds[0])
                 else:
