@@ -15,6 +15,12 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
+from transformers import (
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+)
 
 from tad_blockdrop.compression.lora import add_lora, merge_lora
 from tad_blockdrop.config import DetectorConfig, LoraSettings, TimmConfig, TrainConfig, WindowConfig
@@ -259,6 +265,36 @@ def test_the_layout_of_dinov2s_authors_loads(written, loud) -> None:
     expected.load_weights(written(weights))
     for key, value in expected.state_dict().items():
         torch.testing.assert_close(backbone.state_dict()[key], value)
+
+
+@pytest.mark.parametrize("name", ["small_patch14", "small_patch14_reg4", "giant_patch14"])
+@torch.no_grad()
+def test_dinov2_of_transformers_computes_the_same(loud, tmp_path: Path, name: str) -> None:
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 3}
+    sizes |= {"image_size": 42, "patch_size": 14, "use_swiglu_ffn": "giant" in name}
+    registers = "reg4" in name
+    kinds = (Dinov2WithRegistersModel, Dinov2WithRegistersConfig)
+    model, config = kinds if registers else (Dinov2Model, Dinov2Config)
+    theirs = model(config(**sizes)).eval()
+    loud(theirs)
+    theirs.save_pretrained(tmp_path)
+    ours = fresh(f"vit_{name}_dinov2")
+    ours.load_weights(tmp_path)
+    frames = some_frames(ours.crop)
+    pixels = (frames.flatten(0, 1) - ours.pixel_shift) / ours.pixel_scale
+    tokens = theirs(pixel_values=pixels.permute(0, 3, 1, 2)).last_hidden_state
+    pooled = tokens[:, 5 if registers else 1 :].mean(1).view(*frames.shape[:2], -1)
+    assert_same(features(ours, frames), pooled.transpose(1, 2))
+
+
+def test_dinov2_of_transformers_has_no_unknown_parts(written, tmp_path: Path) -> None:
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 3}
+    public = Dinov2Model(Dinov2Config(**sizes, image_size=42, patch_size=14)).state_dict()
+    ours = fresh("vit_small_patch14_dinov2")
+    ours.load_weights(written(public))
+    foreign = {"encoder.layer.1.attention.q_norm.weight": torch.ones(32)}
+    with pytest.raises(FormatError, match=r"blocks\.1\.attention\.q_norm\.weight has no place"):
+        ours.load_weights(written(public | foreign))
 
 
 def test_blocks_that_were_dropped_are_left_out(written, loud) -> None:

@@ -1,7 +1,9 @@
 """Random access: every frame asked for is the one that comes, whatever the encoder did."""
 
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numbered import numbers, write_numbered
@@ -41,6 +43,21 @@ def test_frames_are_those_asked_for(tmp_path: Path, name: str) -> None:
     assert numbers(frames) == ASKED
     for single in (1, 12, 23, 24, 60, 97, 99):
         assert numbers(read_frames(video, [single])) == [single]
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "b.mkv"])
+def test_time_stamps_in_the_order_of_decoding_find_no_frames(tmp_path: Path, name: str) -> None:
+    """As some programs write B-frames."""
+    source = write_numbered(tmp_path / "a.mp4", 40, options={"bf": "2", "g": "12"})
+    with av.open(str(source)) as read, av.open(str(tmp_path / name), "w") as written:
+        copy = written.add_stream_from_template(read.streams.video[0])
+        for number, packet in enumerate(read.demux(video=0)):
+            if packet.size:
+                packet.pts = packet.dts = number
+                packet.time_base, packet.stream = Fraction(1, 25), copy
+                written.mux(packet)
+    for asked in ([1, 10, 12], [7], [39]):
+        assert numbers(read_frames(tmp_path / name, asked)) == asked
 
 
 def test_variable_rate(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def test_frames_that_cannot_be_decoded_do_not_count(tmp_path: Path) -> None:
                 target.mux(packet)
     facts = probe(late)
     assert numbers(read_frames(late, range(facts.n_frames))) == list(range(12, 40))
+    assert numbers(read_frames(late, [20])) == [32]
     assert facts.start == pytest.approx(7 / 25)  # the file begins with frame 5
 
 

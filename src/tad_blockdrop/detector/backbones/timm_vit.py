@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from tad_blockdrop.config import TimmConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
+from tad_blockdrop.detector.weights import dinov2
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import HEADS
 from tad_blockdrop.detector.weights.model_config import model_config
@@ -126,8 +127,11 @@ class TimmViT(Backbone):
         source = f"timm's weights of {name}" if path == PRETRAINED else str(path)
         if path != PRETRAINED:
             self._refuse_other_model(path)
-        network = find_network(given, PROJECTION) or find_network(given, CLIP_PROJECTION)
+        anchors = (PROJECTION, CLIP_PROJECTION, dinov2.PROJECTION)
+        network = next((found for each in anchors if (found := find_network(given, each))), None)
         part = network.of(given) if network else given
+        if dinov2.PROJECTION in part:
+            part = dinov2.authors_names(part)
         remark = f"; {network.remark}" if network and network.remark else ""
         if any(key.endswith(CLIP_PROJECTION) for key in given) and "quickgelu" not in name:
             remark += (

@@ -27,6 +27,7 @@ from tad_blockdrop.video.files.container import (
 from tad_blockdrop.video.files.guarded_processes import heartbeat
 from tad_blockdrop.video.files.probe import (
     codec_name,
+    first_frame,
     packets_are_frames,
     read_packets,
     seek,
@@ -86,6 +87,10 @@ def _packet_index(path: Path, container: InputContainer, stream: VideoStream) ->
     """Of any file, out of all its packets; empty where packets cannot stand for frames."""
     packets = read_packets(path, container, stream)
     stamps = packets.ordered() if packets_are_frames(container, stream) else None
+    # Some files say only when frames are decoded; and what cannot be decoded is no frame.
+    untold = stream.codec_context.has_b_frames and stamps == packets.stamps
+    if untold or (stamps and first_frame(path).pts != stamps[0]):
+        stamps = None
     return _Index(stamps or [], packets.keys)
 
 

@@ -91,7 +91,7 @@ def probe(path: str | Path, timing: Timing = PLAYER) -> VideoFacts:
     line = timeline(path, timing)
     with open_video(path) as (_, stream):
         codec = codec_name(stream)
-    first = _first_frame(Path(path))
+    first = first_frame(Path(path))
     height, width = display_size(first)
     return VideoFacts(
         n_frames=len(line.times),
@@ -132,7 +132,7 @@ def _timeline(path: Path, timing: Timing) -> Timeline:
         promised = _promised_end(container, stream)  # before reading on, which moves its start
         packets = read_packets(path, container, stream)
         _refuse_truncated(path, promised, packets)
-        if _confirm_packets(container, stream, packets, _first_frame(path)):
+        if _confirm_packets(container, stream, packets, first_frame(path)):
             header = read_header(container, stream, timing, packets.first, packets.stamps)
             stamps = packets.ordered() or []
             line = build_timeline(stamps, [], packets.last_length, header, timing.clock)
@@ -157,7 +157,8 @@ def _other_streams(container: InputContainer, stream: VideoStream) -> str:
     return f"it holds {len(videos)} videos, of which a player may show another: {used}, is read"
 
 
-def _first_frame(path: Path) -> VideoFrame:
+def first_frame(path: Path) -> VideoFrame:
+    """The first frame of a video that can be decoded. Raises DecodeError if there is none."""
     with open_video(path) as (container, stream):
         first = next(decoded(container, stream), None)
     if first is None:
