@@ -22,7 +22,7 @@ endef
 
 # $(call try,<versions of packages>,<Python>): the smoke job and the suite in an environment of its own.
 define try
-	$(UV) venv --clear --python $(2) $(VENV)-$(1)
+	$(UV) venv --clear --seed --python $(2) $(VENV)-$(1)
 	$(UV) pip install --python $(VENV)-$(1) --resolution $(1) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) -e ".[dev]"
 	$(VENV)-$(1)/bin/kedro run --pipeline compress --env smoke --params experiment=smoke_$(1)
 	$(VENV)-$(1)/bin/kedro versions --experiment smoke_$(1) --delete --yes
