@@ -133,6 +133,22 @@ def test_a_lost_frame_does_not_pass_for_its_neighbour(tmp_path: Path) -> None:
         list(frames_at(video, np.array([0, 4, 9]), stamps))
 
 
+def test_frames_after_lost_ones_are_not_shifted(tmp_path: Path) -> None:
+    """Of a group of pictures without the packets after its first, nothing can be decoded."""
+    gop = "keyint=12:min-keyint=12:bframes=4:scenecut=0:log-level=none"
+    source = write_numbered(tmp_path / "a.mp4", 60, 25, "libx265", {"x265-params": gop})
+    with av.open(str(source)) as read, av.open(str(tmp_path / "b.mp4"), "w") as written:
+        copy = written.add_stream_from_template(read.streams.video[0])
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        third = [number for number, packet in enumerate(packets) if packet.is_keyframe][2]
+        for packet in packets[: third + 1] + packets[third + 3 :]:
+            packet.stream = copy
+            written.mux(packet)
+    with pytest.raises(DecodeError, match="cannot be decoded: the file is damaged"):
+        read_frames(tmp_path / "b.mp4", range(20, 34))
+    assert numbers(read_frames(tmp_path / "b.mp4", [0, 12, 50])) == [0, 12, 52]
+
+
 @pytest.mark.parametrize("store", ["h264", "jpeg"])
 def test_the_file_is_released(tmp_path: Path, store: str) -> None:
     proxy = write(tmp_path, 20, store)

@@ -62,7 +62,8 @@ def _read_rising(path: Path, indices: Indices) -> Pixels:
         index = _own_index(stream) if is_proxy else _packet_index(path, container, stream)
         pixels = _pixels(_seek_frames(container, stream, index, indices), len(indices))
     if len(pixels) < len(indices):
-        pixels = _pixels(frames_at(path, indices), len(indices))
+        stamps = np.array(index.stamps) if index.stamps else None
+        pixels = _pixels(frames_at(path, indices, stamps), len(indices))
     return pixels
 
 
