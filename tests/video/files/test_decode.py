@@ -11,7 +11,7 @@ from numbered import numbers, write_numbered
 from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.video.files import decode
 from tad_blockdrop.video.files.container import DecodeError
-from tad_blockdrop.video.files.decode import frames_at, read_frames
+from tad_blockdrop.video.files.decode import frames_at, numbered_frames, read_frames
 from tad_blockdrop.video.files.proxies import write_proxy
 from tad_blockdrop.video.files.sampling import Sampling
 
@@ -172,3 +172,26 @@ def _open_files() -> int:
     if not folder.is_dir():
         pytest.skip("open files cannot be counted on this system")
     return len(list(folder.iterdir()))
+
+
+def _raw(folder: Path, width: int, height: int) -> bytes:
+    """Ten frames of H.264 without a container, which can be put one behind the other."""
+    file = folder / f"{width}.h264"
+    with av.open(str(file), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for _ in range(10):
+            picture = np.full((height, width, 3), 90, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return file.read_bytes()
+
+
+def test_a_picture_that_changes_its_shape_is_told(tmp_path: Path) -> None:
+    video = tmp_path / "two.h264"
+    video.write_bytes(_raw(tmp_path, 64, 48) + _raw(tmp_path, 128, 96))
+    assert sum(1 for _ in numbered_frames(video)) == 20
+    video.write_bytes(_raw(tmp_path, 64, 48) + _raw(tmp_path, 96, 48))
+    said = "frame 10 is a picture of 96 x 48 pixels, the first one of 64 x 48: cut the video"
+    with pytest.raises(DecodeError, match=said):
+        list(numbered_frames(video))

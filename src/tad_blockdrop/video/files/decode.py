@@ -36,6 +36,7 @@ from tad_blockdrop.video.files.sampling import Indices
 
 # In the metadata of every proxy: one packet a frame, no reordering, every key frame a clean start.
 PROXY_MARK = "tad_blockdrop proxy"
+SAME_SHAPE = 0.02  # by so much, relatively, width over height may change: sizes are whole pixels
 
 
 def read_frames(path: str | Path, indices: npt.ArrayLike) -> Pixels:
@@ -114,16 +115,30 @@ def numbered_frames(
     """Every frame that can be decoded, in one pass, with its number in the file.
 
     ``stamps``: the timestamps of all frames, if known; a lost frame then does not shift those after
-    it. Raises DecodeError.
+    it. Raises DecodeError, also where the shape of the picture changes.
     """
     with open_video(path) as (container, stream):
-        number = -1
+        number, size = -1, None
         for frame in decoded(container, stream):
             heartbeat()
             number += 1
+            size = size or (frame.height, frame.width)
+            _check_shape(Path(path), number, size, (frame.height, frame.width))
             if stamps is not None and frame.pts is not None:
                 number = int(np.searchsorted(stamps, frame.pts))
             yield number, frame
+
+
+def _check_shape(path: Path, number: int, first: tuple[int, int], now: tuple[int, int]) -> None:
+    """Frames are scaled to the size of the first, which would squash those of another shape."""
+    wide, narrow = first[1] * now[0], first[0] * now[1]
+    if abs(wide - narrow) <= SAME_SHAPE * wide:
+        return
+    raise DecodeError(
+        path,
+        f"frame {number} is a picture of {now[1]} x {now[0]} pixels, the first one of {first[1]} x "
+        f"{first[0]}: cut the video where its shape changes",
+    )
 
 
 def frames_at(
