@@ -29,6 +29,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
     from rows_detections import detections
     from rows_loader import loader
     from rows_other import data, start_up
+    from rows_sharing import sharing
 
     project, env, repeats = arguments.project, arguments.env, arguments.repeats
     if arguments.large:
@@ -57,6 +58,7 @@ def groups(arguments: argparse.Namespace) -> dict[str, Callable[[], list[Row]]]:
         "memory": lambda: models.memory(bench, dropped),
         "training_memory": lambda: models.training_memory(project, env),
         "growth": lambda: models.growth(project, env, [6, 12, 24], [1, 4], [2, 6, 12]),
+        "sharing": lambda: sharing(bench, project, 2, min(repeats, 3)),
         "start_up": lambda: start_up(project, 3),
     }
 

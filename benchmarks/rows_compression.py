@@ -112,6 +112,11 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
 
     ``backbone`` changes fields of the configuration. No block is dropped: the dearest step.
     """
+    return partial(alignment_run(bench, windows, bench.runtime(), **backbone).step, step=0)
+
+
+def alignment_run(bench: Bench, windows: Any, runtime: Any, **backbone: Any) -> Any:
+    """The training run that does such steps, in a process of the runtime's group."""
     from tad_blockdrop.compression.lora import add_lora
     from tad_blockdrop.compression.losses import AlignLoss
     from tad_blockdrop.training.groups import freeze_for
@@ -124,10 +129,11 @@ def alignment_step(bench: Bench, windows: Any, **backbone: Any) -> Callable[[Any
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, 0)
     freeze_for(student, recipe)
-    loss = AlignLoss(p.compress.loss, bench.task([]), student, bench.model())
-    run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, bench.runtime())
+    task = bench.task([])
+    loss = AlignLoss(p.compress.loss, task, student, bench.model(), runtime.group)
+    run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, runtime)
     student.train()
-    return partial(run.step, step=0)
+    return run
 
 
 def _loader(bench: Bench, split: str) -> Any:

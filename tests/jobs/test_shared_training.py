@@ -41,18 +41,22 @@ def checkpoint(evaluator: Evaluator, seed: int, kept: list[int] | None = None) -
 def test_the_gradient_of_a_step_is_that_of_one_process(
     evaluator: Evaluator, tmp_path: Path
 ) -> None:
+    """Twelve clips, three windows: shares are uneven, and of four processes one has no window."""
     given = {"student": checkpoint(evaluator, 1, [0, 2]), "teacher": checkpoint(evaluator, 2)}
     share_out(work, 2, evaluator, tmp_path, {}, **given)
     two = load_file(tmp_path / "found")
     write_gradient(tmp_path, evaluator, ALONE)
     one = load_file(tmp_path / "found")
-    share_out(work, 3, evaluator, tmp_path, {}, **given)
-    three = load_file(tmp_path / "found")
+    share_out(work, 4, evaluator, tmp_path, {}, **given)
+    four = load_file(tmp_path / "found")
     assert {"loss/kd_reg", "loss/out_rel", "loss/total"} < set(one)
-    for other in (two, three):
+    for other in (two, four):
         assert set(other) == set(one)
         for name, value in one.items():
-            assert (other[name] - value).norm() <= 1e-5 * value.norm(), name
+            if ".key." in name and name.endswith("bias"):  # moves all logits alike: only rounding
+                assert max(value.norm(), other[name].norm()) < 1e-10, name
+            else:
+                assert (other[name] - value).norm() <= 1e-5 * value.norm(), name
     assert sum(float(value.norm()) > 0 for value in one.values()) > 20
 
 

@@ -10,9 +10,10 @@ from tad_blockdrop.preflight.forecast import disk_needed, repair_states, trainin
 from tad_blockdrop.preflight.stages import Machine, Stage, narrowest, predict
 from tad_blockdrop.preflight.work import Measured
 
-# Four clips in a window. A fifth of a step is not shared, so each device has 0.2 + 0.8 / 4 of it.
+# Four clips in a window. A fifth of a step of two windows is shared by windows, so some of four
+# devices have 0.2 / 2 + 0.8 / 4 of it.
 WINDOW = {"frames": 64, "grid": 16, "overlap": 0.5, "per_video": 2}
-FOUR = Machine(devices=4, kind="cuda", spare=4, cores=16, undivided=0.2)
+FOUR = Machine(devices=4, kind="cuda", spare=4, cores=16, by_window=0.2)
 
 
 def four(**changes: Any) -> Parameters:
@@ -32,17 +33,17 @@ def test_stages_are_divided_among_those_that_share_them() -> None:
     found = stages(four())
     assert {name: (stage.devices, stage.seconds) for name, stage in found.items()} == {
         "proxies": (1, pytest.approx(7200 / 2)),
-        "baseline": (4, pytest.approx(10 * 100 * (8 / 2 - 1) * 0.4)),
+        "baseline": (4, pytest.approx(10 * 100 * (8 / 2 - 1) * 0.3)),
         "ranking": (4, pytest.approx(2 * 40 * 18 / 4)),
-        "alignment": (4, pytest.approx((3 + 5) * 100 * 8 / 2 * 0.4)),
+        "alignment": (4, pytest.approx((3 + 5) * 100 * 8 / 2 * 0.3)),
         # three held-out videos keep three devices busy
         "evaluation": (4, pytest.approx(10 * 4 / 3 + 10 * 3 / 3 + 50 * 3 / 4)),
     }
     # Each window of a batch of two is read by two devices.
-    assert found["alignment"].cores == pytest.approx(2 * 0.2 / (8 / 2 * 0.4))
+    assert found["alignment"].cores == pytest.approx(2 * 0.2 / (8 / 2 * 0.3))
     assert found["ranking"].cores == pytest.approx(0.2 / (18 / 4))
     assert found["proxies"].cores == 2
-    eight = stages(four(), Machine(devices=8, undivided=0.2))
+    eight = stages(four(), Machine(devices=8, by_window=0.2))
     assert (eight["alignment"].devices, eight["ranking"].devices) == (4, 6)
     assert eight["alignment"].seconds == pytest.approx(found["alignment"].seconds)
 
@@ -73,8 +74,8 @@ def test_repairs_are_divided(criterion: str, ranking: float) -> None:
 
 
 def test_the_narrowest_is_told_with_what_widens_it() -> None:
-    # proxies 3600 s, devices 1200 + 360 + 1280 + 60.8
-    assert told(four()) == "narrowest: making proxies, 55% of the time: 14 more runtime.workers"
+    # proxies 3600 s, devices 900 + 360 + 960 + 60.8
+    assert told(four()) == "narrowest: making proxies, 61% of the time: 14 more runtime.workers"
     devices = "narrowest: the devices, 100% of the time: "
     assert told(four(), proxies=0.0) == devices + "runtime.devices: 8 or runtime.precision: bf16"
     half = four(runtime={"workers": 2, "precision": "bf16"})
@@ -86,9 +87,9 @@ def test_the_narrowest_is_told_with_what_widens_it() -> None:
         loader + "data.proxy.store: jpeg or 2 more runtime.workers"
     )
     jpeg = {"window": WINDOW, "proxy": {"store": "jpeg"}}
-    eight_cores = Machine(devices=4, kind="cuda", cores=8, undivided=0.2)
+    eight_cores = Machine(devices=4, kind="cuda", cores=8, by_window=0.2)
     assert told(four(data=jpeg), eight_cores, reading=20.0) == loader + "more CPU cores"
-    # 8 / 2 · 0.4 s of a device for a window that two read in 2 s each
+    # 8 / 2 · 0.3 s of a device for a window that two read in 2 s each
     slower = told(four(data=jpeg), proxies=0.0, reading=2.0)
     assert slower.endswith("the devices, 100% of the time: runtime.devices: 8 or "
                            "runtime.precision: bf16")  # fmt: skip
@@ -102,8 +103,8 @@ def test_a_cpu_is_told_that_a_gpu_would_help() -> None:
 
 def test_memory_that_clips_take_is_divided() -> None:
     measured = Measured(8.0, 10e9, held=2e9)
-    assert training_memory(measured, FOUR, four()) == pytest.approx(2e9 + 8e9 * 0.4)
-    assert training_memory(measured, Machine(), four()) == pytest.approx(10e9)
+    assert training_memory(measured, 2, FOUR, four()) == pytest.approx(2e9 + 8e9 * 0.3)
+    assert training_memory(measured, 2, Machine(), four()) == pytest.approx(10e9)
     clip = 16 * 32 * 32 * 3
     assert repair_states(50, four(), 4) - repair_states(50, four()) == 50 * clip
     assert disk_needed(0.0, 10.0, four(), 4) - disk_needed(0.0, 10.0, four()) == 3 * 10

@@ -69,8 +69,7 @@ class BaselineLoss(nn.Module):
         if batch.features is not None:
             output: Output = model.output_of(batch)
         else:
-            join = self._clips.place(batch).join
-            output = model(batch.frames, batch.mask, join=join)
+            output = model(batch.frames, batch.mask, spread=self._clips.place(batch))
         terms = dict(self.supervised(output, batch, model.training).terms)
         if self.dense_weight > 0:
             terms["dense"] = self.dense_weight * self._dense(model, output, batch)

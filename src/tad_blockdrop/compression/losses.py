@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import AlignLossConfig
-from tad_blockdrop.detector.model import BlockModel, Inputs, Output
+from tad_blockdrop.detector.model import BlockModel, Inputs, Output, Spread
 from tad_blockdrop.detector.shared_clips import SharedClips
-from tad_blockdrop.parallel.group import ALONE, Group, Rows
+from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import core_to_spare
 from tad_blockdrop.tasks.contract import Supervised, Task
 
@@ -102,19 +102,20 @@ class AlignLoss(nn.Module):
         kept = student.kept_blocks
         outs = kept if config.out > 0 or config.out_rel > 0 else ()
         mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
-        rows = self._clips.place(batch)
-        watch = partial(_watch, teacher, batch, outs, mids, rows)
+        spread = self._clips.place(batch)
+        own = self._clips.clips.weight
+        watch = partial(_watch, teacher, batch, outs, mids, spread)
         beside = self._beside if core_to_spare(batch.frames.device) else None
         watching = beside.submit(watch) if beside else None
-        found: Output = student(batch.frames, batch.mask, outs, mids, rows.join)
+        found: Output = student(batch.frames, batch.mask, outs, mids, spread)
         wanted = watching.result() if watching else watch()
         supervised: Supervised = self.supervised(found, batch, student.training)
         terms: dict[str, Callable[[], Tensor]] = {
             **{name: partial(lambda x: x, value) for name, value in supervised.terms.items()},
-            "out": lambda: rows.weight * feature_loss(found.blocks, wanted.blocks),
-            "mid": lambda: rows.weight * feature_loss(found.mids, wanted.mids),
-            "out_rel": lambda: rows.weight * relation_loss(found.blocks, wanted.blocks),
-            "mid_rel": lambda: rows.weight * relation_loss(found.mids, wanted.mids),
+            "out": lambda: own * feature_loss(found.blocks, wanted.blocks),
+            "mid": lambda: own * feature_loss(found.mids, wanted.mids),
+            "out_rel": lambda: own * relation_loss(found.blocks, wanted.blocks),
+            "mid_rel": lambda: own * relation_loss(found.mids, wanted.mids),
         }
         weights = {name: float(getattr(config, name)) for name in terms}
         for term in self.task.distillation(config, found, wanted, supervised, epoch):
@@ -127,10 +128,14 @@ class AlignLoss(nn.Module):
 
 @torch.no_grad()
 def _watch(
-    teacher: BlockModel, batch: Inputs, outs: tuple[int, ...], mids: tuple[int, ...], rows: Rows
+    teacher: BlockModel,
+    batch: Inputs,
+    outs: tuple[int, ...],
+    mids: tuple[int, ...],
+    spread: Spread | None,
 ) -> Output:
     """The teacher's output. Not under ``inference_mode``: the student's backward pass saves it."""
-    output: Output = teacher(batch.frames, batch.mask, outs, mids, rows.join)
+    output: Output = teacher(batch.frames, batch.mask, outs, mids, spread)
     return output
 
 

@@ -43,6 +43,19 @@ class Inputs(Protocol):
     def features(self) -> Tensor | None: ...
 
 
+ReadOut = Callable[[Tensor, Tensor], "Output"]
+
+
+class Spread(Protocol):
+    """A batch of which this process has some clips, and others the rest."""
+
+    def join(self, steps: Tensor) -> Tensor:
+        """The steps of all clips (B·N, slices, feature_width), of those of the own ones."""
+
+    def read_out(self, read_out: ReadOut, features: Tensor, mask: Tensor) -> "Output":
+        """``read_out(features, mask)``, of which this process does its part."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Output:
     """What a model says of B windows; the fields of a subclass are tensors (B, ...).
@@ -58,9 +71,13 @@ class Output:
 
     def __getitem__(self, own: slice) -> Self:
         """Some of the windows, without states of blocks."""
+        return self.of_windows(lambda value: value[own])
+
+    def of_windows(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Other windows, by what makes their tensors of these; without states of blocks."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        chosen = {name: value[own] for name, value in parts.items() if isinstance(value, Tensor)}
-        return replace(self, **chosen, blocks={}, mids={})
+        made = {name: change(value) for name, value in parts.items() if isinstance(value, Tensor)}
+        return replace(self, **made, blocks={}, mids={})
 
 
 class BlockModel(nn.Module, ABC):
@@ -94,13 +111,12 @@ class BlockModel(nn.Module, ABC):
         mask: Tensor,
         outs: Collection[int] = (),
         mids: Collection[int] = (),
-        join: Callable[[Tensor], Tensor] | None = None,
+        spread: Spread | None = None,
     ) -> Output:
         """Frames (B, T, H, W, 3) 0..255, mask (B, grid) bool.
 
         ``outs`` and ``mids``: original indices of the blocks whose states the output shall hold.
-        ``join``: where frames are only some clips of the windows, makes the steps of all clips
-        (B·N, slices, feature_width) of those of these (n, slices, feature_width).
+        ``spread``: says that frames are only some clips of the windows, and where the others are.
         """
         kept_outs: dict[int, Tensor] = {}
         kept_mids: dict[int, Tensor] = {}
@@ -111,11 +127,13 @@ class BlockModel(nn.Module, ABC):
                 kept_outs[index] = tokens
             if index in mids:
                 kept_mids[index] = mid
-        if join is None:
-            features = self.backbone.pool(tokens, len(frames), self.grid)
+        if spread is None:
+            output = self.read_out(self.backbone.pool(tokens, len(frames), self.grid), mask)
         else:
-            features = on_grid(join(self.backbone.pool_clips(tokens)), len(mask), self.grid)
-        return replace(self.read_out(features, mask), blocks=kept_outs, mids=kept_mids)
+            steps = spread.join(self.backbone.pool_clips(tokens))
+            features = on_grid(steps, len(mask), self.grid)
+            output = spread.read_out(self.read_out, features, mask)
+        return replace(output, blocks=kept_outs, mids=kept_mids)
 
     def output_of(self, batch: Inputs) -> Output:
         """The output for a batch, from its frames or from their features if it holds these."""

@@ -120,9 +120,9 @@ class Rows:
     def join(self, rows: Tensor) -> Tensor:
         """All rows, from the own ones (n, ...).
 
-        Differentiable, for a loss that every process computes from all rows alike: the gradient of
-        the own rows is ``world`` times what this process finds, so that once gradients of weights
-        are averaged over the group, they are those of one process. Nothing travels for that.
+        Differentiable: the gradient of the own rows is the sum of what all processes find. So with
+        a loss that every process computes alike, the average over the group of the gradients of
+        weights is what one process finds, whichever rows each has worked on.
         """
         if self.group.world == 1:
             return rows
@@ -143,7 +143,9 @@ class _Join(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         place: Rows = ctx.place
-        return gradient[place.own] * place.group.world, None
+        total = gradient.float().contiguous()
+        dist.all_reduce(total, group=place.group.cpu if total.device.type == "cpu" else None)
+        return total[place.own].to(gradient.dtype), None
 
 
 def _gather_padded(rows: Tensor, counts: Sequence[int], group: Group) -> list[Tensor]:

@@ -28,11 +28,13 @@ def repair_states(clips: int, settings: Parameters, devices: int = 1) -> float:
     return float(clips * (states + min(devices, 2) * 3 * geometry.clip_frames * crop**2))
 
 
-def training_memory(measured: Measured, machine: Machine, settings: Parameters) -> float:
-    """Bytes that each device needs for a step, of which it keeps its own clips' part."""
+def training_memory(
+    measured: Measured, windows: int, machine: Machine, settings: Parameters
+) -> float:
+    """Bytes that each device needs for a step of so many windows, of which it keeps its part."""
     clips = settings.data.window.frames // settings.detector.backbone.geometry.clip_frames
     passing = max(measured.memory - measured.held, 0.0)
-    return measured.held + passing * machine.share_of_step(clips)
+    return measured.held + passing * machine.share_of_step(windows, clips)
 
 
 def disk_needed(proxies: float, weights: float, settings: Parameters, devices: int = 1) -> float:

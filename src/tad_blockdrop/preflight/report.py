@@ -45,7 +45,7 @@ def run_preflight(
     clips = forecast.repair_clips(work, settings)
     others = (one.scoring, one.detection, one.repair)
     each = max(
-        forecast.training_memory(one.training, machine, settings),
+        forecast.training_memory(one.training, one.batch, machine, settings),
         *(work.memory for work in others if work),
     )
     # The states of a repair are in main memory, wherever the model is.
@@ -115,13 +115,13 @@ def _measure(
 
 
 def _machine(model: Detector, runtime: Runtime) -> Machine:
-    """What ``runtime`` runs on, and how much of a step of ``model`` each device does alone."""
-    on_gpu, devices, undivided = runtime.device.type == "cuda", runtime.devices, 0.0
+    """What ``runtime`` runs on, and how much of a step of ``model`` is shared by windows."""
+    on_gpu, devices, by_window = runtime.device.type == "cuda", runtime.devices, 0.0
     if devices > 1:
         cost = macs(model.config, model.window, model.n_classes, model.kept_units)
-        undivided = (cost.pyramid + cost.head) / cost.total
+        by_window = (cost.pyramid + cost.head) / cost.total
     spare = torch.cuda.device_count() - devices if on_gpu else 0
-    return Machine(devices, runtime.device.type, spare, cores_here(), undivided)
+    return Machine(devices, runtime.device.type, spare, cores_here(), by_window)
 
 
 def describe(report: Mapping[str, Any]) -> str:

@@ -26,18 +26,20 @@ PROXIES = "proxies"
 class Machine:
     """The ``devices`` of a job, of a ``kind`` of PyTorch's, the ``spare`` ones, and CPU ``cores``.
 
-    ``undivided``: the share of a step that each device does for all clips, in neck and head.
+    ``by_window``: the share of a step, in neck and head, that is divided by windows, not by clips.
     """
 
     devices: int = 1
     kind: str = "cpu"
     spare: int = 0
     cores: float = inf
-    undivided: float = 0.0
+    by_window: float = 0.0
 
-    def share_of_step(self, clips: int) -> float:
-        """The share of a step with so many clips in a window that is the work of one device."""
-        return self.undivided + (1 - self.undivided) / min(self.devices, clips)
+    def share_of_step(self, windows: int, clips: int) -> float:
+        """The share of a step, of so many windows with so many clips each, that one device does."""
+        devices = min(self.devices, clips)
+        whole_windows = ceil(windows / devices) / windows
+        return self.by_window * whole_windows + (1 - self.by_window) / devices
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class _Plan:
         frames = self.settings.data.window.frames
         clips = frames // self.settings.detector.backbone.geometry.clip_frames if shared else 1
         devices, windows = min(self.machine.devices, clips), recipe.stop * self.work.training
-        working = windows * window * self.machine.share_of_step(clips) * devices
+        working = windows * window * self.machine.share_of_step(self.one.batch, clips) * devices
         reads = windows * _reads(self.one.batch, clips, devices) / self.one.batch
         return self.phase(devices, working, reads * self.one.reading)
 
