@@ -46,7 +46,7 @@ def run_preflight(
     others = (one.scoring, one.detection, one.repair)
     each = max(
         forecast.training_memory(one.training, machine, settings),
-        *(work.memory for work in others if work),
+        *(other.memory for other in others if other),
     )
     # The states of a repair are in main memory, wherever the model is.
     states = forecast.repair_states(clips, settings, machine.devices) if one.repair else 0.0
