@@ -58,7 +58,7 @@ fuzz: $(VENV)/.installed-dev  ## spoilt files, other ones each time, for MINUTES
 ablation: $(VENV)/.installed  ## what each part of the method is worth: 3 seeds, an hour or two
 	$(BIN)/python benchmarks/ablation.py
 
-benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: some ten minutes
+benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: some twelve minutes
 	$(BIN)/python benchmarks/benchmark.py
 
 benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: latency, training memory

@@ -12,11 +12,13 @@ from tad_blockdrop.config import (
     AttentionNeckConfig,
     DetectorConfig,
     EvaluationConfig,
+    PostprocessConfig,
     VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.detections.task import DetectionTask
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.cutting import VideoRecord, Window
 
@@ -52,6 +54,24 @@ def make_detector() -> Callable[..., Detector]:
         return without(model.eval(), set(model.kept_blocks) - set(kept or model.kept_blocks))
 
     return make
+
+
+@pytest.fixture
+def checkpoint(make_detector: Callable[..., Detector]) -> Checkpoint:
+    """Of blocks 0, 2 and 3."""
+    model = make_detector(kept=(0, 2, 3))
+    return Checkpoint(
+        weights=weights_of(model),
+        detector=model.config,
+        kept_blocks=model.kept_units,
+        classes=("jump", "run", "throw"),
+        window=model.window,
+        every=4,
+        fps=None,
+        postprocess=PostprocessConfig(),
+        lineage={"step": 2},
+        metrics={"average_map": 71.0},
+    )
 
 
 @pytest.fixture

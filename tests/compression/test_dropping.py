@@ -11,9 +11,8 @@ from shortening import without
 from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.compression.dropping import ScoringError, choose_block, drop_block
 from tad_blockdrop.compression.ranking import rank
-from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
+from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
@@ -22,23 +21,6 @@ MakeDetector = Callable[..., Detector]
 def scores(*values: float, criterion: str = "train_map") -> pd.DataFrame:
     by_block = {frozenset({i}): v for i, v in enumerate(values)}
     return rank(by_block, range(len(values)), find_criterion(criterion))
-
-
-@pytest.fixture
-def checkpoint(make_detector: MakeDetector) -> Checkpoint:
-    model = make_detector(kept=(0, 2, 3))
-    return Checkpoint(
-        weights=weights_of(model),
-        detector=model.config,
-        kept_blocks=model.kept_blocks,
-        classes=("jump", "run", "throw"),
-        window=model.window,
-        every=4,
-        fps=None,
-        postprocess=PostprocessConfig(),
-        lineage={"step": 2},
-        metrics={"average_map": 71.0},
-    )
 
 
 def test_the_first_is_chosen_whatever_the_order_of_the_rows() -> None:

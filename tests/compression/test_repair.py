@@ -8,12 +8,12 @@ import pytest
 import torch
 from given_batches import GivenBatches
 from pydantic import ValidationError
-from shortening import without
+from shortening import Repaired, clips, repaired_in_two, without
 from tests.conftest import limited_files
 from torch import Tensor
 
 from tad_blockdrop.compression import repair as repairing
-from tad_blockdrop.compression.refitting import RepairError, Walk, fold, inputs_of
+from tad_blockdrop.compression.refitting import RepairError, fold, inputs_of
 from tad_blockdrop.compression.repair import (
     calibration_clips,
     check_repairable,
@@ -28,12 +28,6 @@ from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
 ALL = RepairConfig(layers="all")
-
-
-def clips(n: int, seed: int = 0) -> Tensor:
-    """Noise of make_detector's size."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (n, 16, 16, 16, 3), generator=generator, dtype=torch.uint8)
 
 
 def output(model: Detector, given: Tensor) -> Tensor:
@@ -177,37 +171,20 @@ def test_aligning_after_a_last_drop_that_may_not_come_is_refused() -> None:
     assert CompressConfig(n_drops=2, align=None).recipe(2) is None
 
 
-class CutError(Exception):
-    """What stops a repair in this test."""
-
-
 @pytest.mark.parametrize("cut", [0, 1, 2, 4])
 def test_a_repair_that_was_cut_ends_with_the_same_bits(
-    tmp_path: Path, make_detector: MakeDetector, cut: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_detector: MakeDetector, cut: int
 ) -> None:
-    monkeypatch.setattr(repairing, "SECONDS_BETWEEN_SAVES", 0.0)
     teacher = make_detector()
 
-    def repair(scratch: Scratch | None) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    def repair(scratch: Scratch | None) -> Repaired:
         student = without(teacher, {2})
         table = repair_model(student, teacher, clips(40), ALL, scratch)
         return student.state_dict(), table
 
     expected, rows = repair(None)
     place = scratch_for(tmp_path, without(teacher, {2}), {})
-    fit, count = Walk.fit, [0]
-
-    def fit_or_cut(*given: object) -> object:
-        if count[0] == cut:
-            raise CutError
-        count[0] += 1
-        return fit(*given)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Walk, "fit", fit_or_cut)
-        with pytest.raises(CutError):
-            repair(place)
-    found, again = repair(place)
+    found, again = repaired_in_two(lambda: repair(place), cut)
     pd.testing.assert_frame_equal(again, rows, check_exact=True)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 

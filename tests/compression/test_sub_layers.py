@@ -9,21 +9,19 @@ import pandas as pd
 import pytest
 import torch
 from given_batches import GivenBatches
+from shortening import Repaired, clips, repaired_in_two
 from torch import Tensor
 
-from tad_blockdrop.compression import repair as repairing
 from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.compression.dropping import UnitError, check_units, choose_block, drop_block
 from tad_blockdrop.compression.lora import add_lora, merge_lora
 from tad_blockdrop.compression.ranking import candidate_skips, evaluating, score_blocks
-from tad_blockdrop.compression.refitting import Walk
 from tad_blockdrop.compression.repair import refitted, repair_model
 from tad_blockdrop.compression.skipping import Skip, skipped_features
 from tad_blockdrop.config import (
     CompressConfig,
     LoraSettings,
-    PostprocessConfig,
     RepairConfig,
     TimmConfig,
     VideoMAEConfig,
@@ -33,7 +31,7 @@ from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
+from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.detector.units import (
     SUB_LAYERS,
     SubLayer,
@@ -180,22 +178,6 @@ def test_changes_are_those_of_the_branches(
     )
 
 
-@pytest.fixture
-def checkpoint(make_detector: MakeDetector) -> Checkpoint:
-    model = make_detector(kept=(0, 2, 3))
-    return Checkpoint(
-        weights=weights_of(model),
-        detector=model.config,
-        kept_blocks=model.kept_units,
-        classes=("jump", "run", "throw"),
-        window=model.window,
-        every=4,
-        fps=None,
-        postprocess=PostprocessConfig(),
-        lineage={"step": 2},
-    )
-
-
 def test_a_checkpoint_without_sub_layers_comes_back(
     tmp_path: Path, checkpoint: Checkpoint, batch: Batch
 ) -> None:
@@ -237,12 +219,6 @@ def test_which_branches_are_refitted(
     kept: Sequence[Unit], layers: Any, plan: dict[int, tuple[int, ...]]
 ) -> None:
     assert refitted(kept, range(3), layers) == plan
-
-
-def clips(n: int, seed: int = 0) -> Tensor:
-    """Noise of make_detector's size."""
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (n, 16, 16, 16, 3), generator=generator, dtype=torch.uint8)
 
 
 def cut(model: Detector, *units: Unit) -> Detector:
@@ -300,36 +276,20 @@ def test_a_repair_of_sub_layers_helps_more_than_none(make_detector: MakeDetector
     assert errors[2] < 0.9 * errors[0]
 
 
-class CutError(Exception):
-    """What stops a repair in this test."""
-
-
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_repair_that_was_cut_ends_with_the_same_bits(
-    tmp_path: Path, make_detector: MakeDetector, stop: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_detector: MakeDetector, stop: int
 ) -> None:
-    monkeypatch.setattr(repairing, "SECONDS_BETWEEN_SAVES", 0.0)
     teacher = make_detector()
 
-    def repair(scratch: Scratch | None) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    def repair(scratch: Scratch | None) -> Repaired:
         student = cut(teacher, M(1), A(3))
         table = repair_model(student, teacher, clips(40), ALL, scratch)
         return student.state_dict(), table
 
     expected, rows = repair(None)
     place = scratch_for(tmp_path, cut(teacher, M(1), A(3)), {})
-    fit, calls = Walk.fit, iter(range(100))
-
-    def fit_or_cut(*given: Any) -> object:
-        if next(calls) == stop:
-            raise CutError
-        return fit(*given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Walk, "fit", fit_or_cut)
-        with pytest.raises(CutError):
-            repair(place)
-    found, again = repair(place)
+    found, again = repaired_in_two(lambda: repair(place), stop)
     pd.testing.assert_frame_equal(again, rows, check_exact=True)
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 

@@ -62,7 +62,8 @@ def test_classes_of_other_names_are_told(tmp_path):
     (some,) = classifier_problems(path, ["a"], ["jump", "Run"])
     assert not some.fatal
     assert (
-        "1 of 2 annotated classes are none of the classifier's, the first is 'Run'" in some.message
+        "1 of 2 annotated classes are not among the classifier's, the first is 'Run'"
+        in some.message
     )
     (none,) = classifier_problems(path, ["a"], ["Jump", "Run"])
     assert none.fatal

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from opinions import opinionated
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.detector.model import weights_of
 from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.pipelines.export.nodes import export_model
 
@@ -33,15 +34,7 @@ WINDOW = WindowConfig.model_validate(
 @pytest.fixture(scope="session")
 def checkpoint() -> Checkpoint:
     """Two of three blocks, three classes."""
-    torch.manual_seed(0)
-    model = Detector(DETECTOR, 3, WINDOW, (0, 2))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-        assert model.head.classify.bias is not None
-        assert model.head.regress.bias is not None
-        model.head.classify.bias.fill_(-2)
-        model.head.regress.bias.fill_(0.7)
+    model = opinionated(DETECTOR, 3, WINDOW, (0, 2), spread=0.2)
     return Checkpoint(
         weights=weights_of(model),
         detector=DETECTOR,

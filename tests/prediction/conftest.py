@@ -7,12 +7,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 from av.video.frame import VideoFrame
+from opinions import opinionated
 
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.detector.model import weights_of
 
 CLASSES = ("run", "jump", "swim")
 DETECTOR = DetectorConfig.model_validate(
@@ -30,15 +30,7 @@ WINDOW = WindowConfig.model_validate(
 @pytest.fixture
 def checkpoint() -> Checkpoint:
     """Two of three blocks, three classes, every frame of the video."""
-    torch.manual_seed(0)
-    model = Detector(DETECTOR, len(CLASSES), WINDOW, (0, 2))
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-        assert model.head.classify.bias is not None
-        assert model.head.regress.bias is not None
-        model.head.classify.bias.fill_(-2)
-        model.head.regress.bias.fill_(0.7)
+    model = opinionated(DETECTOR, len(CLASSES), WINDOW, (0, 2), spread=0.1)
     return Checkpoint(
         weights=weights_of(model),
         detector=DETECTOR,

@@ -171,14 +171,14 @@ def test_pages_and_log_say_what_to_expect(decided, caplog):
 def test_a_wish_out_of_reach_is_told_with_the_best_there_is(decided):
     said = expectations(decided, PredictConfig(precision=0.9))
     assert said[0] == "The thresholds are for a precision of at least 90 %."
-    assert said[1].endswith("the best there is is used: run (71 %).")
+    assert said[1].endswith("the best that can be had is used: run (71 %).")
 
 
 def test_expecting_less_than_is_asked_for_is_said(decided):
     first, second = decided.decisions.points
     points = [first, second.model_copy(update={"expected": first.expected})]
     few = replace(decided, decisions=decided.decisions.model_copy(update={"points": points}))
-    short = "That is less precision than is asked for."
+    short = "That is less precision than was asked for."
     assert short in expectations(few, PredictConfig(precision=0.85))
     assert short not in expectations(few, PredictConfig(precision=0.8))
     assert not any("less" in said for said in expectations(few, PredictConfig()))

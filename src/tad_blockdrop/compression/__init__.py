@@ -1,1 +1,1 @@
-"""Progressive Block Drop: scoring, dropping, alignment losses, LoRA."""
+"""Progressive Block Drop: ranking, dropping, repair, alignment, LoRA, when the loop ends."""

@@ -1,4 +1,4 @@
-"""Low-rank adaptation of the attention layers, and the way back (docs/method.md §3).
+"""Low-rank adaptation of layers of the blocks, and the way back (docs/method.md §3).
 
 ``W x`` becomes ``(W + scaling·B·A) x`` with A (rank, in) random and B (out, rank) zero, so an
 adapted model starts as the same function (LoRA, arXiv 2106.09685, §4.1).

@@ -14,7 +14,9 @@ class RepairConfig(Config):
         "none", description="none, the block before each hole, all blocks from the first hole on"
     )
     ridge: tuple[float, ...] = Field(
-        (1e-4, 1e-3, 1e-2, 1e-1), min_length=1, description="tried on held-out training windows"
+        (1e-4, 1e-3, 1e-2, 1e-1),
+        min_length=1,
+        description="tried; the last fifth of the clips chooses",
     )
     videos: int | None = Field(100, ge=1, description="training videos used; none: all")
     windows: int | None = Field(256, ge=1, description="test-time windows of them; none: all")

@@ -36,7 +36,7 @@ class RuntimeConfig(Config):
 
 
 class LoraSettings(Config):
-    """Low-rank adaptation of the attention's ``qkv`` and ``proj`` (docs/method.md §3)."""
+    """Low-rank adaptation of the ``targets`` in every block (docs/method.md §3)."""
 
     rank: int | None = Field(None, ge=1, description="none: a quarter of the width")
     scaling: float = Field(1.0, gt=0, description="alpha / rank")
@@ -46,7 +46,7 @@ class LoraSettings(Config):
 
 
 class TrainConfig(Config):
-    """One training run: used by the baseline and by each alignment."""
+    """One training run: of the baseline, an alignment, or a round of ``learn``."""
 
     epochs: float = Field(60, gt=0, description="epochs that the cosine schedule spans")
     stop: int = Field(60, ge=1, description="epochs really trained, at most ``epochs``")

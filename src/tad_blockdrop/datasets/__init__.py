@@ -1,1 +1,1 @@
-"""Kedro datasets of our own: checkpoints, folders of videos, scratch folders."""
+"""Our own types of catalog entries: tables, checkpoints, videos, annotations, growing lines."""

@@ -1,4 +1,4 @@
-"""What catalog entries of our own have in common: a path, or a versioned folder."""
+"""What catalog entries of our own have in common: a path, with versions or without."""
 
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -25,12 +25,8 @@ class PathDataset(AbstractDataset[Saved, Loaded]):
         return {"filepath": str(self._path)}
 
 
-class VersionedFolder(AbstractVersionedDataset[T, T]):
-    """``<filepath>/<version>/<name>/``, a folder that exists if its ``MARKER`` file is there."""
-
-    MARKER: ClassVar[str]
-
-    origins: Origins = MappingProxyType({})  # what the data were made from: see hooks/origins.py
+class VersionedPath(AbstractVersionedDataset[Saved, Loaded]):
+    """``<filepath>/<version>/<name>``, a file or a folder."""
 
     def __init__(
         self,
@@ -43,8 +39,16 @@ class VersionedFolder(AbstractVersionedDataset[T, T]):
         super().__init__(PurePosixPath(filepath), version)
         self.metadata = metadata
 
-    def _exists(self) -> bool:
-        return (Path(self._get_load_path()) / self.MARKER).is_file()
-
     def _describe(self) -> dict[str, Any]:
         return {"filepath": str(self._filepath), "version": self._version}
+
+
+class VersionedFolder(VersionedPath[T, T]):
+    """``<filepath>/<version>/<name>/``, a folder that exists if its ``MARKER`` file is there."""
+
+    MARKER: ClassVar[str]
+
+    origins: Origins = MappingProxyType({})  # what the data were made from: see hooks/origins.py
+
+    def _exists(self) -> bool:
+        return (Path(self._get_load_path()) / self.MARKER).is_file()

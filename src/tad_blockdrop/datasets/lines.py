@@ -3,12 +3,12 @@
 import json
 import logging
 from abc import abstractmethod
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from kedro.io import AbstractVersionedDataset, Version
 
+from tad_blockdrop.datasets.folder import VersionedPath
 from tad_blockdrop.prediction.live.lines import COLUMNS
 from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 
@@ -17,23 +17,13 @@ logger = logging.getLogger(__name__)
 Row = dict[str, Any]
 
 
-class Lines(AbstractVersionedDataset[Row, pd.DataFrame]):
+class Lines(VersionedPath[Row, pd.DataFrame]):
     """``<filepath>/<version>/<name>``: each save appends a row, whose line is then in the file.
 
     A run that is killed leaves all lines that were saved. Loads as a table of ``COLUMNS``.
     """
 
-    def __init__(
-        self,
-        *,
-        filepath: str,
-        version: Version | None = None,
-        metadata: dict[str, Any] | None = None,
-    ) -> None:
-        """Kedro fills ``version`` in for entries with ``versioned: true``."""
-        super().__init__(PurePosixPath(filepath), version)
-        self.metadata = metadata
-        self._file: Path | None = None  # of this run
+    _file: Path | None = None  # of this run
 
     @abstractmethod
     def _text(self, row: Row, first: bool) -> str:
@@ -59,9 +49,6 @@ class Lines(AbstractVersionedDataset[Row, pd.DataFrame]):
 
     def _exists(self) -> bool:
         return Path(self._get_load_path()).is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "version": self._version}
 
 
 class CSVLines(Lines):

@@ -64,8 +64,8 @@ def classifier_problems(
     return [
         Problem(
             "", str(path), KEY, "video classifier",
-            f"{len(unnamed)} of {len(categories)} annotated classes are none of the classifier's, "
-            f"the first is '{unnamed[0]}'",
+            f"{len(unnamed)} of {len(categories)} annotated classes are not among the "
+            f"classifier's, the first is '{unnamed[0]}'",
             "spell them alike in both files; what is not named has a precision of 0",
             fatal=len(unnamed) == len(categories),
         )
@@ -76,7 +76,7 @@ def read_classifier(raw: Mapping[str, Any], video_ids: Sequence[str]) -> VideoCl
     """Scores of ``video_ids``, in their order, from a classifier's JSON.
 
     The layout is ``{"class": [name, …], "results": {video_id: [score, …]}}``, as published for
-    ActivityNet; ``classes`` is accepted for ``class``, and ids may have a ``v_`` more or less.
+    ActivityNet; ``classes`` is accepted for ``class``, and ids with or without the ``v_`` prefix.
     Raises ClassifierError for another layout, a video without scores, or scores that are not one
     non-negative number per class.
     """

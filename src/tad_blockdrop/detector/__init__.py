@@ -1,1 +1,1 @@
-"""The detector: vision transformer, feature pyramid, head, post-processing."""
+"""The detector: backbones, necks and heads, the model made of them, its checkpoints and weights."""

@@ -1,1 +1,1 @@
-"""The detector as files for other programs: ONNX, a torch.export archive and a sidecar."""
+"""The detector as files for other programs: ONNX in fp32 and int8, torch.export, sidecar, card."""

@@ -10,6 +10,10 @@ class WorkerFailedError(BlockDropError):
     """A process that shared in some work failed, and with it the work."""
 
 
+class LostOthersError(Exception):
+    """An operation of several processes failed, as it does once one of the others is gone."""
+
+
 def ended_by(code: int, crash: str | None) -> str:
     """How a process failed: by the error that it told, its exit code, or minus a signal."""
     if code < 0:

@@ -6,7 +6,8 @@ Tensors travel as safetensors or as bytes; nothing is pickled.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,20 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 from torch import distributed as dist
+
+from tad_blockdrop.parallel.failures import LostOthersError
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Make an operation of several processes fail with LostOthersError.
+
+    By itself it fails with a RuntimeError, as any other does: gloo has no error of its own.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostOthersError(str(error)) from error
 
 
 def share_of(n: int, rank: int, world: int) -> range:
@@ -52,7 +67,8 @@ class Group:
         padded = data.new_zeros(max(sizes))
         padded[: len(data)] = data
         parts = [torch.empty_like(padded) for _ in sizes]
-        dist.all_gather(parts, padded, group=self.cpu)
+        with together():
+            dist.all_gather(parts, padded, group=self.cpu)
         return [load(part[:n].numpy().tobytes()) for part, n in zip(parts, sizes, strict=True)]
 
     def counts(self, own: int) -> list[int]:
@@ -60,7 +76,8 @@ class Group:
         if self.world == 1:
             return [own]
         numbers = [torch.zeros(1, dtype=torch.int64) for _ in range(self.world)]
-        dist.all_gather(numbers, torch.tensor([own]), group=self.cpu)
+        with together():
+            dist.all_gather(numbers, torch.tensor([own]), group=self.cpu)
         return [int(number) for number in numbers]
 
     def add_in_order(self, totals: Sequence[Tensor], own: Sequence[Tensor]) -> None:
@@ -70,7 +87,8 @@ class Group:
                 sent = part if rank == self.rank else torch.empty_like(part)
                 if self.world > 1:
                     group = self.cpu if sent.device.type == "cpu" else None
-                    dist.broadcast(sent, src=rank, group=group)
+                    with together():
+                        dist.broadcast(sent, src=rank, group=group)
                 total.add_(sent)
 
     def rows(self, own: int) -> Rows:
@@ -83,8 +101,8 @@ class Group:
         if self.world == 1 or not values:
             return
         flat = torch.cat([value.flatten() for value in values])
-        # Unlike NCCL, gloo has no mean.
-        dist.all_reduce(flat, group=self.cpu if flat.device.type == "cpu" else None)
+        with together():  # a sum: unlike NCCL, gloo has no mean
+            dist.all_reduce(flat, group=self.cpu if flat.device.type == "cpu" else None)
         flat /= self.world
         parts = torch.split(flat, [value.numel() for value in values])
         for value, part in zip(values, parts, strict=True):
@@ -144,7 +162,8 @@ class _Join(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         place: Rows = ctx.place
         total = gradient.float().contiguous()
-        dist.all_reduce(total, group=place.group.cpu if total.device.type == "cpu" else None)
+        with together():
+            dist.all_reduce(total, group=place.group.cpu if total.device.type == "cpu" else None)
         return total[place.own].to(gradient.dtype), None
 
 
@@ -154,7 +173,8 @@ def _gather_padded(rows: Tensor, counts: Sequence[int], group: Group) -> list[Te
     padded[: len(rows)] = rows
     sent = padded.flatten().view(torch.uint8)
     received = [torch.empty_like(sent) for _ in counts]
-    dist.all_gather(received, sent, group=group.cpu if rows.device.type == "cpu" else None)
+    with together():
+        dist.all_gather(received, sent, group=group.cpu if rows.device.type == "cpu" else None)
     return [
         part.view(rows.dtype).view_as(padded)[:n] for part, n in zip(received, counts, strict=True)
     ]

@@ -24,7 +24,8 @@ from typing import Any
 
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel import launcher
-from tad_blockdrop.parallel.group import Group
+from tad_blockdrop.parallel.failures import LostOthersError
+from tad_blockdrop.parallel.group import Group, together
 
 PACKAGE = "tad_blockdrop"
 # Shares of a long pass may end hours apart. One whose process has died is not waited for: then
@@ -102,11 +103,12 @@ def meet(rank: int, world: int, gpus: bool, store: Any = None) -> Group:
     from torch import distributed as dist
 
     backend = "nccl" if gpus else "gloo"
-    if store is None:
-        dist.init_process_group(backend, timeout=LONG)
-    else:
-        dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=LONG)
-    cpu = dist.new_group(backend="gloo", timeout=LONG) if gpus else dist.group.WORLD
+    with together():
+        if store is None:
+            dist.init_process_group(backend, timeout=LONG)
+        else:
+            dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=LONG)
+        cpu = dist.new_group(backend="gloo", timeout=LONG) if gpus else dist.group.WORLD
     return Group(rank, world, cpu)
 
 
@@ -179,17 +181,10 @@ def reporting(job: Job, rank: int, world: int, sender: Connection) -> Iterator[N
         except Exception as error:
             after.pop_all()
             me.debug("it ends", exc_info=True)
-            if has_lost_another(error):
+            if isinstance(error, LostOthersError):
                 time.sleep(SECONDS_TO_BE_ENDED)
             send(sender, {"crashed": f"{type(error).__name__}: {error}"})
             raise
-
-
-def has_lost_another(error: Exception) -> bool:
-    """Whether an operation of several processes failed because one of them is gone."""
-    from torch import distributed as dist
-
-    return isinstance(error, dist.DistError) or "gloo/transport" in str(error)
 
 
 def _put_back(copy: int, descriptor: int) -> None:

@@ -1,1 +1,1 @@
-"""Detections on any video: streamed, filtered, shown as a page or drawn into the video."""
+"""Detections in any video or live source, as tables, files of other tools, and drawn copies."""

@@ -24,7 +24,7 @@ def expectations(checkpoint: Checkpoint, predict: PredictConfig) -> list[str]:
     if point.expected is not None:
         said.append(_expect(point.expected, decisions))
         if _falls_short(point.expected, predict.wish):
-            said.append(f"That is less {predict.wish.purpose} than is asked for.")
+            said.append(f"That is less {predict.wish.purpose} than was asked for.")
     if point.unmet:
         said.append(_unmet(point))
     if point.common and len(point.common) < len(checkpoint.classes):
@@ -60,7 +60,7 @@ def _falls_short(expected: Expected, wish: Wish) -> bool:
 def _unmet(point: Point) -> str:
     best = sorted(point.unmet.items(), key=lambda item: item[1])
     classes = [f"{label} ({100 * value:.0f} %)" for label, value in best]
-    return f"Out of reach, so that the best there is is used: {_some(classes)}."
+    return f"Out of reach, so the best that can be had is used: {_some(classes)}."
 
 
 def _some(names: list[str]) -> str:

@@ -51,7 +51,7 @@ def disk_needed(proxies: float, weights: float, settings: Parameters, devices: i
 def obstacles(
     memory: float, there: float, disk: float, free: float, repair: float = 0, main: float = inf
 ) -> list[str]:
-    """What of memory and disk will not do (bytes), and what to do about it.
+    """Where memory or disk (bytes) are too small, and what to do about it.
 
     ``repair``: what a repair takes of the ``main`` memory, wherever the model runs.
     """

@@ -32,7 +32,7 @@ def run_preflight(
 
     ``record`` reads its source; the windows measured come from a proxy where the job will make
     some. One device is measured, with the threads that each of ``runtime.devices`` will have.
-    ``obstacles`` in the result are sentences on what will not do. Raises DeviceError.
+    ``obstacles`` in the result are sentences on what is too small. Raises DeviceError.
     """
     data, runtime = settings.data, Runtime(settings.runtime)
     device, machine = runtime.device, _machine(model, runtime)
@@ -46,7 +46,7 @@ def run_preflight(
     others = (one.scoring, one.detection, one.repair)
     each = max(
         forecast.training_memory(one.training, one.batch, machine, settings),
-        *(work.memory for work in others if work),
+        *(other.memory for other in others if other),
     )
     # The states of a repair are in main memory, wherever the model is.
     states = forecast.repair_states(clips, settings, machine.devices) if one.repair else 0.0

@@ -127,7 +127,7 @@ def warnings(rates: pd.DataFrame) -> list[str]:
     rows.sort(key=lambda row: 2 * row["right"] - row["shown"] - row["actions"])
     said = [f"{verdict(row)}." for row in rows[:MOST_SENTENCES]]
     more = len(rows) - len(said)
-    return said + ([f"So it is with {_counted(more, ' more class')}."] if more else [])
+    return said + ([f"The same holds for {_counted(more, ' more class')}."] if more else [])
 
 
 def share(row: Mapping[str, Any], name: str) -> str:

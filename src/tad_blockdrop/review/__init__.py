@@ -1,1 +1,1 @@
-"""Looking at predictions and correcting them: the page, the server behind it, the corrections."""
+"""Looking at predictions and correcting them, and what a model learns from the corrections."""

@@ -109,11 +109,10 @@ def gather(
     files = {video: (path, timing) for video, path in paths.items()}
     strict = data.on_missing == "error"
     facts, unreadable = probe_files(files, runtime.workers, runtime.decode_timeout, strict, cache)
-    own = known_facts[known_facts["video_id"].isin(known.videos["video_id"])]
     # What is held out has been decided: of the new videos none is.
     found = build_dataset(
         merged,
-        pd.concat([table for table in (own, facts) if len(table)], ignore_index=True),
+        pd.concat([table for table in (known_facts, facts) if len(table)], ignore_index=True),
         data.model_copy(update={"holdout": 0.0}),
         None if data.class_agnostic else before.classes,
     )

@@ -28,9 +28,7 @@ def warn_if_limited() -> None:
     """Say what a small address space may do: some libraries end the program without a word."""
     limit = address_space()
     if limit is not None and limit < ROOMY:
-        logger.warning(
-            "%s; with less than it needs, a run ends with errors of any kind", _told(limit)
-        )
+        logger.warning("%s; a run that needs more may end with any error", _told(limit))
 
 
 def memory_sentence(error: BaseException) -> str | None:

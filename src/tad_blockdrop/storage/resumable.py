@@ -60,7 +60,7 @@ def read_state(path: Path, mark: str, what: str) -> State | None:
         )
         return None
     if facts["fingerprint"] != mark:
-        logger.info("%s starts anew: %s is of other settings or inputs", what, path)
+        logger.info("%s starts anew: %s was made with other settings or inputs", what, path)
         return None
     return tensors, facts
 

@@ -1,1 +1,1 @@
-"""Public weight layouts in and out: VideoMAE backbones and OpenTAD detectors."""
+"""Public weight layouts in and out: VideoMAE and DINOv2 backbones, OpenTAD detectors."""

@@ -26,6 +26,7 @@ from typing import Any
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel.failures import WorkerFailedError, told
+from tad_blockdrop.parallel.group import together
 from tad_blockdrop.parallel.job import Job, end_with, meet, received, reporting, show, worker_log
 from tad_blockdrop.parallel.shared_files import await_file
 
@@ -176,7 +177,8 @@ class _Worker:
             os.chdir(place)
             torch.set_num_threads(threads)  # Ray allows one
             with reporting(job, rank, world, link):
-                store = TCPStore(*meeting, is_master=False) if rank else self._store
+                with together():
+                    store = TCPStore(*meeting, is_master=False) if rank else self._store
                 job.work()(Path(job.folder), job.settings, meet(rank, world, gpus, store))
                 dist.destroy_process_group()
         except BlockDropError as error:

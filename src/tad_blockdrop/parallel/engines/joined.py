@@ -21,11 +21,10 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from tad_blockdrop.parallel import launcher
-from tad_blockdrop.parallel.failures import WorkerFailedError, told
+from tad_blockdrop.parallel.failures import LostOthersError, WorkerFailedError, told
 from tad_blockdrop.parallel.job import (
     SECONDS_TO_BE_ENDED,
     Job,
-    has_lost_another,
     meet,
     received,
     send,
@@ -150,7 +149,7 @@ class World:
                 self._done[rank].wait()
         except Exception as error:
             # Another process is gone: that is known already, or in a moment.
-            lost = isinstance(error, ConnectionError) or has_lost_another(error)
+            lost = isinstance(error, ConnectionError | LostOthersError)
             if lost and self._noticed.wait(SECONDS_TO_BE_ENDED):
                 raise SystemExit(1) from None
             self._ending = True

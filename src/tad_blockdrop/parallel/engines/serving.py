@@ -59,8 +59,8 @@ def serve(place: Place) -> None:
     while "end" not in (order := orders.get()):
         try:
             _work(order, place.rank, me, store, link)
-        except Exception:
-            os._exit(1)  # it is told
+        except Exception:  # whatever a job raises: ``reporting`` has sent it and has it in its log
+            os._exit(1)
         send(link, {"done": order["number"]})
 
 

@@ -52,7 +52,7 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
 
 
 def refuse_obstacles(report: dict[str, Any]) -> None:
-    """Raise PreflightError if memory or disk will not do."""
+    """Raise PreflightError if memory or disk are too small."""
     from tad_blockdrop.preflight.measuring import PreflightError
 
     if report["obstacles"]:

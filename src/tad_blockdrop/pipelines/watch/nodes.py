@@ -33,7 +33,7 @@ def watch_source(
     from tad_blockdrop.runtime.runtime import Runtime
 
     source, work = find_source(watch.source), Runtime(runtime)
-    answer = "what is under way is written, then the run ends; once more stops it at once"
+    answer = "what is under way is written, then the run ends; a second signal stops it at once"
     with StopRequest(answer) as stopped, work.autocast():
         predictor = make_predictor(checkpoint, work.device, wish=watch.wish)
         running = Watch(predictor, source, watch, stopped)
