@@ -143,7 +143,9 @@ class DataRecord(ExperimentHook):
             logger.warning("the annotations are gone; the tables made from them are used")
             return differences(known, known.annotations, known.lists, files)
         try:
-            annotations = annotation_digests(self._catalog.load("raw_annotations"), settings.data)
+            annotations = annotation_digests(
+                self._catalog.load("raw_annotations"), settings.data, known.annotations
+            )
         except (AnnotationError, DatasetError) as error:
             return [f"annotations: they cannot be read any more ({error})"]
         lists = list_digests(settings.data, settings.evaluation)
