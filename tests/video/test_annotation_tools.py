@@ -203,6 +203,20 @@ def test_a_video_in_two_files_is_refused(tmp_path: Path) -> None:
         read_annotations(read_annotation_files([tmp_path]))
 
 
+def test_videos_of_one_name_in_two_files_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    events = [[1.0, "", "groom", "", ""], [2.0, "", "groom", "", ""]]
+    for camera in ("cam1", "cam2"):
+        text = json.dumps(boris(one=observation(f"/home/u/{camera}/rec.mp4", events=events)))
+        (tmp_path / f"{camera}.boris").write_text(text)
+    (tmp_path / "more.eaf").write_text(EAF)
+    found = read_annotations(read_annotation_files([tmp_path]))
+    assert found.stated["video_id"].tolist() == ["cam1/rec", "cam2/rec", "a b"]
+    assert "'rec' in cam1.boris and cam2.boris" in found.problems[0].message
+    (tmp_path / "again.boris").write_text((tmp_path / "cam1.boris").read_text())
+    with pytest.raises(AnnotationError, match="video 'rec' is annotated in both"):
+        read_annotations(read_annotation_files([tmp_path]))
+
+
 def test_a_folder_without_annotations_says_what_was_tried(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match="the folder is empty"):
         read_annotation_files([tmp_path])

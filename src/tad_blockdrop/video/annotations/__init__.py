@@ -76,20 +76,14 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
     """
     files = raw if isinstance(raw, tuple) else (raw,)
     files = tuple(f if isinstance(f, AnnotationFile) else AnnotationFile(f) for f in files)
-    found: dict[str, Annotations] = {}
-    passed_over: list[AnnotationFile] = []
-    for number, file in enumerate(files):
-        name = file.name or f"number {number + 1}"
-        try:
-            if (read := _read(file, Source(file.name, config or ReadingConfig()))) is not None:
-                found[name] = read
-            elif file.in_folder and len(files) > 1:
-                passed_over.append(file)
-            else:
-                raise _unknown([file])
-        except AnnotationError as error:
-            where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
-            raise AnnotationError(where, error.what, error.advice) from None
+    config = config or ReadingConfig()
+    found, passed_over, media = _read_all(files, config)
+    notes = [_passed_over_problem(passed_over)] if passed_over else []
+    if shared := _in_two(found):
+        longer, _, _ = _read_all(files, config, media)
+        if not _in_two(longer):
+            found = longer
+            notes.append(_longer_names_problem(shared))
     if not found:
         raise _unknown(passed_over)
     if not any(len(each.instances) for each in found.values()):
@@ -100,7 +94,6 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
             "in the annotations", "; ".join((what, *left[:3])), "annotate actions and export again"
         )
     joined = next(iter(found.values())) if len(found) == 1 else _joined(found)
-    notes = [_passed_over_problem(passed_over)] if passed_over else []
     notes += similar_labels(joined.instances["label"])
     return replace(joined, problems=(*notes, *joined.problems))
 
@@ -117,19 +110,48 @@ def _read(file: AnnotationFile, source: Source) -> Annotations | None:
     return None
 
 
-def _joined(found: Mapping[str, Annotations]) -> Annotations:
-    """The tables of several files, by name, as one. Raises AnnotationError."""
+def _read_all(
+    files: Sequence[AnnotationFile], config: ReadingConfig, others: frozenset[str] = frozenset()
+) -> tuple[dict[str, Annotations], list[AnnotationFile], frozenset[str]]:
+    """The tables of files, by name, those in no known format, and the paths of all videos.
+
+    ``others``: as in ``Source``. Raises AnnotationError.
+    """
+    found: dict[str, Annotations] = {}
+    passed_over: list[AnnotationFile] = []
+    media: set[str] = set()
+    for number, file in enumerate(files):
+        name = file.name or f"number {number + 1}"
+        try:
+            if (read := _read(file, Source(file.name, config, others, media))) is not None:
+                found[name] = read
+            elif file.in_folder and len(files) > 1:
+                passed_over.append(file)
+            else:
+                raise _unknown([file])
+        except AnnotationError as error:
+            where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
+            raise AnnotationError(where, error.what, error.advice) from None
+    return found, passed_over, frozenset(media)
+
+
+def _in_two(found: Mapping[str, Annotations]) -> dict[str, list[str]]:
+    """The videos that several of the files annotate, with the names of these."""
     files: dict[str, list[str]] = defaultdict(list)
     for name, each in found.items():
         for video in dict.fromkeys(map(compared, each.stated["video_id"])):
             files[video].append(name)
-    for video, names in files.items():
-        if len(names) > 1:
-            raise AnnotationError(
-                f"in {names[0]} and {names[1]}",
-                f"video '{video}' is annotated in both",
-                "keep one of them, or join its actions into one file",
-            )
+    return {video: names for video, names in files.items() if len(names) > 1}
+
+
+def _joined(found: Mapping[str, Annotations]) -> Annotations:
+    """The tables of several files, by name, as one. Raises AnnotationError."""
+    for video, names in _in_two(found).items():
+        raise AnnotationError(
+            f"in {names[0]} and {names[1]}",
+            f"video '{video}' is annotated in both",
+            "keep one of them, or join its actions into one file",
+        )
     parts = list(found.values())
     return Annotations(
         pd.concat([each.stated for each in parts], ignore_index=True),
@@ -156,6 +178,18 @@ def _passed_over_problem(files: Sequence[AnnotationFile]) -> Problem:
         f"{len(files)} file(s) in the folder of annotations are in no known format, for example "
         f"{Path(files[0].name).name}",
         "if it holds annotations, export them in a known format (docs/annotation-formats.md)",
+    )  # fmt: skip
+
+
+def _longer_names_problem(shared: Mapping[str, Sequence[str]]) -> Problem:
+    video, names = next(iter(shared.items()))
+    first, second = (Path(name).name for name in names[:2])
+    return Problem(
+        "", ANNOTATIONS, "", "names of videos",
+        f"{len(shared)} name(s) of videos are in two files, with other folders around them, for "
+        f"example '{video}' in {first} and {second}: they are taken for different videos, whose "
+        "ids begin with these folders",
+        "if it is one video that was annotated twice, keep one of the files",
     )  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from xml.etree.ElementTree import Element, SubElement
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, in_lanes
 from tad_blockdrop.video.annotations.formats.xml import parse, to_text, writable
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -92,7 +91,7 @@ def _medium(root: Element, source: Source, found: Collected) -> tuple[str, float
             "annotate them in documents of their own", source.name, len(videos) - 1,
         )  # fmt: skip
     path = videos[0].get("MEDIA_URL") or videos[0].get("RELATIVE_MEDIA_URL") or source.video()
-    name = video_names([path])[path]
+    name = found.names([path])[path]
     if not name:
         raise AnnotationError("MEDIA_DESCRIPTOR", f"'{path}' names no video", "link it in ELAN")
     origin = optional_number(videos[0].get("TIME_ORIGIN", "0"), "MEDIA_DESCRIPTOR, TIME_ORIGIN")

@@ -52,7 +52,7 @@ class LabelStudio:
         found = Collected(source, "frames")
         tasks = [mapping(task, f"[{n}]") for n, task in enumerate(content)]
         media = [_video_of(task, f"[{n}]") for n, task in enumerate(tasks)]
-        names = video_names(media)
+        names = found.names(media)
         for number, (task, path) in enumerate(zip(tasks, media, strict=True)):
             where, video = f"[{number}]", names[path]
             if video in found.stated:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -73,7 +72,7 @@ class OpenSportsLab:
             where = f"[{n}]"
             entry = mapping(value, where)
             parts.append((where, entry, _input(entry, found, where)))
-        names = video_names(path for _, _, (path, _) in parts)
+        names = found.names(path for _, _, (path, _) in parts)
         for where, entry, (path, fps) in parts:
             video = names[path]
             if video in found.stated:
