@@ -117,7 +117,7 @@ AUDACITY = (
 )
 CHARADES = (
     "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
-    'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60,24.83\n'
+    'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60;,24.83\n'
     "BBBBB,X1,Kitchen,6,7,Yes,Nothing.,x,y,,12.00\n"
 )
 EPIC = (
@@ -274,6 +274,14 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         json.dumps(SOCCERNET), "SoccerNet labels",
         [("league/2015/A 1 - 1 B/1_720p", "Corner", 40, 41),
          ("league/2015/A 1 - 1 B/2_720p", "Goal", 1.5, 2.5)],
+        ["looked for as 1_720p", "2 event(s)"],
+    ),
+    "Labels.json": (  # the first version says no more than the clock of the half
+        json.dumps({"UrlLocal": "l/A/", "annotations": [
+            {"gameTime": "1 - 00:40", "label": "card"},
+            {"gameTime": "2 - 98:02", "label": "goal"}]}),
+        "SoccerNet labels",
+        [("l/A/1_720p", "card", 39.5, 40.5), ("l/A/2_720p", "goal", 5881.5, 5882.5)],
         ["looked for as 1_720p", "2 event(s)"],
     ),
     "osl.json": (

@@ -203,6 +203,33 @@ def test_a_video_in_two_files_is_refused(tmp_path: Path) -> None:
         read_annotations(read_annotation_files([tmp_path]))
 
 
+def test_notes_among_annotations_are_passed_over_and_damaged_tables_are_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "talk.eaf").write_text(EAF)
+    (tmp_path / "notes.txt").write_text('Coded by Ann, Bob\nOn Monday, Tuesday, "Friday\n')
+    found = read_annotations(read_annotation_files([tmp_path]))
+    assert found.problems[0].message.startswith("1 file(s) in the folder of annotations are in no")
+    (tmp_path / "mine.csv").write_text("video,start,end,label\na,1,2,run,fast\n")
+    with pytest.raises(AnnotationError, match=r"mine\.csv, line 2: it has 5 cells, the header 4"):
+        read_annotations(read_annotation_files([tmp_path]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "an empty list: nothing was exported"),
+        ('[{"id": 1, "video": "a.mp4"}]', "a list of 1, the first of which is {'id': 1, 'vid"),
+        ("To be done", "a text that begins with 'To be done'"),
+    ],
+)
+def test_what_was_found_instead_is_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(AnnotationError, match="the format is not known") as error:
+        read_annotations(read_annotation_files([tmp_path / "a.json"]))
+    assert f"(found: {said}" in str(error.value)
+
+
 def test_videos_of_one_name_in_two_files_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     events = [[1.0, "", "groom", "", ""], [2.0, "", "groom", "", ""]]
     for camera in ("cam1", "cam2"):

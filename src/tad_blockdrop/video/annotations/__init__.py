@@ -15,6 +15,7 @@ from tad_blockdrop.config.data import ReadingConfig
 from tad_blockdrop.video.annotations.class_list import read_classes, read_classes_file
 from tad_blockdrop.video.annotations.file import (
     AnnotationFile,
+    TableError,
     read_annotation_file,
     read_annotation_files,
 )
@@ -102,6 +103,8 @@ def _read(file: AnnotationFile, source: Source) -> Annotations | None:
     """The tables of one file; None if no format knows it."""
     for each in FORMATS:
         if each.recognise(file.content):
+            if file.fault is not None:
+                raise file.fault
             found = each.read(file.content, source)
             problems = (*map(choice_problem, file.choices), *found.problems)
             if not isinstance(each, ActivityNet | CSVTable):  # these are our own
@@ -129,6 +132,8 @@ def _read_all(
                 passed_over.append(file)
             else:
                 raise _unknown([file])
+        except TableError:  # it says itself where it is
+            raise
         except AnnotationError as error:
             where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
             raise AnnotationError(where, error.what, error.advice) from None
@@ -204,6 +209,12 @@ def _unknown(files: Sequence[AnnotationFile]) -> AnnotationError:
 
 
 def _found(raw: object) -> str:
+    if isinstance(raw, list):
+        if not raw:
+            return "an empty list: nothing was exported"
+        return f"a list of {len(raw)}, the first of which is {shown(raw[0])}"
+    if isinstance(raw, str):
+        return f"a text that begins with {shown(raw.strip())}"
     if not isinstance(raw, Mapping | pd.DataFrame):
         return "no text" if raw is None else type(raw).__name__
     names = shown(", ".join(map(str, raw)))

@@ -12,13 +12,17 @@ from tad_blockdrop.video.annotations.table import (
     Annotations,
     number_of,
     optional_number,
+    seconds_of,
     shown,
     text_of,
 )
 
 
 class SoccerNet:
-    """``Labels-v2.json`` of a game, whose halves are the videos 1_720p and 2_720p in its folder."""
+    """``Labels-v2.json`` of a game, whose halves are the videos 1_720p and 2_720p in its folder.
+
+    ``Labels.json``, which came before it, has no other time than the clock of the half.
+    """
 
     name = "SoccerNet labels"
     layout = "Labels-v2.json of a game"
@@ -108,6 +112,10 @@ def _input(entry: Mapping[str, Any], found: Collected, where: str) -> tuple[str,
 
 def _spot(event: Mapping[str, Any], video: str, found: Collected, where: str) -> None:
     key = "position_ms" if "position_ms" in event else "position"
-    time = number_of(event.get(key), f"{where}.{key}", "give milliseconds")
+    if key not in event and "gameTime" in event:  # SoccerNet's first labels have nothing else
+        clock = str(event["gameTime"]).rpartition("-")[2]
+        time = 1000 * seconds_of(clock, f"{where}.gameTime")
+    else:
+        time = number_of(event.get(key), f"{where}.{key}", "give milliseconds")
     label = text_of(event.get("label"), f"{where}.label", "name the event")
     found.point(video, label, time / 1000)
