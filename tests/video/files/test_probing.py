@@ -278,6 +278,18 @@ def test_known_files_are_not_read_again_until_they_change(folder: Path, tmp_path
     assert [p.kind for p in problems] == ["unreadable video"]
 
 
+def test_what_an_older_version_found_is_found_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(folder / "a.mp4", seconds=1)
+    monkeypatch.setattr(probing, "VERSION", probing.VERSION - 1)
+    probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
+    monkeypatch.undo()
+    for lines in (2, 2):
+        probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
+        assert len((tmp_path / probing.KNOWN).read_text().splitlines()) == lines
+
+
 def test_unreadable_files_are_tried_again(folder: Path, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.mp4").touch()
