@@ -192,7 +192,7 @@ def test_files_and_folders_of_several_formats_are_one_dataset(tmp_path: Path) ->
     (tmp_path / "own.json").write_text(json.dumps(database(own=video("train", ("fly", 0, 1)))))
     found = read_annotations(read_annotation_files([folder, tmp_path / "own.json"]))
     assert found.stated["video_id"].tolist() == ["clip", "still", "a b", "own"]
-    assert found.classes == ("fly", "groom", "rest", "sniff, twice")
+    assert found.classes == ("early", "fly", "groom", "rest", "sniff, twice")
     assert found.problems[0].message.startswith("2 file(s) in the folder of annotations are in no")
 
 
