@@ -138,6 +138,27 @@ def test_actions_of_elan_have_their_own_times_whatever_their_ids(tmp_path: Path,
     assert rows(read(tmp_path, "a.eaf", text)) == rows(read(tmp_path, "b.eaf", EAF))
 
 
+@pytest.mark.parametrize(
+    ("tier", "meant"),
+    [
+        ("timed", [("a b", "part 1", 1, 2), ("a b", "part 2", 2, 3), ("a b", "part 3", 3, 4)]),
+        ("ordered", [("a b", "one", 1, 2.5), ("a b", "two", 2.5, 4)]),
+    ],
+)
+def test_annotations_that_divide_another_one_do_so_evenly(
+    tmp_path: Path, tier: str, meant: list[Any]
+) -> None:
+    """ELAN states no times of them, and shows them like that."""
+    found = read(tmp_path, "a.eaf", TOOLS["subdivided.eaf"][0], labels=tier)
+    assert rows(found) == meant
+    assert f"{len(meant)} annotation(s) have no times of their own" in found.problems[1].message
+
+
+def test_only_tasks_that_were_done_are_videos(tmp_path: Path) -> None:
+    found = read(tmp_path, "skipped.json", TOOLS["skipped.json"][0])
+    assert found.stated["video_id"].tolist() == ["c"]
+
+
 def test_a_checkbox_is_a_class_of_its_name(tmp_path: Path) -> None:
     text = CVAT.replace(">run<", ">true<").replace(">rest<", ">false<")
     assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "act", 10, 14)]
