@@ -133,7 +133,10 @@ SIMBA = (
     "Probability_run,run\n0,1.5,2.5,0.9,3.25,0,0.1,0,0.9,1\n"
     "1,1.5,2.5,0.7,1,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0,0.9,1,0.1,0\n"
 )
-AUDACITY = "1.500000\t3.000000\tgroom\n-0.500000\t0.500000\tearly\n3.5\t4.5\t\n\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
+AUDACITY = (
+    "1.500000\t3.000000\tgroom\n-0.500000\t0.500000\tearly\n3.5\t4.5\t\n"
+    "\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
+)
 CHARADES = (
     "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
     'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60;,24.83\n'
