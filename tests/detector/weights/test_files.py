@@ -157,8 +157,14 @@ def test_files_without_weights(tmp_path: Path, content: Any) -> None:
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
-        (b"<!doctype html>\n<html><body>Sign in", "is a web page: download the file itself"),
-        (b'{"metadata": {}, "weight_map": {}}', "is JSON: give the file of the tensors, or the"),
+        (
+            b"<!doctype html>\n<html><body>Sign in",
+            "is a web page in the place of weights: download the file again",
+        ),
+        (
+            b'{"metadata": {}, "weight_map": {}}',
+            "is JSON in the place of weights: give the file of the tensors, or the",
+        ),
     ],
 )
 def test_what_stands_for_a_file_of_weights_is_told(
@@ -173,7 +179,7 @@ def test_what_stands_for_a_file_of_weights_is_told(
 def test_an_adapter_alone_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "adapter_config.json").write_text("{}")
     save_file({"a": A}, tmp_path / "adapter_model.safetensors")
-    with pytest.raises(FormatError, match="an adapter .* without the model that it belongs to"):
+    with pytest.raises(FormatError, match=r"an adapter .* without the model that it belongs to"):
         read_weights(tmp_path)
 
 

@@ -57,9 +57,10 @@ def test_every_unusable_file_is_told(folder: Path) -> None:
     (folder / "whole.mp4").unlink()
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("this is no video")
+    (folder / "lfs.mp4").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     facts, problems = probe_videos(
-        listed("good", "gone", "empty", "text", "cut"), folder, PLAYER, 1, 30, fatal=False
+        listed("good", "gone", "empty", "text", "cut", "lfs"), folder, PLAYER, 1, 30, fatal=False
     )
     assert facts["video_id"].tolist() == ["good"]
     found = {p.video_id: p for p in problems}
@@ -68,10 +69,12 @@ def test_every_unusable_file_is_told(folder: Path) -> None:
         "empty": "unreadable video",
         "text": "unreadable video",
         "cut": "unreadable video",
+        "lfs": "unreadable video",
     }
     assert found["gone"].message == f"there is no video of this name in {folder.resolve()}"
     assert found["empty"].message == "the file is empty (0 bytes)"
     assert found["text"].message == "it is not a video"
+    assert found["lfs"].message.endswith("not the video itself: git lfs pull")
     assert "data.on_missing" in found["gone"].advice
     assert not any(p.fatal for p in problems)
     _, strict = probe_videos(listed("gone", "empty"), folder, PLAYER, 1, 30, fatal=True)

@@ -28,8 +28,8 @@ ADAPTER = "adapter_config.json"  # beside the weights that peft saves
 # How files begin that stand for others, what they are, and what to do.
 _INSTEAD = (
     (b"version https://git-lfs", "a pointer of Git LFS", "get the file itself: git lfs pull"),
-    (b"<!DOCTYPE", "a web page", "download the file itself; it may need a login"),
-    (b"<html", "a web page", "download the file itself; it may need a login"),
+    (b"<!DOCTYPE", "a web page", "download the file again; it may need a login"),
+    (b"<html", "a web page", "download the file again; it may need a login"),
     (b"{", "JSON", "give the file of the tensors, or the folder that holds the parts of a model"),
 )
 _NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -113,7 +113,7 @@ def _read_file(path: Path) -> Any:
             raise FormatError(f"{path} is damaged ({error}): download or copy it again") from error
     for beginning, what, advice in _INSTEAD:
         if head.lower().startswith(beginning.lower()):
-            raise FormatError(f"{path} holds no weights but is {what}: {advice}")
+            raise FormatError(f"{path} is {what} in the place of weights: {advice}")
     try:
         # A Namespace (the training arguments in MCG-NJU's files) only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):

@@ -121,6 +121,8 @@ def _reason(file: Path, error: av.FFmpegError, opened: bool) -> str:
         return "it is not a video, or in a format that is not read here"
     with file.open("rb") as stream:
         start = stream.read(200)
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the video itself: git lfs pull"
     packets = any(start[at : at + 189 : 188] == b"GG" for at in (0, 4))  # of MPEG-TS
     begins_well = start.startswith(_BEGINNINGS) or start[4:8] in _BOXES or packets
     return f"it is damaged ({said})" if begins_well else "it is not a video"
