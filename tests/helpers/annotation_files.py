@@ -54,6 +54,11 @@ MEANT: dict[str, tuple[bytes, list[tuple[str, str, float, float]], list[str]]] =
         [("a", "x", 1, 3.5), ("a", "y", 4, 5)],
         ["the column duration as the length of the actions"],
     ),
+    "units in the header": (
+        b"Video,Start (s),End [sec],Label,Duration (seconds)\na,1.5,3,jump,1.5\n",
+        JUMP,
+        ["the column duration as the length of the actions"],
+    ),
     "a title above": (
         b"Coding of the mice;;;;\r\n\r\n" + GERMAN.encode(),
         JUMP,
