@@ -89,7 +89,7 @@ def _read_in_folder(file: Path) -> AnnotationFile:
         return read_annotation_file(file)
     except TableError as error:
         return AnnotationFile(
-            pd.DataFrame([[""] * len(error.header)], columns=error.header), fault=error
+            pd.DataFrame([[""] * len(error.header)], columns=list(error.header)), fault=error
         )
 
 

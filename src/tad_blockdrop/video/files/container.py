@@ -36,7 +36,7 @@ FORMATS = ",".join(dict.fromkeys([*VIDEO_FORMATS.values(), *sorted(BARE_FORMATS)
 PICTURES = "image2"  # ffmpeg's name of the format of numbered pictures
 
 MOST_PIXELS = 16384 * 8192  # of a frame
-_NEWER_KINDS = range(max(kind.value for kind in Type) + 1, 36)  # of side data; ffmpeg 8.1 has 32
+_NEWER_KINDS = range(len(Type), 36)  # of side data; ffmpeg 8.1 has 32
 MOST_STRETCH = 16  # of a pixel: a header that says more is not believed
 
 # How files of these formats begin: what does is damaged where it cannot be opened, and what does
