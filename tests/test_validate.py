@@ -206,7 +206,7 @@ KEPT_AFTER_REFUSAL = {
 ACTION = {"segment": [0, 1], "label": "run"}
 # Annotations that cannot be understood at all: nothing is even probed.
 UNREADABLE = [
-    ([], "in the annotations, top level: the format is not known (found: list)"),
+    ([], "in the annotations, top level: the format is not known (found: an empty list"),
     ({"results": {}}, "this is a file of predictions, not of annotations"),
     ({"database": {}}, "database: it lists no video"),
     ({"database": {"a": []}}, "database.a: it is []"),

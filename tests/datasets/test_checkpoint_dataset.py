@@ -14,9 +14,13 @@ from tad_blockdrop.datasets.checkpoint import CheckpointDataset
 from tad_blockdrop.detector.checkpoint import (
     Checkpoint,
     CheckpointError,
+    in_nfc,
     read_checkpoint,
+    require_classes,
+    respelled,
     write_checkpoint,
 )
+from tad_blockdrop.detector.decisions import Decisions, Point
 
 
 @pytest.fixture
@@ -104,3 +108,31 @@ def test_a_sealed_checkpoint_is_read_as_written_or_not_at_all(
 def test_a_folder_that_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is no checkpoint"):
         read_checkpoint(tmp_path)
+
+
+OLD, NEW = "cafe\u0301", "caf\u00e9"  # as macOS writes it, and as annotations are read
+
+
+def test_classes_are_compared_in_one_unicode_form(checkpoint: Checkpoint) -> None:
+    old = replace(checkpoint, classes=(OLD, "run"))
+    require_classes(old, [NEW, "run"], "old")
+    require_classes(in_nfc(old), [OLD, "run"], "new")
+    with pytest.raises(CheckpointError, match="the same classes in another order"):
+        require_classes(old, ["run", NEW], "old")
+    two = replace(checkpoint, classes=(OLD, NEW))
+    assert in_nfc(two) is two, "these were two classes"
+
+
+def test_all_that_is_stated_of_a_class_gets_its_new_name(checkpoint: Checkpoint) -> None:
+    point = Point(purpose="f1", asked=None, thresholds={OLD: 0.2}, common=[OLD], unmet={OLD: 0.1})
+    decisions = Decisions(split="train", videos=1, actions=2, tiou=0.5, points=[point])
+    old = replace(
+        checkpoint, classes=(OLD, "run"), decisions=decisions, metrics={"operating_point": {OLD: 1}}
+    )
+    new = respelled(old, [NEW, "run"])
+    assert new.classes == (NEW, "run")
+    assert new.metrics == {"operating_point": {NEW: 1}}
+    assert new.decisions is not None
+    assert new.decisions.points[0].thresholds == {NEW: 0.2}
+    assert (new.decisions.points[0].common, new.decisions.points[0].unmet) == ([NEW], {NEW: 0.1})
+    assert respelled(new, [NEW, "run"]) is new

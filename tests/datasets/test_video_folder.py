@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tad_blockdrop.datasets.videos import (
     VideoTask,
     VideoTasks,
 )
-from tad_blockdrop.storage.stamps import check_videos
+from tad_blockdrop.storage.stamps import check_videos, write_stamp
 from tad_blockdrop.video.files.guarded_processes import HEARTBEAT_SECONDS, heartbeat
 
 
@@ -71,6 +72,17 @@ def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").unlink()
     folder.save(VideoTasks({"a": task("one"), "b.c": task("three")}, workers=1))
     assert (tmp_path / "a.mp4").read_text() == "one"
+
+
+def test_what_is_otherwise_than_expected_is_made_again(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    folder.save(VideoTasks({"a": task("one")}, workers=1))
+    (tmp_path / "a.mp4").write_text("ONE")
+    write_stamp(tmp_path / "a.mp4", "from one", {"length": 3})
+    for length, text in ((3, "ONE"), (4, "one")):
+        again = replace(task("one"), expected={"length": length, "not known then": 1})
+        folder.save(VideoTasks({"a": again}, workers=1))
+        assert (tmp_path / "a.mp4").read_text() == text
 
 
 def test_one_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 from copied import with_second
 from field_rows import Row, check, check_one
 from formats import WRITTEN
-from numbered import picture, write_numbered
-from PIL import Image
+from numbered import picture, write_numbered, write_photos
+from PIL import Image, ImageOps
 
 from tad_blockdrop.prediction.folder import find_videos
 from tad_blockdrop.video.files.clock import Timing
@@ -195,6 +195,18 @@ def mirrored(folder: Path) -> Row:
     return Row("turned and mirrored", "8 of 8 upright", said, not wrong)
 
 
+def photos(folder: Path) -> Row:
+    """A camera writes down how it was held, in the EXIF data."""
+    wrong = []
+    for orientation in range(1, 9):
+        shots = write_photos(folder / str(orientation), [orientation] * 3)
+        wanted = ImageOps.exif_transpose(Image.open(shots / "img_3.png")).convert("RGB")
+        if not np.array_equal(read_frames(shots, [2])[0], np.asarray(wanted)):
+            wrong.append(orientation)
+    said = f"{8 - len(wrong)} of 8 upright"
+    return Row("photos, turned and mirrored by EXIF", "8 of 8 upright", said, not wrong)
+
+
 def wide_pixels_everywhere(folder: Path) -> Row:
     """The shape of pixels holds for frames from the middle, too."""
     video = write_numbered(folder / "a.mp4", 30, options={"bf": "0"}, shape=Fraction(2))
@@ -222,6 +234,6 @@ def _pictures(folder: Path) -> Path:
 KINDS = [
     two_ids_in_two_subsets, two_ids_in_one_subset, unicode_forms, other_case, paths_as_ids,
     every_ending, passed_over, not_damaged, damaged, numbered_pictures, pictures_without_rate,
-    pictures_with_a_gap, pictures_that_end_early, mirrored, wide_pixels_everywhere,
+    pictures_with_a_gap, pictures_that_end_early, mirrored, photos, wide_pixels_everywhere,
     two_videos_in_a_file,
 ]  # fmt: skip

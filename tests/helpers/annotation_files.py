@@ -54,6 +54,21 @@ MEANT: dict[str, tuple[bytes, list[tuple[str, str, float, float]], list[str]]] =
         [("a", "x", 1, 3.5), ("a", "y", 4, 5)],
         ["the column duration as the length of the actions"],
     ),
+    "units in the header": (
+        b"Video,Start (s),End [sec],Label,Duration (seconds)\na,1.5,3,jump,1.5\n",
+        JUMP,
+        ["the column duration as the length of the actions"],
+    ),
+    "a title above": (
+        b"Coding of the mice;;;;\r\n\r\n" + GERMAN.encode(),
+        JUMP,
+        ["';' between", "'Coding of the mice' as a title", "decimal commas"],
+    ),
+    "a title without separators": (
+        b"Mice\nsecond round\n" + HEAD.encode() + b"a,1.5,3,jump,t\n",
+        JUMP,
+        ["'Mice' as a title", "'second round' as a title"],
+    ),
     "names that look like formulas": (
         HEAD.encode() + b"'=1+1,1,2,'-x,t\n-5,1,2,'quoted,t\n",
         [("=1+1", "-x", 1, 2), ("-5", "'quoted", 1, 2)],

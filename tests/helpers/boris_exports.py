@@ -84,6 +84,12 @@ OLD_QUEUE = OLD_TABULAR.replace(
     "Player #1\ta.mp4", "Player #1\tb.mp4\t\t\t\t\t\t\t\nPlayer #1\ta.mp4"
 )
 
+_CLOCK = table(  # times as hours, minutes and seconds
+    "Observation id,Source,Time offset (s),Subject,Behavior,Behavior type,Time",
+    "o,player #1:a.mp4,00:01:00.000,m,groom,START,00:01:01.500",
+    "o,player #1:a.mp4,00:01:00.000,m,groom,STOP,00:01:03.000",
+)
+
 # By name: an export, (video, label, start, end) of its actions, parts of what is told.
 EXPORTS: dict[str, tuple[str, list[tuple[str, str, float, float]], list[str]]] = {
     "aggregated_8.csv": (
@@ -95,6 +101,7 @@ EXPORTS: dict[str, tuple[str, list[tuple[str, str, float, float]], list[str]]] =
         _VARIABLES_TABULAR, [("a", "groom", 1, 3), ("a", "groom", 2, 4)], ["2 subjects"],
     ),
     "variable_time.csv": (_VARIABLES_AGGREGATED, [("a", "groom", 1.5, 3)], []),
+    "clock.csv": (_CLOCK, [("a", "groom", 1.5, 3)], []),
     "live_7.csv": (
         _LIVE_7, [("a", "groom", 1.5, 3)], ["1 events of observations without media"],
     ),

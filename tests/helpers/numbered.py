@@ -8,6 +8,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
+from PIL import Image
 
 BITS = 8  # frames are numbered up to 255
 HEIGHT, WIDTH = 48, 96
@@ -79,3 +80,13 @@ def write_numbered(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def write_photos(folder: Path, orientations: Sequence[int]) -> Path:
+    """``img_1.png`` and so on, which say by the number of EXIF how a camera was held."""
+    folder.mkdir(exist_ok=True)
+    for number, orientation in enumerate(orientations, 1):
+        exif = Image.Exif()
+        exif[0x112] = orientation
+        Image.fromarray(picture(number)).save(folder / f"img_{number}.png", exif=exif)
+    return folder

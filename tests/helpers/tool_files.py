@@ -61,6 +61,27 @@ TIERS = """<TIER LINGUISTIC_TYPE_REF="default-lt" TIER_ID="acts"><ANNOTATION>
 EAF = eaf(TIERS, SLOTS)
 
 
+SUBDIVIDED = eaf(
+    """<TIER TIER_ID="acts"><ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="a1" CVE_REF="c1"
+TIME_SLOT_REF1="ts1" TIME_SLOT_REF2="ts4"><ANNOTATION_VALUE/></ALIGNABLE_ANNOTATION></ANNOTATION>
+</TIER><TIER TIER_ID="timed" PARENT_REF="acts">"""
+    + "".join(
+        f"""<ANNOTATION><ALIGNABLE_ANNOTATION ANNOTATION_ID="b{n}" TIME_SLOT_REF1="ts{n}"
+TIME_SLOT_REF2="ts{n + 1}"><ANNOTATION_VALUE>part {n}</ANNOTATION_VALUE></ALIGNABLE_ANNOTATION>
+</ANNOTATION>"""
+        for n in (1, 2, 3)
+    )
+    + """</TIER><TIER TIER_ID="ordered" PARENT_REF="acts"><ANNOTATION><REF_ANNOTATION
+ANNOTATION_ID="d1" ANNOTATION_REF="a1"><ANNOTATION_VALUE>one</ANNOTATION_VALUE></REF_ANNOTATION>
+</ANNOTATION><ANNOTATION><REF_ANNOTATION ANNOTATION_ID="d2" ANNOTATION_REF="a1"
+PREVIOUS_ANNOTATION="d1"><ANNOTATION_VALUE>two</ANNOTATION_VALUE></REF_ANNOTATION></ANNOTATION>
+</TIER><CONTROLLED_VOCABULARY CV_ID="cv"><CV_ENTRY_ML CVE_ID="c1"><CVE_VALUE>groom</CVE_VALUE>
+</CV_ENTRY_ML></CONTROLLED_VOCABULARY>""",
+    '<TIME_SLOT TIME_SLOT_ID="ts1" TIME_VALUE="1000"/><TIME_SLOT TIME_SLOT_ID="ts2"/>'
+    '<TIME_SLOT TIME_SLOT_ID="ts3"/><TIME_SLOT TIME_SLOT_ID="ts4" TIME_VALUE="4000"/>',
+)  # a subdivision in time, of which two slots have none, and a symbolic one
+
+
 def timeline(label: str, start: int, end: int) -> dict[str, Any]:
     """A region of Label Studio."""
     return {
@@ -113,11 +134,12 @@ SIMBA = (
     "1,1.5,2.5,0.7,1,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0,0.9,1,0.1,0\n"
 )
 AUDACITY = (
-    "1.500000\t3.000000\tgroom\n3.5\t4.5\t\n\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
+    "1.500000\t3.000000\tgroom\n-0.500000\t0.500000\tearly\n3.5\t4.5\t\n"
+    "\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
 )
 CHARADES = (
     "id,subject,scene,quality,relevance,verified,script,objects,descriptions,actions,length\n"
-    'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60,24.83\n'
+    'AAAAA,X1,Kitchen,6,7,Yes,"He runs, and sits.",x,y,c092 1.50 3.00;c001 2.00 12.60;,24.83\n'
     "BBBBB,X1,Kitchen,6,7,Yes,Nothing.,x,y,,12.00\n"
 )
 EPIC = (
@@ -214,6 +236,19 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         [("a", "groom", 3.5, 5), ("a", "rest", 5, 6)],
         ["1 dependent annotations", "1 annotations of which ELAN does not state the time"],
     ),
+    "subdivided.eaf": (  # the class is an entry of a vocabulary
+        SUBDIVIDED, "ELAN document", [("a b", "groom", 1, 4)], ["5 dependent annotations"],
+    ),
+    "skipped.json": (  # a video that nobody has looked at is not one without actions
+        json.dumps([
+            {"data": {"video": "a.mp4", "fps": 10}, "annotations": [{"was_cancelled": True}]},
+            {"data": {"video": "b.mp4", "fps": 10}, "annotations": [],
+             "predictions": [{"result": [timeline("run", 1, 9)]}]},
+            {"data": {"video": "c.mp4", "fps": 10}, "annotations": [
+                {"result": [timeline("run", 11, 20)]}]},
+        ]),
+        "Label Studio export", [("c", "run", 1, 2)], ["2 tasks that nobody has done"],
+    ),
     "tasks.json": (
         json.dumps(LABEL_STUDIO), "Label Studio export",
         [("a", "groom", 25, 50), ("b", "run", 0, 2), ("b", "sniff", 2.55, 3.55)],
@@ -258,7 +293,8 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
     ),
     "clip.txt": (
         AUDACITY, "Audacity labels",
-        [("clip", "groom", 1.5, 3), ("clip", "sniff, twice", 4.5, 5.5)],
+        [("clip", "groom", 1.5, 3), ("clip", "early", -0.5, 0.5),
+         ("clip", "sniff, twice", 4.5, 5.5)],
         ["1 event(s)", "1 labels without a text"],
     ),
     "Charades_v1_train.csv": (
@@ -274,6 +310,14 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         json.dumps(SOCCERNET), "SoccerNet labels",
         [("league/2015/A 1 - 1 B/1_720p", "Corner", 40, 41),
          ("league/2015/A 1 - 1 B/2_720p", "Goal", 1.5, 2.5)],
+        ["looked for as 1_720p", "2 event(s)"],
+    ),
+    "Labels.json": (  # the first version says no more than the clock of the half
+        json.dumps({"UrlLocal": "l/A/", "annotations": [
+            {"gameTime": "1 - 00:40", "label": "card"},
+            {"gameTime": "2 - 98:02", "label": "goal"}]}),
+        "SoccerNet labels",
+        [("l/A/1_720p", "card", 39.5, 40.5), ("l/A/2_720p", "goal", 5881.5, 5882.5)],
         ["looked for as 1_720p", "2 event(s)"],
     ),
     "osl.json": (

@@ -92,6 +92,21 @@ def test_new_videos_are_trained_on_and_the_others_stay_what_they_are(known, tmp_
     assert messages(found) == {}
 
 
+def test_an_experiment_whose_classes_are_in_an_older_unicode_form_learns_on(known, tmp_path):
+    old = "ju\u0301mp"
+    before = replace(BEFORE, classes=(old, "run"))
+    instances = known.dataset.instances.replace({"jump": old})
+    older = replace(known.dataset, instances=instances, classes=before.classes)
+    actions = {"b": video("training", ("run", 0, 1), (old, 1, 2)), "t": ANNOTATED["t"]}
+    merged = read_annotations(database(**{**ANNOTATED, **actions}))
+    edit = Edit(before=None, after=Segment(label="j\u00famp", start=0.5, end=1.0))
+    refuse_unlearnable(before, older, numbered([entry("a", edit, DONE)]), DATA, LEARN)
+    found = gather(before, older, known.facts, merged, ({}, []), DATA, RUNTIME, tmp_path)
+    labels = found.known.instances.set_index("video_id")["label"]
+    assert set(labels["b"]) == {old, "run"}
+    assert found.known.classes == (old, "run")
+
+
 def test_no_video_that_is_held_out_is_learned_from_under_another_name(known, tmp_path):
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(known.files[known.split("holdout")].read_bytes())

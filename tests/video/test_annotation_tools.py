@@ -138,6 +138,27 @@ def test_actions_of_elan_have_their_own_times_whatever_their_ids(tmp_path: Path,
     assert rows(read(tmp_path, "a.eaf", text)) == rows(read(tmp_path, "b.eaf", EAF))
 
 
+@pytest.mark.parametrize(
+    ("tier", "meant"),
+    [
+        ("timed", [("a b", "part 1", 1, 2), ("a b", "part 2", 2, 3), ("a b", "part 3", 3, 4)]),
+        ("ordered", [("a b", "one", 1, 2.5), ("a b", "two", 2.5, 4)]),
+    ],
+)
+def test_annotations_that_divide_another_one_do_so_evenly(
+    tmp_path: Path, tier: str, meant: list[Any]
+) -> None:
+    """ELAN states no times of them, and shows them like that."""
+    found = read(tmp_path, "a.eaf", TOOLS["subdivided.eaf"][0], labels=tier)
+    assert rows(found) == meant
+    assert f"{len(meant)} annotation(s) have no times of their own" in found.problems[1].message
+
+
+def test_only_tasks_that_were_done_are_videos(tmp_path: Path) -> None:
+    found = read(tmp_path, "skipped.json", TOOLS["skipped.json"][0])
+    assert found.stated["video_id"].tolist() == ["c"]
+
+
 def test_a_checkbox_is_a_class_of_its_name(tmp_path: Path) -> None:
     text = CVAT.replace(">run<", ">true<").replace(">rest<", ">false<")
     assert rows(read(tmp_path, "a.xml", text, labels="act")) == [("a", "act", 10, 14)]
@@ -192,7 +213,7 @@ def test_files_and_folders_of_several_formats_are_one_dataset(tmp_path: Path) ->
     (tmp_path / "own.json").write_text(json.dumps(database(own=video("train", ("fly", 0, 1)))))
     found = read_annotations(read_annotation_files([folder, tmp_path / "own.json"]))
     assert found.stated["video_id"].tolist() == ["clip", "still", "a b", "own"]
-    assert found.classes == ("fly", "groom", "rest", "sniff, twice")
+    assert found.classes == ("early", "fly", "groom", "rest", "sniff, twice")
     assert found.problems[0].message.startswith("2 file(s) in the folder of annotations are in no")
 
 
@@ -200,6 +221,47 @@ def test_a_video_in_two_files_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.json").write_text(json.dumps(database(v=video("t", ("run", 0, 1)))))
     with pytest.raises(AnnotationError, match=r"a\.json and .*b\.json: video 'v' is annotated"):
+        read_annotations(read_annotation_files([tmp_path]))
+
+
+def test_notes_among_annotations_are_passed_over_and_damaged_tables_are_not(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "talk.eaf").write_text(EAF)
+    (tmp_path / "notes.txt").write_text('Coded by Ann, Bob\nOn Monday, Tuesday, "Friday\n')
+    found = read_annotations(read_annotation_files([tmp_path]))
+    assert found.problems[0].message.startswith("1 file(s) in the folder of annotations are in no")
+    (tmp_path / "mine.csv").write_text("video,start,end,label\na,1,2,run,fast\n")
+    with pytest.raises(AnnotationError, match=r"mine\.csv, line 2: it has 5 cells, the header 4"):
+        read_annotations(read_annotation_files([tmp_path]))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[]", "an empty list: nothing was exported"),
+        ('[{"id": 1, "video": "a.mp4"}]', "a list of 1, the first of which is {'id': 1, 'vid"),
+        ("To be done", "a text that begins with 'To be done'"),
+    ],
+)
+def test_what_was_found_instead_is_told(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(AnnotationError, match="the format is not known") as error:
+        read_annotations(read_annotation_files([tmp_path / "a.json"]))
+    assert f"(found: {said}" in str(error.value)
+
+
+def test_videos_of_one_name_in_two_files_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    events = [[1.0, "", "groom", "", ""], [2.0, "", "groom", "", ""]]
+    for camera in ("cam1", "cam2"):
+        text = json.dumps(boris(one=observation(f"/home/u/{camera}/rec.mp4", events=events)))
+        (tmp_path / f"{camera}.boris").write_text(text)
+    (tmp_path / "more.eaf").write_text(EAF)
+    found = read_annotations(read_annotation_files([tmp_path]))
+    assert found.stated["video_id"].tolist() == ["cam1/rec", "cam2/rec", "a b"]
+    assert "'rec' in cam1.boris and cam2.boris" in found.problems[0].message
+    (tmp_path / "again.boris").write_text((tmp_path / "cam1.boris").read_text())
+    with pytest.raises(AnnotationError, match="video 'rec' is annotated in both"):
         read_annotations(read_annotation_files([tmp_path]))
 
 

@@ -128,7 +128,7 @@ BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
-        ([], "in the annotations, top level: the format is not known (found: list)"),
+        ([], "in the annotations, top level: the format is not known (found: an empty list"),
         ({"videos": {}}, "top level: the format is not known (found: the keys 'videos')"),
         (table("frame;run\n0;1\n"), "not known (found: the columns 'frame;run')"),
         ({"clips": 1}, 'use one of these formats. ActivityNet JSON: {"database": '),
@@ -188,7 +188,7 @@ class Cues:
 
 def test_a_format_of_ones_own_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "cues at 25 frames a second\na jump 50 25\na run 0 5\n"
-    with pytest.raises(AnnotationError, match=r"not known \(found: str\)"):
+    with pytest.raises(AnnotationError, match=r"not known \(found: a text that begins with"):
         read_annotations(text)
     monkeypatch.setattr(annotations, "FORMATS", list(FORMATS))
     annotations.FORMATS.append(Cues())

@@ -35,11 +35,13 @@ class VideoTask:
     """How to make one video: ``write(path)`` makes the file, ``fingerprint`` says from what.
 
     ``write`` must be picklable; the facts that it returns (plain values, or None) are kept in the
-    manifest. A file whose fingerprint is known already is not made again.
+    manifest. A file whose fingerprint is known already is not made again, unless its facts
+    contradict what is ``expected`` of them.
     """
 
     fingerprint: str
     write: Callable[[Path], Mapping[str, Any] | None]
+    expected: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def _facts_of(job: _Job) -> dict[str, Any] | None:
     """The stamp of a video that has been made from what the task says; else None."""
     stamp = read_stamp(job.path)
     if stamp is None or stamp["made_from"] != job.task.fingerprint or not job.path.is_file():
+        return None
+    if any(stamp.get(name, value) != value for name, value in job.task.expected.items()):
         return None
     if (fault := fault_of(job.path)) is not None:
         logger.warning("%s is made again: %s", job.path, fault)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -138,10 +139,14 @@ def stated_identity(folder: Path) -> str:
 
 
 def require_classes(checkpoint: Checkpoint, classes: Sequence[str], what: str) -> None:
-    """Raise CheckpointError unless ``what``, a checkpoint, detects these classes in this order."""
-    if list(checkpoint.classes) == list(classes):
+    """Raise CheckpointError unless ``what``, a checkpoint, detects these classes in this order.
+
+    Names are compared in one Unicode form: annotations from macOS once gave another.
+    """
+    own, theirs = composed(checkpoint.classes), composed(classes)
+    if own == theirs:
         return
-    lost, new = (sorted(set(a) - set(b)) for a, b in permutations((checkpoint.classes, classes)))
+    lost, new = (sorted(set(a) - set(b)) for a, b in permutations((own, theirs)))
     difference = "the same classes in another order"
     if lost or new:
         difference = f"{_some(lost)} that are not in this dataset, and not its {_some(new)}"
@@ -149,6 +154,30 @@ def require_classes(checkpoint: Checkpoint, classes: Sequence[str], what: str) -
         f"{what} detects {difference}: its scores would be taken for those of other classes. Train "
         "on this dataset, or set data.classes_file to the checkpoint's classes in their order"
     )
+
+
+def composed(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of classes in the Unicode form (NFC) that annotations are read in."""
+    return tuple(unicodedata.normalize("NFC", name) for name in names)
+
+
+def respelled(checkpoint: Checkpoint, classes: Sequence[str]) -> Checkpoint:
+    """The checkpoint with its classes, and all that it states of them, under these names."""
+    names = dict(zip(checkpoint.classes, classes, strict=True))
+    if all(old == new for old, new in names.items()):
+        return checkpoint
+    metrics = dict(checkpoint.metrics)
+    if "operating_point" in metrics:
+        stated = metrics["operating_point"] or {}
+        metrics["operating_point"] = {names.get(name, name): low for name, low in stated.items()}
+    decisions = checkpoint.decisions and checkpoint.decisions.respelled(names)
+    return replace(checkpoint, classes=tuple(classes), metrics=metrics, decisions=decisions)
+
+
+def in_nfc(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with names of classes as annotations are read now, unless two become one."""
+    names = composed(checkpoint.classes)
+    return respelled(checkpoint, names) if len(set(names)) == len(names) else checkpoint
 
 
 def _some(names: list[str]) -> str:

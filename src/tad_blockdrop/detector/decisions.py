@@ -1,13 +1,16 @@
 """What a checkpoint states of its scores: the thresholds for each purpose, and what they give."""
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tad_blockdrop.config.predict import Purpose, Wish
 
 DECISIONS_FILE = "decisions.json"
+
+_Stated = TypeVar("_Stated")
 
 
 class _Part(BaseModel):
@@ -48,6 +51,21 @@ class Point(_Part):
     unmet: dict[str, float] = {}
     expected: Expected | None = None
     by_class: dict[str, Expected] = {}
+
+    def respelled(self, names: Mapping[str, str]) -> Self:
+        """The same under other names of the classes: new ones by old ones."""
+        return self.model_copy(
+            update={
+                "thresholds": _respelled(self.thresholds, names),
+                "common": [names.get(name, name) for name in self.common],
+                "unmet": _respelled(self.unmet, names),
+                "by_class": _respelled(self.by_class, names),
+            }
+        )
+
+
+def _respelled(stated: Mapping[str, _Stated], names: Mapping[str, str]) -> dict[str, _Stated]:
+    return {names.get(name, name): value for name, value in stated.items()}
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -100,3 +118,7 @@ class Decisions(_Part):
         if not fitting:
             raise KeyError(wish)
         return min(fitting, key=lambda point: point.asked or 0)
+
+    def respelled(self, names: Mapping[str, str]) -> Self:
+        """The same under other names of the classes: new ones by old ones."""
+        return self.model_copy(update={"points": [p.respelled(names) for p in self.points]})

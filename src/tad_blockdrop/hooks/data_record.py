@@ -27,7 +27,9 @@ from tad_blockdrop.storage.project_paths import own_paths
 
 logger = logging.getLogger(__name__)
 
-DATASET = "dataset"
+DATASET, FACTS = "dataset", "video_facts"
+TIMES = ("n_frames", "fps", "start", "duration")  # what frames are extracted by
+SHOWN = 10  # differences that an error message lists
 LISTS_VIDEOS, READS_SOURCES = "data.probe_videos", "data.check_dataset"
 NEEDS_DATASET = "data.make_evaluator"  # a node of every pipeline that does, also of other stages
 
@@ -84,12 +86,14 @@ class DataRecord(ExperimentHook):
                     "the annotations were changed while the videos were looked at: run again"
                 )
             self._read["lists"] = list_digests(settings.data, settings.evaluation)
-        elif dataset_name == "video_facts":
+        elif dataset_name == FACTS:
             self._read["videos"] = file_facts(data["path"], self._running.record)
 
     @hook_impl
     def before_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Refuse tables that others' results were not made from."""
+        if dataset_name == FACTS and self._running is not None:
+            self._refuse_other_facts(self._running, data)
         if dataset_name != DATASET or self._running is None:
             return
         experiment, record = self._running, read_record(self._running.record)
@@ -102,6 +106,27 @@ class DataRecord(ExperimentHook):
         if known["classes"] != list(data.classes):
             changes = [f"classes: {', '.join(known['classes'])} -> {', '.join(data.classes)}"]
         raise ExperimentError(_refusal(experiment, changes))
+
+    def _refuse_other_facts(self, experiment: Experiment, facts: pd.DataFrame) -> None:
+        """Refuse what this version reads of the files, where an older one has read otherwise.
+
+        Before frames are extracted: those that are there belong to the results.
+        """
+        made = made_from(experiment.data, experiment.name, "baseline")
+        if not made or not self._catalog.exists(FACTS):
+            return
+        known = self._catalog.load(FACTS)
+        names = [name for name in TIMES if name in known]
+        both = facts.merge(known[["video_id", *names]], on="video_id", suffixes=("", "_before"))
+        changes = [
+            f"{row['video_id']}: {name}: {row[f'{name}_before']} -> {row[name]}, as this version "
+            "reads its file"
+            for row in both.to_dict("records")
+            for name in names
+            if row[f"{name}_before"] != row[name]
+        ]
+        if changes:
+            raise ExperimentError(_refusal(experiment, changes[:SHOWN]))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
@@ -143,7 +168,9 @@ class DataRecord(ExperimentHook):
             logger.warning("the annotations are gone; the tables made from them are used")
             return differences(known, known.annotations, known.lists, files)
         try:
-            annotations = annotation_digests(self._catalog.load("raw_annotations"), settings.data)
+            annotations = annotation_digests(
+                self._catalog.load("raw_annotations"), settings.data, known.annotations
+            )
         except (AnnotationError, DatasetError) as error:
             return [f"annotations: they cannot be read any more ({error})"]
         lists = list_digests(settings.data, settings.evaluation)
@@ -160,7 +187,7 @@ class DataRecord(ExperimentHook):
 
         settings = _settings(experiment)
         try:
-            facts = self._catalog.load("video_facts")
+            facts = self._catalog.load(FACTS)
             paths = [p for p in own_paths(facts["path"], experiment.record) if Path(p).exists()]
             sources = Sources(
                 annotation_digests(self._catalog.load("raw_annotations"), settings.data),

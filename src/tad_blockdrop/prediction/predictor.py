@@ -19,7 +19,7 @@ import torch
 from tad_blockdrop.config import PostprocessConfig
 from tad_blockdrop.config.predict import BEST_F1, Wish
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.checkpoint import Checkpoint, read_newest
+from tad_blockdrop.detector.checkpoint import Checkpoint, in_nfc, read_newest
 from tad_blockdrop.detector.decisions import Calibration
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.metrics.calibration import with_probability
@@ -181,6 +181,7 @@ def make_predictor(
     wish: Wish = BEST_F1,
 ) -> Predictor:
     """The predictor of a checkpoint that is in memory; errors as ``load_predictor``."""
+    checkpoint = in_nfc(checkpoint)
     limits = thresholds(checkpoint, wish)
     if set(limits.values()) == {DEFAULT_SCORE}:
         logger.warning(

@@ -11,7 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from tad_blockdrop.config import DataConfig, LearnConfig, RuntimeConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, require_classes
+from tad_blockdrop.detector.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    composed,
+    require_classes,
+)
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.review.corrections import Edit, Entry, Judge, active
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -81,7 +86,8 @@ def _new_classes(entries: Iterable[Entry], classes: Iterable[str]) -> list[str]:
     judged = [change.truth for change in changes if isinstance(change, Judge)]
     edited = [change.after for change in changes if isinstance(change, Edit)]
     labels = {segment.label for segment in judged + edited if segment is not None}
-    return sorted(labels - set(classes))
+    known = set(composed(classes))
+    return sorted(label for label in labels if not known.issuperset(composed([label])))
 
 
 def gather(
@@ -114,14 +120,18 @@ def gather(
         merged,
         pd.concat([table for table in (known_facts, facts) if len(table)], ignore_index=True),
         data.model_copy(update={"holdout": 0.0}),
-        None if data.class_agnostic else before.classes,
+        None if data.class_agnostic else composed(before.classes),
     )
+    # As the dataset spells them, which may be of before names got one Unicode form.
+    spelled = dict(zip(composed(known.classes), known.classes, strict=True))
+    names = {name: found.instances[name].replace(spelled) for name in ("label", "category")}
+    instances = found.instances.assign(**names)
     added = found.videos[found.videos["video_id"].isin(facts["video_id"])]
     added = added[added["split"] == "train"].reset_index(drop=True)
 
     def part(videos: pd.DataFrame) -> ActionDataset:
-        inside = found.instances["video_id"].isin(videos["video_id"])
-        return ActionDataset(videos, found.instances[inside], known.classes)
+        inside = instances["video_id"].isin(videos["video_id"])
+        return ActionDataset(videos, instances[inside], known.classes)
 
     return Material(part(known.videos), part(added), [*problems, *unreadable, *found.problems])
 

@@ -7,8 +7,11 @@ configured subset, may change. A file's content counts, not its time.
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +20,7 @@ import pandas as pd
 from tad_blockdrop.checksums import file_hash
 from tad_blockdrop.config import DataConfig, EvaluationConfig
 from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
-from tad_blockdrop.video.annotations import read_annotations
+from tad_blockdrop.video.annotations import AnnotationError, Annotations, read_annotations
 from tad_blockdrop.video.dataset import listed_videos
 from tad_blockdrop.video.files.pictures import size_and_time
 from tad_blockdrop.video.files.proxies import source_fingerprint
@@ -45,9 +48,30 @@ class Sources:
         return asdict(self)
 
 
-def annotation_digests(raw: object, data: DataConfig) -> dict[str, str]:
-    """A digest of what the annotations say of each listed video. Raises AnnotationError."""
-    annotations = read_annotations(raw)
+def annotation_digests(
+    raw: object, data: DataConfig, known: Stated | None = None
+) -> dict[str, str]:
+    """A digest of what the annotations say of each listed video. Raises AnnotationError.
+
+    ``known``: earlier digests. One that an older version gave to what the annotations say now is
+    kept: such versions read files without ``data.reading``, and names of classes as they stood.
+    """
+    annotations = read_annotations(raw, data.reading)
+    digests = _digests(annotations, data)
+    if known is None or known == digests:
+        return digests
+    ways = [annotations]
+    with suppress(AnnotationError):
+        ways.append(read_annotations(raw))
+    for form in ("NFC", "NFD"):
+        for way in ways:
+            labels = way.instances["label"].map(partial(unicodedata.normalize, form))
+            older = _digests(replace(way, instances=way.instances.assign(label=labels)), data)
+            digests |= {video: old for video, old in older.items() if known.get(video) == old}
+    return digests
+
+
+def _digests(annotations: Annotations, data: DataConfig) -> dict[str, str]:
     listed, _ = listed_videos(annotations, data)
     said: dict[str, list[Any]] = {}
     rows = annotations.instances[["video_id", "start", "end", "label"]].itertuples(index=False)

@@ -153,6 +153,36 @@ def test_files_without_weights(tmp_path: Path, content: Any) -> None:
         read_weights(tmp_path / "w.pth")
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        (
+            b"<!doctype html>\n<html><body>Sign in",
+            "is a web page in the place of weights: download the file again",
+        ),
+        (
+            b'{"metadata": {}, "weight_map": {}}',
+            "is JSON in the place of weights: give the file of the tensors, or the",
+        ),
+    ],
+)
+def test_what_stands_for_a_file_of_weights_is_told(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=said):
+        read_weights(path)
+
+
+def test_an_adapter_alone_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    save_file({"a": A}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(FormatError, match=r"an adapter .* without the model that it belongs to"):
+        read_weights(tmp_path)
+
+
 def test_other_versions_of_a_model_in_its_folder_are_not_mixed_in(tmp_path: Path) -> None:
     for name, value in (("model", 1), ("model_old", 2), ("model.fp16", 3)):
         save_file({"a": torch.tensor([float(value)])}, tmp_path / f"{name}.safetensors")

@@ -6,7 +6,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from numbered import numbers, write_numbered
+from numbered import numbers, write_numbered, write_photos
+from PIL import Image, ImageOps
 
 from tad_blockdrop.config.data import ProxyConfig
 from tad_blockdrop.video.files import decode
@@ -185,6 +186,21 @@ def _raw(folder: Path, width: int, height: int) -> bytes:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return file.read_bytes()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_and_mirrored_as_their_exif_data_say(
+    tmp_path: Path, orientation: int
+) -> None:
+    folder = write_photos(tmp_path, [orientation] * 2)
+    wanted = ImageOps.exif_transpose(Image.open(folder / "img_2.png")).convert("RGB")
+    np.testing.assert_array_equal(read_frames(folder, [1])[0], np.asarray(wanted))
+
+
+def test_pictures_that_are_turned_to_another_shape_are_told(tmp_path: Path) -> None:
+    assert sum(1 for _ in numbered_frames(write_photos(tmp_path / "a", [6, 8]))) == 2
+    with pytest.raises(DecodeError, match="frame 1 is a picture of 48 x 96 pixels"):
+        list(numbered_frames(write_photos(tmp_path / "b", [1, 6])))
 
 
 def test_a_picture_that_changes_its_shape_is_told(tmp_path: Path) -> None:

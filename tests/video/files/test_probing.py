@@ -57,9 +57,10 @@ def test_every_unusable_file_is_told(folder: Path) -> None:
     (folder / "whole.mp4").unlink()
     (folder / "empty.mp4").touch()
     (folder / "text.mp4").write_text("this is no video")
+    (folder / "lfs.mp4").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     facts, problems = probe_videos(
-        listed("good", "gone", "empty", "text", "cut"), folder, PLAYER, 1, 30, fatal=False
+        listed("good", "gone", "empty", "text", "cut", "lfs"), folder, PLAYER, 1, 30, fatal=False
     )
     assert facts["video_id"].tolist() == ["good"]
     found = {p.video_id: p for p in problems}
@@ -68,10 +69,12 @@ def test_every_unusable_file_is_told(folder: Path) -> None:
         "empty": "unreadable video",
         "text": "unreadable video",
         "cut": "unreadable video",
+        "lfs": "unreadable video",
     }
     assert found["gone"].message == f"there is no video of this name in {folder.resolve()}"
     assert found["empty"].message == "the file is empty (0 bytes)"
     assert found["text"].message == "it is not a video"
+    assert found["lfs"].message.endswith("not the video itself: git lfs pull")
     assert "data.on_missing" in found["gone"].advice
     assert not any(p.fatal for p in problems)
     _, strict = probe_videos(listed("gone", "empty"), folder, PLAYER, 1, 30, fatal=True)
@@ -276,6 +279,18 @@ def test_known_files_are_not_read_again_until_they_change(folder: Path, tmp_path
     os.utime(path)
     _, problems = probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=cache)
     assert [p.kind for p in problems] == ["unreadable video"]
+
+
+def test_what_an_older_version_found_is_found_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(folder / "a.mp4", seconds=1)
+    monkeypatch.setattr(probing, "VERSION", probing.VERSION - 1)
+    probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
+    monkeypatch.undo()
+    for lines in (2, 2):
+        probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
+        assert len((tmp_path / probing.KNOWN).read_text().splitlines()) == lines
 
 
 def test_unreadable_files_are_tried_again(folder: Path, tmp_path: Path) -> None:

@@ -24,6 +24,14 @@ from tad_blockdrop.errors import printable
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _COUNTER = "n_averaged"  # of torch's AveragedModel
 FOLDER_FILES = ("model*.safetensors", "pytorch_model*.bin")  # as `transformers` names them
+ADAPTER = "adapter_config.json"  # beside the weights that peft saves
+# How files begin that stand for others, what they are, and what to do.
+_INSTEAD = (
+    (b"version https://git-lfs", "a pointer of Git LFS", "get the file itself: git lfs pull"),
+    (b"<!DOCTYPE", "a web page", "download the file again; it may need a login"),
+    (b"<html", "a web page", "download the file again; it may need a login"),
+    (b"{", "JSON", "give the file of the tensors, or the folder that holds the parts of a model"),
+)
 _NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
@@ -57,6 +65,11 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
         files = [whole] if whole.is_file() else sorted(folder.glob(pattern))
         if files:
             return _joined({file: _unwrap(_read_file(file), file) for file in files})
+    if (folder / ADAPTER).is_file():
+        raise FormatError(
+            f"{folder} holds an adapter (LoRA) without the model that it belongs to: merge both "
+            "with peft (merge_and_unload), save the result, and give that"
+        )
     raise FormatError(
         f"{folder} holds no weights: expected {WEIGHTS_FILE} with its config.json (a checkpoint "
         f"of this program) or {' or '.join(FOLDER_FILES)} (a transformers model)"
@@ -91,12 +104,16 @@ def _read_file(path: Path) -> Any:
     """Whatever the file holds; its first bytes, not its name, say how it is written."""
     verify(path)  # what this program wrote has a checksum
     with path.open("rb") as file:
-        start = file.read(9)
+        head = file.read(100)
+    start = head[:9]
     if start[8:] == b"{":  # safetensors: eight bytes of length, then JSON
         try:
             return load_file(path)
         except SafetensorError as error:
             raise FormatError(f"{path} is damaged ({error}): download or copy it again") from error
+    for beginning, what, advice in _INSTEAD:
+        if head.lower().startswith(beginning.lower()):
+            raise FormatError(f"{path} is {what} in the place of weights: {advice}")
     try:
         # A Namespace (the training arguments in MCG-NJU's files) only holds values.
         with torch.serialization.safe_globals([argparse.Namespace]):

@@ -14,7 +14,12 @@ from tad_blockdrop.config import (
     EvaluationConfig,
     RuntimeConfig,
 )
-from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, require_classes
+from tad_blockdrop.detector.checkpoint import (
+    Checkpoint,
+    read_checkpoint,
+    require_classes,
+    respelled,
+)
 from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.costs import Meter, check_target
@@ -158,4 +163,4 @@ def _given(baseline: BaselineConfig, classes: tuple[str, ...]) -> Checkpoint:
     assert baseline.checkpoint is not None  # guaranteed by config validation
     checkpoint = read_checkpoint(Path(baseline.checkpoint))
     require_classes(checkpoint, classes, baseline.checkpoint)
-    return checkpoint
+    return respelled(checkpoint, classes)

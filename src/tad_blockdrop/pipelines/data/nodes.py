@@ -121,6 +121,8 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
                 write_proxy, row["path"], sampling=sampling, config=data.proxy,
                 timing=Timing(data.clock, row["fps"]), kept=data.window.kept,
             ),
+            # Frames that an older version took at other times of the same file are taken again.
+            {name: row[name] for name in ("n_frames", "fps", "duration")},
         )
         for row in accepted.videos.to_dict("records")
     }  # fmt: skip

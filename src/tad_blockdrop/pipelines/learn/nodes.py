@@ -11,7 +11,7 @@ import pandas as pd
 
 from tad_blockdrop.config import BaselineConfig, DataConfig, LearnConfig, RuntimeConfig
 from tad_blockdrop.datasets.videos import VideoFolder
-from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, respelled
 from tad_blockdrop.pipelines.data.nodes import with_frames
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage
@@ -105,6 +105,7 @@ def learn_again(
     from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
     from tad_blockdrop.runtime.devices import seed_all
 
+    before = respelled(before, evaluator.dataset.classes)
     model = from_checkpoint(before)
     settings = baseline.model_copy(update={"train": learn.recipe(baseline.train)})
     rounds = before.lineage.get("rounds", 0) + 1

@@ -171,10 +171,11 @@ def write_tool_files(
 
 def describe_model(checkpoint: Checkpoint, predict: PredictConfig) -> Model:
     """What the pages say of the model and of what to expect, and by what corrections name it."""
-    from tad_blockdrop.detector.checkpoint import weights_hash
+    from tad_blockdrop.detector.checkpoint import in_nfc, weights_hash
     from tad_blockdrop.metrics.operating_point import thresholds
     from tad_blockdrop.prediction.expectation import expectations
 
+    checkpoint = in_nfc(checkpoint)
     name = checkpoint.lineage.get("dataset", "model")
     expected = expectations(checkpoint, predict)
     logger.info("%s", " ".join(expected))
@@ -252,6 +253,7 @@ def draw_videos(
     runtime: RuntimeConfig,
 ) -> VideoTasks:
     """Plan a copy of every video with its detections drawn; none unless ``predict.draw``."""
+    from tad_blockdrop.detector.checkpoint import in_nfc
     from tad_blockdrop.prediction.draw import draw_video, marks_of
     from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.proxies import source_fingerprint
@@ -263,7 +265,7 @@ def draw_videos(
     tasks = {}
     for video_id, path in zip(read["video_id"], read["path"], strict=True):
         own = predictions[predictions["video_id"] == video_id]
-        marks = marks_of(own, checkpoint.classes)
+        marks = marks_of(own, in_nfc(checkpoint).classes)
         drawn = hashlib.sha256(repr(marks).encode()).hexdigest()
         tasks[video_id] = VideoTask(
             f"{source_fingerprint(path)} with {drawn} {timing}",

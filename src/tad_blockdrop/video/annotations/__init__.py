@@ -15,6 +15,7 @@ from tad_blockdrop.config.data import ReadingConfig
 from tad_blockdrop.video.annotations.class_list import read_classes, read_classes_file
 from tad_blockdrop.video.annotations.file import (
     AnnotationFile,
+    TableError,
     read_annotation_file,
     read_annotation_files,
 )
@@ -76,20 +77,14 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
     """
     files = raw if isinstance(raw, tuple) else (raw,)
     files = tuple(f if isinstance(f, AnnotationFile) else AnnotationFile(f) for f in files)
-    found: dict[str, Annotations] = {}
-    passed_over: list[AnnotationFile] = []
-    for number, file in enumerate(files):
-        name = file.name or f"number {number + 1}"
-        try:
-            if (read := _read(file, Source(file.name, config or ReadingConfig()))) is not None:
-                found[name] = read
-            elif file.in_folder and len(files) > 1:
-                passed_over.append(file)
-            else:
-                raise _unknown([file])
-        except AnnotationError as error:
-            where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
-            raise AnnotationError(where, error.what, error.advice) from None
+    config = config or ReadingConfig()
+    found, passed_over, media = _read_all(files, config)
+    notes = [_passed_over_problem(passed_over)] if passed_over else []
+    if shared := _in_two(found):
+        longer, _, _ = _read_all(files, config, media)
+        if not _in_two(longer):
+            found = longer
+            notes.append(_longer_names_problem(shared))
     if not found:
         raise _unknown(passed_over)
     if not any(len(each.instances) for each in found.values()):
@@ -100,7 +95,6 @@ def read_annotations(raw: object, config: ReadingConfig | None = None) -> Annota
             "in the annotations", "; ".join((what, *left[:3])), "annotate actions and export again"
         )
     joined = next(iter(found.values())) if len(found) == 1 else _joined(found)
-    notes = [_passed_over_problem(passed_over)] if passed_over else []
     notes += similar_labels(joined.instances["label"])
     return replace(joined, problems=(*notes, *joined.problems))
 
@@ -109,6 +103,8 @@ def _read(file: AnnotationFile, source: Source) -> Annotations | None:
     """The tables of one file; None if no format knows it."""
     for each in FORMATS:
         if each.recognise(file.content):
+            if file.fault is not None:
+                raise file.fault
             found = each.read(file.content, source)
             problems = (*map(choice_problem, file.choices), *found.problems)
             if not isinstance(each, ActivityNet | CSVTable):  # these are our own
@@ -117,19 +113,50 @@ def _read(file: AnnotationFile, source: Source) -> Annotations | None:
     return None
 
 
-def _joined(found: Mapping[str, Annotations]) -> Annotations:
-    """The tables of several files, by name, as one. Raises AnnotationError."""
+def _read_all(
+    files: Sequence[AnnotationFile], config: ReadingConfig, others: frozenset[str] = frozenset()
+) -> tuple[dict[str, Annotations], list[AnnotationFile], frozenset[str]]:
+    """The tables of files, by name, those in no known format, and the paths of all videos.
+
+    ``others``: as in ``Source``. Raises AnnotationError.
+    """
+    found: dict[str, Annotations] = {}
+    passed_over: list[AnnotationFile] = []
+    media: set[str] = set()
+    for number, file in enumerate(files):
+        name = file.name or f"number {number + 1}"
+        try:
+            if (read := _read(file, Source(file.name, config, others, media))) is not None:
+                found[name] = read
+            elif file.in_folder and len(files) > 1:
+                passed_over.append(file)
+            else:
+                raise _unknown([file])
+        except TableError:  # it says itself where it is
+            raise
+        except AnnotationError as error:
+            where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
+            raise AnnotationError(where, error.what, error.advice) from None
+    return found, passed_over, frozenset(media)
+
+
+def _in_two(found: Mapping[str, Annotations]) -> dict[str, list[str]]:
+    """The videos that several of the files annotate, with the names of these."""
     files: dict[str, list[str]] = defaultdict(list)
     for name, each in found.items():
         for video in dict.fromkeys(map(compared, each.stated["video_id"])):
             files[video].append(name)
-    for video, names in files.items():
-        if len(names) > 1:
-            raise AnnotationError(
-                f"in {names[0]} and {names[1]}",
-                f"video '{video}' is annotated in both",
-                "keep one of them, or join its actions into one file",
-            )
+    return {video: names for video, names in files.items() if len(names) > 1}
+
+
+def _joined(found: Mapping[str, Annotations]) -> Annotations:
+    """The tables of several files, by name, as one. Raises AnnotationError."""
+    for video, names in _in_two(found).items():
+        raise AnnotationError(
+            f"in {names[0]} and {names[1]}",
+            f"video '{video}' is annotated in both",
+            "keep one of them, or join its actions into one file",
+        )
     parts = list(found.values())
     return Annotations(
         pd.concat([each.stated for each in parts], ignore_index=True),
@@ -159,6 +186,18 @@ def _passed_over_problem(files: Sequence[AnnotationFile]) -> Problem:
     )  # fmt: skip
 
 
+def _longer_names_problem(shared: Mapping[str, Sequence[str]]) -> Problem:
+    video, names = next(iter(shared.items()))
+    first, second = (Path(name).name for name in names[:2])
+    return Problem(
+        "", ANNOTATIONS, "", "names of videos",
+        f"{len(shared)} name(s) of videos are in two files, with other folders around them, for "
+        f"example '{video}' in {first} and {second}: they are taken for different videos, whose "
+        "ids begin with these folders",
+        "if it is one video that was annotated twice, keep one of the files",
+    )  # fmt: skip
+
+
 def _unknown(files: Sequence[AnnotationFile]) -> AnnotationError:
     """The error that says what was found and what was tried."""
     known = "; ".join(f"{each.name}: {each.layout}" for each in FORMATS)
@@ -170,6 +209,12 @@ def _unknown(files: Sequence[AnnotationFile]) -> AnnotationError:
 
 
 def _found(raw: object) -> str:
+    if isinstance(raw, list):
+        if not raw:
+            return "an empty list: nothing was exported"
+        return f"a list of {len(raw)}, the first of which is {shown(raw[0])}"
+    if isinstance(raw, str):
+        return f"a text that begins with {shown(raw.strip())}"
     if not isinstance(raw, Mapping | pd.DataFrame):
         return "no text" if raw is None else type(raw).__name__
     names = shown(", ".join(map(str, raw)))

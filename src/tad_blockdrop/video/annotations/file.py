@@ -20,6 +20,7 @@ from tad_blockdrop.video.annotations.table import AnnotationError, given, shown
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS
 
+MOST_TITLES = 5  # lines above the header of a table
 LINE = "line"  # name of a table's index: the lines of the file
 _SEPARATORS = "\t;,|"
 _NUMBERS = re.compile(r"\s*[-\d.,]+\t[-\d.,]+(\t|$)")  # a row of a table without a header
@@ -44,13 +45,23 @@ class AnnotationFile:
 
     ``choices``: how the file was understood where something else was possible, for people.
     ``name``: its path. ``in_folder``: whether it was found in a folder, where not every file need
-    hold annotations; ``content`` is None if it holds no text.
+    hold annotations; ``content`` is None if it holds no text. ``fault``: of a table in a folder why
+    it cannot be read, in which case ``content`` is its header alone.
     """
 
     content: Any
     choices: tuple[str, ...] = ()
     name: str = ""
     in_folder: bool = False
+    fault: AnnotationError | None = None
+
+
+class TableError(AnnotationError):
+    """A table with a row that does not fit under its ``header``."""
+
+    def __init__(self, where: str, what: str, advice: str, header: Sequence[str] = ()) -> None:
+        super().__init__(where, what, advice)
+        self.header = header
 
 
 def read_annotation_files(paths: Iterable[str | Path]) -> tuple[AnnotationFile, ...]:
@@ -67,9 +78,19 @@ def read_annotation_files(paths: Iterable[str | Path]) -> tuple[AnnotationFile, 
         if not inside:
             raise AnnotationError(str(path), "the folder is empty", "put the annotations there")
         for file in inside:
-            read = read_annotation_file(file) if _holds_text(file) else AnnotationFile(None)
+            read = _read_in_folder(file) if _holds_text(file) else AnnotationFile(None)
             found.append(replace(read, name=str(file), in_folder=True))
     return tuple(found)
+
+
+def _read_in_folder(file: Path) -> AnnotationFile:
+    """A file of a folder; notes whose lines happen to hold commas are no damaged table."""
+    try:
+        return read_annotation_file(file)
+    except TableError as error:
+        return AnnotationFile(
+            pd.DataFrame([[""] * len(error.header)], columns=list(error.header)), fault=error
+        )
 
 
 def _may_hold_text(file: Path, folder: Path) -> bool:
@@ -102,12 +123,13 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
         ) from error  # fmt: skip
     except AnnotationError as error:
         raise AnnotationError(str(path), error.what, error.advice) from None
-    first = next((line for line in text.splitlines() if line.strip()), None)
+    lines = [line for line in text.splitlines() if line.strip()]
+    first = next(iter(lines), None)
     if first is None:
         raise AnnotationError(str(path), "it is empty", "add the annotations")
     if first.lstrip()[0] in "{[":
         return AnnotationFile(_parsed_json(text, path), choices, str(path))
-    separated = any(mark in first for mark in _SEPARATORS)
+    separated = any(mark in line for line in lines[: MOST_TITLES + 1] for mark in _SEPARATORS)
     if first.lstrip()[0] == "<" or not separated or _NUMBERS.match(first):
         return AnnotationFile(text, choices, str(path))
     table, more = _parsed_table(text, path)
@@ -173,8 +195,7 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
     if stated.casefold().startswith("sep=") and len(stated) == 5:
         separator, skipped, text = stated[4], 1, rest
     else:
-        header = next((line for line in text.splitlines() if line.strip()), "")
-        separator, skipped = max(_SEPARATORS, key=header.count), 0
+        separator, skipped = _separator(text), 0
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
     )
@@ -185,19 +206,21 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
                 rows.append(row)
                 lines.append(reader.line_num + skipped)
     except csv.Error as error:
-        raise AnnotationError(
+        raise TableError(
             f"{path}, line {reader.line_num + skipped}", f"it cannot be read ({error})",
-            "is a quotation mark missing?",
+            "is a quotation mark missing?", rows[_titles(rows)] if rows else [],
         ) from error  # fmt: skip
     if not rows:
         raise AnnotationError(str(path), "it is empty", "add the annotations")
-    names, *cells = rows
+    titles = [next(filter(None, map(str.strip, row))) for row in rows[: _titles(rows)]]
+    lines = lines[len(titles) :]
+    names, *cells = rows[len(titles) :]
     width = len(names)
     for line, row in zip(lines[1:], cells, strict=True):
         if any(given(cell.strip()) for cell in row[width:]):
-            raise AnnotationError(
+            raise TableError(
                 f"{path}, line {line}", f"it has {len(row)} cells, the header {width}",
-                "put texts that hold the separator into quotation marks",
+                "put texts that hold the separator into quotation marks", names,
             )  # fmt: skip
     table = pd.DataFrame(
         [_padded(row, width) for row in cells],
@@ -209,7 +232,23 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
         :, [bool(name.strip()) or table.iloc[:, i].any() for i, name in enumerate(names)]
     ]
     name = {"\t": "tabs", ",": ""}.get(separator, f"'{separator}'")
-    return table, [f"{name} between the columns"] if name else []
+    choices = [f"{name} between the columns"] if name else []
+    return table, choices + [f"{shown(title)} as a title above the table" for title in titles]
+
+
+def _separator(text: str) -> str:
+    """What stands most often in the header, or in the first line after titles."""
+    lines = [line for line in text.splitlines() if line.strip()][: MOST_TITLES + 1]
+    cells = {line: re.split(f"[{_SEPARATORS}]", line) for line in lines}
+    headers = (line for line in lines if sum(bool(cell.strip()) for cell in cells[line]) > 1)
+    header = next(headers, lines[0] if lines else "")
+    return max(_SEPARATORS, key=header.count)
+
+
+def _titles(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows stand above the header: those in which only one cell is filled."""
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows[: MOST_TITLES + 1]]
+    return next((place for place, count in enumerate(filled) if count > 1), 0)
 
 
 def _padded(row: Sequence[str], width: int) -> list[str]:

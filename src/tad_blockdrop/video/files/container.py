@@ -13,6 +13,8 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer
+from av.filter import Graph
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
@@ -34,6 +36,7 @@ FORMATS = ",".join(dict.fromkeys([*VIDEO_FORMATS.values(), *sorted(BARE_FORMATS)
 PICTURES = "image2"  # ffmpeg's name of the format of numbered pictures
 
 MOST_PIXELS = 16384 * 8192  # of a frame
+_NEWER_KINDS = range(len(Type), 36)  # of side data; ffmpeg 8.1 has 32
 MOST_STRETCH = 16  # of a pixel: a header that says more is not believed
 
 # How files of these formats begin: what does is damaged where it cannot be opened, and what does
@@ -118,6 +121,8 @@ def _reason(file: Path, error: av.FFmpegError, opened: bool) -> str:
         return "it is not a video, or in a format that is not read here"
     with file.open("rb") as stream:
         start = stream.read(200)
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the video itself: git lfs pull"
     packets = any(start[at : at + 189 : 188] == b"GG" for at in (0, 4))  # of MPEG-TS
     begins_well = start.startswith(_BEGINNINGS) or start[4:8] in _BOXES or packets
     return f"it is damaged ({said})" if begins_well else "it is not a video"
@@ -143,11 +148,25 @@ def mirrored(frame: VideoFrame) -> bool:
     try:
         found: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV gives nothing at all where it does not know one of the kinds
-        return False
+        found = _with_known_kinds(frame).side_data.get("DISPLAYMATRIX")
     if found is None:
         return False
     a, b, _, c, d, *_ = np.frombuffer(found, np.int32).tolist()
     return bool(a * d < b * c)
+
+
+def _with_known_kinds(frame: VideoFrame) -> VideoFrame:
+    """The frame without what ffmpeg tells of it in kinds that are newer than PyAV, as EXIF is."""
+    graph = Graph()
+    graph.link_nodes(
+        graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1)
+        ),
+        *(graph.add("sidedata", f"mode=delete:type={kind}") for kind in _NEWER_KINDS),
+        graph.add("buffersink"),
+    ).configure()
+    graph.vpush(frame)
+    return graph.vpull()
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -167,7 +186,7 @@ def pixel_shape(frame: VideoFrame) -> Fraction:
 def display_size(frame: VideoFrame) -> tuple[int, int]:
     """Height and width as shown: of square pixels, after the rotation that the file asks for."""
     height, width = frame.height, max(1, round(frame.width * pixel_shape(frame)))
-    return (width, height) if quarter_turns(frame) % 2 else (height, width)
+    return (width, height) if round(frame.rotation / 90) % 2 else (height, width)
 
 
 def upright(frame: VideoFrame, size: tuple[int, int] | None = None) -> Pixels:

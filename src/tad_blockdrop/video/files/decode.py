@@ -122,8 +122,8 @@ def numbered_frames(
         for frame in decoded(container, stream):
             heartbeat()
             number += 1
-            size = size or (frame.height, frame.width)
-            _check_shape(Path(path), number, size, (frame.height, frame.width))
+            size = size or display_size(frame)
+            _check_shape(Path(path), number, size, display_size(frame))
             if stamps is not None and frame.pts is not None:
                 number = int(np.searchsorted(stamps, frame.pts))
             yield number, frame

@@ -25,6 +25,7 @@ from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 FACTS = [field.name for field in fields(VideoFacts)]
 KNOWN = "facts.jsonl"
+VERSION = 2  # raised when ``probe`` says something else of a file than it did: see ``_Memory``
 
 _Job = tuple[Path, Timing]
 
@@ -171,7 +172,10 @@ def _unreadable(video: str, path: Path, error: Exception, fatal: bool) -> Proble
 
 
 class _Memory:
-    """Facts of files that have not changed (by size and time), a line each with its checksum."""
+    """Facts of files that have not changed (by size and time), a line each with its checksum.
+
+    Those that an earlier ``VERSION`` found are found again.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self._file = folder / KNOWN if folder else None
@@ -184,7 +188,7 @@ class _Memory:
 
     def recall(self, job: _Job) -> dict[str, Any] | None:
         entry = self._lines.get(str(job[0]))
-        if entry is None or set(entry["facts"]) != set(FACTS):
+        if entry is None or entry.get("version") != VERSION or set(entry["facts"]) != set(FACTS):
             return None
         unchanged = entry["stamp"] == size_and_time(job[0]) and entry["timing"] == asdict(job[1])
         return dict(entry["facts"]) if unchanged else None
@@ -195,9 +199,8 @@ class _Memory:
         self._file.parent.mkdir(parents=True, exist_ok=True)
         path, timing = job
         stamp = size_and_time(path)
-        entry = json.dumps(
-            {"path": str(path), "stamp": stamp, "timing": asdict(timing), "facts": facts}
-        )
+        known = {"path": str(path), "stamp": stamp, "timing": asdict(timing), "facts": facts}
+        entry = json.dumps({"version": VERSION, **known})
         with self._file.open("a", encoding="utf-8") as file:
             file.write(f"{_digest(entry)} {entry}\n")
 

@@ -14,7 +14,7 @@ from tad_blockdrop.video.annotations.table import (
 )
 from tad_blockdrop.video.files.listing import file_name
 
-_LINE = re.compile(r"\s*\d+([.,]\d+)?\t\d+([.,]\d+)?(\t.*)?")
+_LINE = re.compile(r"\s*-?\d+([.,]\d+)?\t-?\d+([.,]\d+)?(\t.*)?")
 
 
 class Audacity:

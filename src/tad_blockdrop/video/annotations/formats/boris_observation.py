@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tad_blockdrop.video.annotations.formats.contract import Collected
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import AnnotationError
 
 State = tuple[str, str, str]  # subject, code, modifiers: what pairs the start and end of a state
@@ -101,7 +100,7 @@ class Observation:
 
 def collect(observations: Sequence[Observation], found: Collected) -> None:
     """Add all observations, and tell what of them is joined or left out. Raises AnnotationError."""
-    names = video_names(medium.path for each in observations for medium in each.media)
+    names = found.names(medium.path for each in observations for medium in each.media)
     seen: dict[str, str] = {}
     for each in observations:
         each.add_to(found, names)

@@ -22,8 +22,8 @@ from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
     given,
-    number_of,
     optional_number,
+    seconds_of,
     text_of,
 )
 
@@ -158,7 +158,8 @@ def _number(parts: list[str], place: int, count: int, where: str) -> float:
 
 
 def _seconds(cell: object, where: str) -> float:
-    return number_of(cell.replace(",", ".") if isinstance(cell, str) else cell, where)
+    """A time, which BORIS writes as seconds or as hours, minutes and seconds."""
+    return seconds_of(cell.replace(",", ".") if isinstance(cell, str) else cell, where)
 
 
 def _without_variables(table: pd.DataFrame) -> pd.DataFrame:

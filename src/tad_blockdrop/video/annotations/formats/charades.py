@@ -38,6 +38,8 @@ class Charades:
             found.video(video, subset, optional_number(row.get("length"), f"{where}, length"))
             for part in str(row["actions"]).split(";") if given(row["actions"]) else ():
                 words = part.split()
+                if not words:  # after a last semicolon
+                    continue
                 if len(words) != 3:
                     raise AnnotationError(
                         f"{where}, actions", f"{shown(part)} is no class, start and end",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tad_blockdrop.config.data import ReadingConfig
+from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
@@ -25,10 +26,16 @@ _SUBSETS = ("train", "training", "val", "valid", "validation", "test", "testing"
 
 @dataclass(frozen=True)
 class Source:
-    """Where annotations come from. ``name``: the file's path, empty for what is in memory."""
+    """Where annotations come from. ``name``: the file's path, empty for what is in memory.
+
+    ``media``: the paths of videos that the file has named so far. ``others``: those that all files
+    of the dataset name, where the names of videos alone do not tell these apart.
+    """
 
     name: str = ""
     config: ReadingConfig = field(default_factory=ReadingConfig)
+    others: frozenset[str] = frozenset()
+    media: set[str] = field(default_factory=set)
 
     def video(self, *endings: str) -> str:
         """The id of the one video that the file is about, for formats that only its name says.
@@ -79,7 +86,7 @@ class Collected:
     """
 
     def __init__(self, source: Source, unit: str = "s") -> None:
-        self.config = source.config
+        self.source, self.config = source, source.config
         self.unit = unit
         self.stated: dict[str, tuple[str, str, float, float, float]] = {}
         self.rows: list[tuple[str, str, float, float]] = []
@@ -89,6 +96,13 @@ class Collected:
         self._points: Counter[str] = Counter()
         self.in_frames: set[str] = set()
         self._in_seconds: set[str] = set()
+
+    def names(self, media: Iterable[str]) -> dict[str, str]:
+        """A video id for each path or address, as short as tells them apart (``video_names``)."""
+        own = list(media)
+        self.source.media.update(own)
+        every = video_names([*own, *sorted(self.source.others)])
+        return {path: every[path] for path in own}
 
     def video(
         self,

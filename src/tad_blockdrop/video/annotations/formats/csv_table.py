@@ -30,6 +30,8 @@ ROUNDED = 0.5  # seconds by which the length of an action may differ from its en
 NUMBERS = ("start", "end", "duration", "fps")
 KNOWN = (*COLUMNS, *FRAMES.values(), "subset", "duration", "fps")
 
+_UNIT = re.compile(r"\s*[(\[]\s*(s|secs?|seconds)\.?\s*[)\]]$")  # behind the name of a column
+
 _Row = Mapping[Hashable, Any]
 _Facts = tuple[str, str, float, float, float]  # what is stated of a video, as ``STATED``
 
@@ -85,6 +87,7 @@ class CSVTable:
 def _plain(raw: pd.DataFrame) -> pd.DataFrame:
     """The table with its column names in small letters, and names as they were before an export."""
     names = [str(name).removeprefix("\ufeff").strip().casefold() for name in raw]
+    names = [_UNIT.sub("", name) for name in names]
     return restore_cells(raw.set_axis([re.sub(r"[\s-]+", "_", name) for name in names], axis=1))
 
 

@@ -7,7 +7,6 @@ from xml.etree.ElementTree import Element
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.xml import parse
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -44,7 +43,7 @@ class Cvat:
             )  # fmt: skip
         found = Collected(source, "frames")
         videos = _videos(root, source)
-        names = video_names(path for path, _ in videos.values())
+        names = found.names(path for path, _ in videos.values())
         for path, _ in videos.values():
             found.video(names[path])
         singles: dict[tuple[str, str, int], set[int]] = defaultdict(set)

@@ -8,7 +8,6 @@ from xml.etree.ElementTree import Element, SubElement
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, in_lanes
 from tad_blockdrop.video.annotations.formats.xml import parse, to_text, writable
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -56,15 +55,27 @@ class Elan:
             _Tier(tier.get("TIER_ID", ""), tier.get("PARENT_REF"), tier.findall("ANNOTATION/*"))
             for tier in root.findall("TIER")
         ]
-        times = _times(tiers, slots)
+        between, shares = _between(tiers, slots), _shares(tiers)
+        times, guessed = _times(tiers, slots | between, shares), 0
+        words = _vocabulary(root)
         for tier in _chosen(tiers, found):
             for annotation in tier.annotations:
-                span = _span(annotation, slots) or times.get(annotation.get("ANNOTATION_REF", ""))
+                divides = annotation.get("ANNOTATION_ID", "") in shares
+                key = annotation.get("ANNOTATION_ID" if divides else "ANNOTATION_REF", "")
+                span = _span(annotation, slots | between) or times.get(key)
+                guessed += divides or _span(annotation, slots) != _span(annotation, slots | between)
                 if span is None:
                     found.left_out(_UNTIMED, "align them in ELAN", f"tier '{tier.name}'")
                     continue
-                label = (annotation.findtext("ANNOTATION_VALUE") or "").strip() or tier.name
+                value = (annotation.findtext("ANNOTATION_VALUE") or "").strip()
+                label = value or words.get(annotation.get("CVE_REF", "")) or tier.name
                 found.action(video, label, span[0] + origin, span[1] + origin)
+        if guessed:
+            found.note(
+                video, "times in doubt", f"{guessed} annotation(s) have no times of their own, only"
+                " an order: they divide what they belong to evenly, as ELAN shows them",
+                "align them in ELAN if their times matter",
+            )  # fmt: skip
         if not found.rows and any(tier.annotations for tier in tiers):
             raise AnnotationError(
                 "TIME_ORDER", f"no annotation has a time ({len(slots)} time slots state one)",
@@ -92,7 +103,7 @@ def _medium(root: Element, source: Source, found: Collected) -> tuple[str, float
             "annotate them in documents of their own", source.name, len(videos) - 1,
         )  # fmt: skip
     path = videos[0].get("MEDIA_URL") or videos[0].get("RELATIVE_MEDIA_URL") or source.video()
-    name = video_names([path])[path]
+    name = found.names([path])[path]
     if not name:
         raise AnnotationError("MEDIA_DESCRIPTOR", f"'{path}' names no video", "link it in ELAN")
     origin = optional_number(videos[0].get("TIME_ORIGIN", "0"), "MEDIA_DESCRIPTOR, TIME_ORIGIN")
@@ -115,8 +126,53 @@ def _slots(root: Element) -> dict[str, float]:
     return slots
 
 
-def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """Start and end of annotations by their ids: their own, or of those that they refer to."""
+def _vocabulary(root: Element) -> dict[str, str]:
+    """The words of the document's own vocabularies by their ids."""
+    return {
+        entry.get("CVE_ID", ""): (entry.findtext("CVE_VALUE") or "").strip()
+        for entry in root.findall("CONTROLLED_VOCABULARY/CV_ENTRY_ML")
+    }
+
+
+def _between(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, float]:
+    """Times of slots without one, inside chains of annotations that begin and end at times."""
+    found: dict[str, float] = {}
+    for tier in tiers:
+        after = {a.get("TIME_SLOT_REF1", ""): a.get("TIME_SLOT_REF2", "") for a in tier.annotations}
+        for begin in slots.keys() & after.keys():
+            path, at = [begin], after[begin]
+            while at not in slots and at in after and at not in path:
+                path.append(at)
+                at = after[at]
+            if at in slots:
+                step = (slots[at] - slots[begin]) / len(path)
+                found |= {name: slots[begin] + step * n for n, name in enumerate(path) if n}
+    return found
+
+
+def _shares(tiers: Sequence[_Tier]) -> dict[str, tuple[int, int]]:
+    """Of annotations that divide another one: which part of how many each is, by its id."""
+    shares: dict[str, tuple[int, int]] = {}
+    for tier in tiers:
+        before = {
+            a.get("ANNOTATION_ID", ""): a.get("PREVIOUS_ANNOTATION") for a in tier.annotations
+        }
+        after = {previous: name for name, previous in before.items() if previous}
+        for first in after.keys() - after.values():
+            chain = [first]
+            while chain[-1] in after:
+                chain.append(after[chain[-1]])
+            shares |= {name: (place, len(chain)) for place, name in enumerate(chain)}
+    return shares
+
+
+def _times(
+    tiers: Sequence[_Tier], slots: Mapping[str, float], shares: Mapping[str, tuple[int, int]]
+) -> dict[str, tuple[float, float]]:
+    """Start and end of annotations by their ids: their own, or of those that they refer to.
+
+    ``shares``: the parts of these that they are.
+    """
     times: dict[str, tuple[float, float]] = {}
     refers: dict[str, str] = {}
     for annotation in (each for tier in tiers for each in tier.annotations):
@@ -135,8 +191,11 @@ def _times(tiers: Sequence[_Tier], slots: Mapping[str, float]) -> dict[str, tupl
             seen.add(at)
             path.append(at)
             at = refers[at]
-        if at in times:
-            times |= dict.fromkeys(path, times[at])
+        for each in reversed(path if at in times else []):
+            start, end = times[refers[each]]
+            place, count = shares.get(each, (0, 1))
+            step = (end - start) / count
+            times[each] = start + place * step, start + (place + 1) * step
     return times
 
 

@@ -52,13 +52,17 @@ class LabelStudio:
         found = Collected(source, "frames")
         tasks = [mapping(task, f"[{n}]") for n, task in enumerate(content)]
         media = [_video_of(task, f"[{n}]") for n, task in enumerate(tasks)]
-        names = video_names(media)
+        names = found.names(media)
         for number, (task, path) in enumerate(zip(tasks, media, strict=True)):
             where, video = f"[{number}]", names[path]
             if video in found.stated:
                 raise AnnotationError(
                     f"{where}.data", f"video '{video}' is in two tasks", "delete one of them"
                 )
+            if _is_open(task):
+                found.left_out("tasks that nobody has done", "do them, or accept predictions",
+                               f"task {where}")  # fmt: skip
+                continue
             data = task.get("data", task)
             rate = next((data[key] for key in _RATES if key in data), None)
             found.video(video, fps=optional_number(rate, f"{where}.data, frame rate"))
@@ -126,14 +130,21 @@ class LabelStudio:
                         found.action(video, label, start - 1, end)
 
 
+def _is_open(task: Mapping[str, Any]) -> bool:
+    """Whether a task was skipped or not begun: its video is not one without actions."""
+    if "annotations" not in task:
+        return bool(task.get("predictions"))
+    done = task["annotations"]
+    return isinstance(done, list) and all(
+        isinstance(each, Mapping) and each.get("was_cancelled") for each in done
+    )
+
+
 def _timelines(
     task: Mapping[str, Any], where: str, found: Collected
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The regions of a task's timelines, each with its place."""
     if "annotations" not in task:
-        if sequence(task.get("predictions", []), f"{where}.predictions"):
-            found.left_out("tasks with predictions that nobody has accepted", "submit them",
-                           f"task {where}")  # fmt: skip
         yield from _regions_in(task)
         return
     done = [

@@ -7,19 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
     number_of,
     optional_number,
+    seconds_of,
     shown,
     text_of,
 )
 
 
 class SoccerNet:
-    """``Labels-v2.json`` of a game, whose halves are the videos 1_720p and 2_720p in its folder."""
+    """``Labels-v2.json`` of a game, whose halves are the videos 1_720p and 2_720p in its folder.
+
+    ``Labels.json``, which came before it, has no other time than the clock of the half.
+    """
 
     name = "SoccerNet labels"
     layout = "Labels-v2.json of a game"
@@ -73,7 +76,7 @@ class OpenSportsLab:
             where = f"[{n}]"
             entry = mapping(value, where)
             parts.append((where, entry, _input(entry, found, where)))
-        names = video_names(path for _, _, (path, _) in parts)
+        names = found.names(path for _, _, (path, _) in parts)
         for where, entry, (path, fps) in parts:
             video = names[path]
             if video in found.stated:
@@ -109,6 +112,10 @@ def _input(entry: Mapping[str, Any], found: Collected, where: str) -> tuple[str,
 
 def _spot(event: Mapping[str, Any], video: str, found: Collected, where: str) -> None:
     key = "position_ms" if "position_ms" in event else "position"
-    time = number_of(event.get(key), f"{where}.{key}", "give milliseconds")
+    if key not in event and "gameTime" in event:  # SoccerNet's first labels have nothing else
+        clock = str(event["gameTime"]).rpartition("-")[2]
+        time = 1000 * seconds_of(clock, f"{where}.gameTime")
+    else:
+        time = number_of(event.get(key), f"{where}.{key}", "give milliseconds")
     label = text_of(event.get("label"), f"{where}.label", "name the event")
     found.point(video, label, time / 1000)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
-from tad_blockdrop.video.annotations.media import video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -32,7 +31,7 @@ class Via:
         found = Collected(source)
         attribute, chosen, others = _attribute(content, found)
         files = _files(content)
-        names = video_names(files.values())
+        names = found.names(files.values())
         for path in files.values():
             found.video(names[path])
         options = mapping(chosen.get("options", {}), f"attribute.{attribute}.options")
