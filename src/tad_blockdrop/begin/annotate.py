@@ -17,8 +17,8 @@ def how_to_annotate(videos: Path) -> str:
 {len(found)} videos in {videos}, and no annotations yet: --annotations FILE names their actions.
 An action is a video, a start, an end and a class. Two ways to write them down:
 
-- Mark them in a program that shows the video (BORIS, ELAN, Label Studio): the project that it saves,
-  or what it exports, is FILE.
+- Mark them in a program that shows the video (BORIS, ELAN, Label Studio). FILE is the project that
+  it saves, or what it exports.
 - Type them into a spreadsheet, one action a row, and save it as CSV. Times are in seconds or as
   hours:minutes:seconds:
 

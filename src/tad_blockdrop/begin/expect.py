@@ -30,10 +30,8 @@ def described(look: Look, dataset: Dataset) -> str:
         reasons = "; ".join(f"{p.video_id}: {p.message}" for p in look.unreadable[:3])
         lines.append(f"{len(look.unreadable)} of the annotated videos are left out ({reasons})")
     if look.unlisted:
-        named = _names(look.unlisted)
-        lines.append(
-            f"{len(look.unlisted)} of the folder are left out, not being in the annotations: {named}"
-        )
+        count, named = len(look.unlisted), _names(look.unlisted)
+        lines.append(f"{count} of the folder are left out, not being in the annotations: {named}")
     return "\n".join(lines)
 
 
