@@ -24,7 +24,7 @@ class Pages:
         from tad_blockdrop.datasets.tables import TextFile
 
         entry = self._catalog.get(dataset_name)
-        if isinstance(entry, TextFile):
+        if isinstance(entry, TextFile) and entry.written is not None:
             logger.info("Open this page in a browser:")
             # On a line of its own, which the log would break where the terminal ends.
             print(escape_line(str(entry.written)))
