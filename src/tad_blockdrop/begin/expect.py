@@ -75,7 +75,7 @@ def hardly_learned(numbers: Numbers) -> list[str]:
     named = _names([f"{name} ({count})" for name, count in few.items()])
     return [
         f"{len(few)} of {len(numbers.actions)} classes have fewer than {FEW_ACTIONS} examples to "
-        f"learn from and will hardly be found: {named}"
+        f"learn from and may hardly be found: {named}"
     ]
 
 
