@@ -125,7 +125,8 @@ def begin(
     click.echo(
         f"written: {request.environment}, with a reason beside each value. Now:\n\n"
         f"    kedro run --env {name}\n\n"
-        f"and then, for a page of detections in any videos:\n\n"
+        f"(--only-missing-outputs behind it goes on with a job that was interrupted), and then,\n"
+        f"for a page of detections in any videos:\n\n"
         f"    kedro run --env {name} --pipeline predict --params predict.videos=<folder>"
     )
 

@@ -70,7 +70,8 @@ def test_from_a_folder_and_a_table_to_an_environment(project: Path, kedro: Kedro
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "10 videos to learn from, 2 to measure on, chosen here" in said
-    assert "1 videos of the folder are not in the annotations" in said
+    assert "1 of the folder are left out, not being in the annotations: not annotated.mp4" in said
+    assert "starts anew" not in said
     assert "the job will take about" in said
     assert "kedro run --env own" in said
     places = yaml.safe_load((project / "conf/own/globals.yml").read_text(encoding="utf-8"))
@@ -78,6 +79,7 @@ def test_from_a_folder_and_a_table_to_an_environment(project: Path, kedro: Kedro
 
     checked = kedro("run", "--env", "own", "--pipeline", "validate")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "has no checksum" not in checked.stdout + checked.stderr
     chosen = yaml.safe_load((project / "conf/own/parameters.yml").read_text(encoding="utf-8"))
     assert len(chosen["data"]["evaluation_videos"]) == 2
     assert chosen["data"]["holdout"] > 0
@@ -176,7 +178,27 @@ def test_missing_videos_are_done_without_and_named(tmp_path: Path, quick: dict[s
     found, said = run_on(request)
     assert found["data"]["on_missing"] == "skip"
     assert "missing or unreadable: gone" in said
+    assert "of the folder are left out" not in said
     assert pd.read_csv(request.problems)["video_id"].tolist()[0] == "gone"
+
+
+def test_a_damaged_video_is_not_told_as_one_without_annotations(
+    tmp_path: Path, quick: dict[str, float]
+) -> None:
+    request = ten_videos(tmp_path, [])
+    (request.videos / "v0.mp4").write_bytes(b"not a video")
+    _, said = run_on(request)
+    assert "1 of the annotated videos are left out (v0: " in said
+    assert "of the folder are left out" not in said
+
+
+def test_what_was_decided_of_the_annotations_is_told(
+    tmp_path: Path, quick: dict[str, float]
+) -> None:
+    request = ten_videos(tmp_path, ["v3,5,4,run", "v4,5,4,run"])
+    _, said = run_on(request)
+    assert "- [5, 4] 'run': it ends at or before its start (and 1 more of this kind)" in said
+    assert f"- what to do about it: {request.problems}" in said
 
 
 @pytest.mark.parametrize(("frames", "kind"), [(60.0, "timm"), (20.0, "videomae")])

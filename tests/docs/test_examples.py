@@ -152,7 +152,8 @@ def test_named_commands_exist(page: Path) -> None:
             for name in re.findall(r"--pipelines? (\w+)", line):
                 assert name in registered_pipelines(), f"{page.name}: --pipeline {name}"
             for name in re.findall(r"--env ([a-z]\w*)", line):
-                assert (ROOT / "conf" / name).is_dir(), f"{page.name}: --env {name}"
+                made = name == "my_videos"  # by kedro begin
+                assert made or (ROOT / "conf" / name).is_dir(), f"{page.name}: --env {name}"
 
 
 @cache

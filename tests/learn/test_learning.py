@@ -1,5 +1,6 @@
 """Learning again, without Kedro: what is learned from, whether it got better, and what is next."""
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from tad_blockdrop.video.annotations import read_annotations
 from tad_blockdrop.video.dataset import build_dataset
 from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.probing import probe_files
+from tad_blockdrop.video.files.proxies import source_fingerprint
 
 DATA = DataConfig(every=1, window=WINDOW, holdout=0.5)
 LEARN = LearnConfig()
@@ -66,8 +68,9 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
 
 
 def material(known: Known, entries: list[Entry], files: dict, folder: Path, **stated) -> Material:
-    merged = read_annotations(database(**ANNOTATED | stated))
-    new = new_videos(entries, merged, known.files, files, strict=False)
+    content = database(**ANNOTATED | stated)
+    merged = read_annotations(content)
+    new = new_videos(entries, content["database"], known.files, files, strict=False)
     return gather(BEFORE, known.dataset, known.facts, merged, new, DATA, RUNTIME, folder / "cache")
 
 
@@ -134,6 +137,31 @@ def test_a_video_whose_file_is_not_sure_is_left_out_and_told(known, tmp_path):
         "gone": "the predictions that were corrected are gone, and with them where its file is",
         "lost": "it is not where it was predicted",
     }
+
+
+def test_two_videos_of_one_id_are_both_learned_from_wherever_they_are(known, tmp_path):
+    one, two = tmp_path / "one" / "x.mp4", tmp_path / "two" / "x.mp4"
+    write_video(one, 2.0)
+    write_video(two, 3.0)
+    first, second = map(source_fingerprint, (one, two))
+    moved = two.with_name("elsewhere.mp4")
+    shutil.move(two, moved)
+    names = {"x": first, f"x ({second[:8]})": second, "y": "0" * 64}
+    stated = {
+        name: video("training", ("run", 0.5, 1.0), content=content)
+        for name, content in names.items()
+    }
+    entries = [
+        entry(name, DONE).model_copy(update={"content": content, "predictions": version})
+        for name, content, version in (
+            ("x", first, "1"), ("x", second, "2"), ("x", second, "3"), ("y", "0" * 64, "1"),
+        )
+    ]  # fmt: skip
+    files = {"1": {"x": str(one), "y": str(one)}, "2": {"x": str(two)}, "3": {"x": str(moved)}}
+    found = material(known, numbered(entries), files, tmp_path, **stated)
+    paths = dict(zip(found.new.videos["video_id"], found.new.videos["path"], strict=True))
+    assert paths == {"x": str(one), f"x ({second[:8]})": str(moved)}
+    assert messages(found) == {"y": "it is not the file that was predicted and corrected"}
 
 
 def test_what_cannot_be_learned_is_told_at_once(known):
@@ -247,3 +275,11 @@ def test_unsure_videos_with_rare_classes_come_first():
     assert (first["rarest"], first["actions"], first["detections"]) == ("jump", 4, 2)
     assert first["worth"] == pytest.approx(first["doubt"] * 1.9, abs=2e-3)
     assert pd.isna(table.set_index("video_id").loc["nothing", "rarest"])
+
+
+def test_a_video_is_not_finished_because_another_of_its_id_is():
+    videos = table_of_videos(video_id=["x"], content="b")
+    made = Predictions(detections(("x", 0, 1, "run", 0.3)), videos, MODEL, {})
+    for content, left in (("a", 1), ("b", 0), (None, 0)):
+        finished = entry("x", DONE).model_copy(update={"content": content})
+        assert len(annotate_next(made, [finished], {"run": 1})) == left

@@ -38,7 +38,8 @@ def test_any_path_works_through_a_configuration_file(
     assert len(results["0001"]) == len(table) > 0
     assert (output / "drawn_videos" / "0001.mp4").stat().st_size > 1000
     page_file = only(project / "data/08_reporting/mine", "predictions.html/*/*.html")
-    assert str(page_file) in done.stdout.replace("\n", "").replace(" ", "")
+    assert str(page_file) in done.stdout.splitlines(), "in one piece, to be copied"
+    assert "kedro review --experiment mine" in done.stdout
     page = page_file.read_text()
     assert '"id":"0001"' in page
     assert "0002" in page

@@ -15,6 +15,7 @@ from tad_blockdrop.datasets.lines import CSVLines, JSONLines
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.prediction.live.lines import COLUMNS
 from tad_blockdrop.prediction.predictor import load_predictor
+from tad_blockdrop.storage.experiment_files import artefacts
 
 
 def command(project: Path, source: object, more: str = "") -> list[str]:
@@ -36,6 +37,7 @@ def test_a_file_to_its_end(kedro: Kedro, project, checkpoint, write_video):
     file = only(project, "data/07_model_output/mine/watched.csv/*/watched.csv")
     shown = done.stdout.replace("\n", "").replace(" ", "")
     assert str(file) in shown
+    assert file not in artefacts(project / "data", "mine"), "nothing seals it"
     lines = pd.read_csv(file)
     assert lines.columns.tolist() == list(COLUMNS)
     assert lines["event"].iloc[[0, -1]].tolist() == ["began", "ended"]

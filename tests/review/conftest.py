@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,16 @@ def reviewed(tmp_path: Path) -> Reviewed:
     return made
 
 
+@contextmanager
+def running(serving: Serving) -> Iterator[str]:
+    """Its address, at which it answers."""
+    thread = threading.Thread(target=serving.run)
+    thread.start()
+    yield serving.address
+    serving.stop()
+    thread.join()
+
+
 @pytest.fixture
 def server(reviewed: Reviewed) -> Iterator[Serving]:
     """The review of ``reviewed`` by ann, served."""
@@ -90,8 +101,5 @@ def server(reviewed: Reviewed) -> Iterator[Serving]:
     with open_journal(reviewed.journal, "ann", MODEL["weights"], version) as journal:
         copies = copies_folder(reviewed.data, "mine")
         serving = open_server(Review(predictions, version, copies, journal))
-        thread = threading.Thread(target=serving.run)
-        thread.start()
-        yield serving
-        serving.stop()
-        thread.join()
+        with running(serving):
+            yield serving

@@ -118,8 +118,10 @@ def test_every_correction_can_be_made_by_key(server, reviewed: Reviewed, tmp_pat
         page.key("i")
         page.until(f"{SAVED} === 4")
         assert page.value(TRUE) == [["swim", 4.5, 5.5], ["jump", 1.0, 2.0]]
+        assert page.value("[desk.start.value, desk.end.value]") == ["1", "2"]
         page.key("Delete")
         page.until(f"{SAVED} === 5")
+        assert page.value("[desk.start.value, desk.end.value]") == ["", ""], "of what is gone"
         page.key("Enter", modifiers=8)
         page.until(f"{SAVED} === 6")
         assert page.value("desk.state.finished")

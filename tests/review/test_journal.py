@@ -1,5 +1,7 @@
 """The journal of corrections: nothing that was confirmed is lost, whatever happens to its file."""
 
+import hashlib
+
 import pytest
 from tests.conftest import limited_files
 
@@ -38,6 +40,30 @@ def test_entries_say_who_when_and_of_which_model(file):
     assert [(entry.number, entry.who) for entry in entries] == [(1, "ann"), (2, "bob"), (3, "bob")]
     assert {(entry.model, entry.predictions) for entry in entries} == {("model", "version")}
     assert entries[0].time.endswith("+00:00")
+
+
+def test_two_videos_of_one_id_have_their_own_entries(file):
+    """What a journal from before says, which knows no contents, counts for both."""
+    with opened(file) as journal:
+        for content in (None, "a", "b"):
+            journal.add(added(1 if content is None else 2), [] if content == "b" else None, content)
+        assert [entry.number for entry in journal.of("v", "a")] == [1, 2]
+        assert [entry.number for entry in journal.of("v", "b")] == [1, 3]
+        with pytest.raises(ConflictError):
+            journal.add(Correction(video="v", undoes=2), None, "b")
+    assert [entry.listed for entry in read_journal(file)] == [False, False, True]
+
+
+def test_an_entry_of_a_journal_from_before_is_read(file):
+    text = (
+        b'{"video":"v","changes":[{"kind":"finish","finished":true}],"undoes":null,"number":1,'
+        b'"time":"","who":"ann","model":"m","predictions":"p"}'
+    )
+    file.parent.mkdir(parents=True)
+    file.write_bytes(hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n")
+    [entry] = read_journal(file)
+    assert (entry.content, entry.listed, entry.names) == (None, None, ("v",))
+    assert entry.is_about("v", "a")
 
 
 def test_a_file_cut_anywhere_keeps_what_was_confirmed_and_goes_on(file):

@@ -52,6 +52,31 @@ def test_corrected_annotations_are_those_that_were_there_and_what_was_said():
     assert found.told == []
 
 
+def test_videos_that_share_an_id_stay_apart():
+    """With an annotated one, and with one that was corrected before; without a mark as ever."""
+    made = {"changes": (Edit(before=None, after=LATER), Finish(finished=True)), "listed": False}
+    blank = entry("a", Finish(finished=True))
+    other = blank.model_copy(update=made | {"content": "b" * 64})
+    own = entry("a", Edit(before=RUN, after=None)).model_copy(update={"content": "a" * 64})
+    entries = [
+        other,
+        own.model_copy(update={"listed": True}),
+        *(blank.model_copy(update=made | {"video": "x", "content": c * 64}) for c in "cd"),
+        entry("x", Edit(before=None, after=JUMP)),  # of a journal from before
+    ]
+    found, back = merged(
+        [each.model_copy(update={"number": n}) for n, each in enumerate(entries, 1)]
+    )
+    assert rows(back, "a") == [("jump", 3.00049, 4.0001)]
+    assert rows(back, "a (bbbbbbbb)") == rows(back, "x (dddddddd)") == [("run", 1.0, 2.5)]
+    assert rows(back, "x") == [("jump", 1.0, 2.0), ("run", 1.0, 2.5)]
+    contents = {name: row.get("content") for name, row in found.content["database"].items()}
+    assert contents["x"] == "c" * 64
+    assert contents["x (dddddddd)"] == "d" * 64
+    assert contents["a"] is None
+    assert "a (bbbbbbbb): another video than 'a'" in " ".join(found.told)
+
+
 def test_new_videos_count_once_they_are_finished():
     entries = [
         entry("new", Judge(detection=RUN, truth=RUN), Finish(finished=True)),

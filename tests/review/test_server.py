@@ -2,9 +2,15 @@
 
 import http.client
 import json
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from tests.review.conftest import running
+
+from tad_blockdrop.review.journal import open_journal
+from tad_blockdrop.review.loading import load_predictions
+from tad_blockdrop.review.server import Review, open_server
 
 EVIL = "http://evil.example"
 
@@ -112,6 +118,23 @@ def test_corrections_are_on_the_disk_once_they_are_confirmed(client, reviewed):
     assert client.correct({"video": "v_good", "undoes": 1}) == (200, '{"number":3}')
     assert numbers(reviewed) == [1, 2, 3]
     assert b'"after":{"label":"run","start":2.0,"end":3.0}' in client.get()[2]
+
+
+def test_corrections_of_another_video_of_that_id_are_not_shown(reviewed):
+    predictions, version = load_predictions(reviewed.data, "mine")
+
+    def seen(content, correction=None):
+        now = replace(predictions, videos=predictions.videos.assign(content=content))
+        with open_journal(reviewed.journal, "ann", "", version) as journal:
+            review = Review(now, version, reviewed.folder, journal)
+            with running(open_server(review)) as address:
+                if correction:
+                    assert Client(address).correct(correction)[0] == 200
+                return b'"start":2.0,"end":3.25' in Client(address).get()[2]
+
+    assert seen("a" * 64, add("run", 2, 3.25, "other"))
+    assert not seen("b" * 64)
+    assert seen("a" * 64)
 
 
 def test_a_correction_that_does_not_fit_is_told_with_what_is_there(client, reviewed):

@@ -4,8 +4,11 @@ import shutil
 import socket
 
 import pytest
+from kedro.io import DatasetError
 from tests.review.conftest import VERSION
 
+from tad_blockdrop.datasets.corrections import CorrectionsDataset
+from tad_blockdrop.review.journal import journal_file
 from tad_blockdrop.review.loading import NoPredictionsError, load_predictions
 from tad_blockdrop.review.session import ReviewError, review_experiment
 
@@ -28,3 +31,13 @@ def test_a_port_that_is_taken_is_told(reviewed):
         port = other.getsockname()[1]
         with pytest.raises(ReviewError, match=rf"port {port} cannot be used .* with --port"):
             review_experiment(reviewed.data, "mine", "ann", port, lambda address: None)
+
+
+def test_corrections_of_other_experiments_are_named_where_there_are_none(reviewed):
+    reviewed.journal.parent.mkdir(parents=True)
+    reviewed.journal.touch()
+    dataset = CorrectionsDataset(filepath=str(journal_file(reviewed.data, "other")))
+    with pytest.raises(DatasetError) as error:
+        dataset.load()
+    assert "found those of: mine" in str(error.value)
+    assert "--env" in str(error.value)

@@ -298,3 +298,17 @@ def test_names_of_videos_are_as_short_as_tells_them_apart() -> None:
     ]
     assert list(video_names(files).values()) == ["mouse #3", "a b", "who?", "c#1"]
     assert list(video_names(["no ending", "v1.2"]).values()) == ["no ending", "v1.2"]
+
+
+def test_subjects_of_all_observations_are_counted_once_and_named(tmp_path: Path) -> None:
+    """Nobody is no subject."""
+    events = [
+        [1.0, "m1", "sniff", "", ""],
+        [2.0, "m2", "sniff", "", ""],
+        [3.0, "", "sniff", "", ""],
+    ]
+    text = json.dumps(boris(one=observation("a.mp4", events=events),
+                            two=observation("b.mp4", events=events)))  # fmt: skip
+    told = [problem.message for problem in read(tmp_path, "p.boris", text).problems]
+    assert "the actions of 2 subjects are taken alike: m1, m2" in told
+    assert not any("left out" in message for message in told)

@@ -17,7 +17,8 @@ def how_to_annotate(videos: Path) -> str:
 {len(found)} videos in {videos}, and no annotations yet: --annotations FILE names their actions.
 An action is a video, a start, an end and a class. Two ways to write them down:
 
-- Mark them in a program that shows the video (BORIS, ELAN, Label Studio), and export a table.
+- Mark them in a program that shows the video (BORIS, ELAN, Label Studio). FILE is the project that
+  it saves, or what it exports.
 - Type them into a spreadsheet, one action a row, and save it as CSV. Times are in seconds or as
   hours:minutes:seconds:
 
@@ -26,5 +27,5 @@ An action is a video, a start, an end and a class. Two ways to write them down:
 
 Mark every action of your classes in {min(len(found), ENOUGH_VIDEOS)} videos or more, and ten of
 each class or more. A video without any action is a row with its name only. docs/datasets.md lists
-what is understood.
+what is understood. Then: kedro begin --videos {videos} --annotations FILE
 """

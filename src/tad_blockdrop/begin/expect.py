@@ -1,5 +1,7 @@
 """What to expect of a job: its minutes and memory, and what of the data it cannot learn or find."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from tad_blockdrop.begin.choose import FEW_ACTIONS
@@ -9,6 +11,7 @@ from tad_blockdrop.config import DataConfig, DetectorConfig
 from tad_blockdrop.preflight.forecast import size
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
+from tad_blockdrop.video.problems import Problem
 from tad_blockdrop.video.summary import covered_share, grid_lengths
 
 ENTRIES = 6  # names that a sentence lists
@@ -25,10 +28,27 @@ def described(look: Look, dataset: Dataset) -> str:
     ]
     if look.unreadable:
         reasons = "; ".join(f"{p.video_id}: {p.message}" for p in look.unreadable[:3])
-        lines.append(f"{len(look.unreadable)} videos are left out ({reasons})")
+        lines.append(f"{len(look.unreadable)} of the annotated videos are left out ({reasons})")
     if look.unlisted:
-        lines.append(f"{look.unlisted} videos of the folder are not in the annotations: left out")
+        count, named = len(look.unlisted), _names(look.unlisted)
+        lines.append(f"{count} of the folder are left out, not being in the annotations: {named}")
     return "\n".join(lines)
+
+
+def told(problems: Iterable[Problem], table: str) -> list[str]:
+    """What was decided or left out: a sentence each, of what concerns videos one for each kind.
+
+    ``table``: the file that has them all, with advice.
+    """
+    kinds: dict[str, list[str]] = {}
+    for problem in problems:
+        kind = problem.kind if problem.video_id else problem.message
+        kinds.setdefault(kind, []).append(problem.message)
+    sentences = [
+        first + (f" (and {len(others)} more of this kind)" if others else "")
+        for first, *others in kinds.values()
+    ]
+    return [*sentences, f"what to do about it: {table}"] if sentences else []
 
 
 def duration(pace: Pace, epochs: int, minutes: float, spent: float) -> list[str]:
@@ -55,7 +75,7 @@ def hardly_learned(numbers: Numbers) -> list[str]:
     named = _names([f"{name} ({count})" for name, count in few.items()])
     return [
         f"{len(few)} of {len(numbers.actions)} classes have fewer than {FEW_ACTIONS} examples to "
-        f"learn from and will hardly be found: {named}"
+        f"learn from and may hardly be found: {named}"
     ]
 
 

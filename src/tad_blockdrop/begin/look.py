@@ -54,13 +54,13 @@ class Numbers:
 class Look:
     """Annotations, the facts of the videos that can be read, what is wrong with others.
 
-    ``unlisted``: how many videos of the folder the annotations do not name.
+    ``unlisted``: the videos of the folder that the annotations do not name.
     """
 
     annotations: Annotations
     facts: pd.DataFrame
     unreadable: list[Problem]
-    unlisted: int
+    unlisted: list[str]
 
     @property
     def has_subsets(self) -> bool:
@@ -96,8 +96,14 @@ def look_at(videos: Path, annotations: Path, data: DataConfig, timeout: float) -
             f"({reasons}): their names in the annotations must be those of the files, with or "
             "without ending"
         )
-    there = len(folder_contents(videos).videos)
-    return Look(found, facts, unreadable, max(0, there - facts["path"].nunique()))
+    return Look(found, facts, unreadable, _unlisted(videos, facts, unreadable))
+
+
+def _unlisted(videos: Path, facts: pd.DataFrame, unreadable: list[Problem]) -> list[str]:
+    """The videos below the folder that no annotation names, by their paths in it."""
+    named = {*facts["path"], *(problem.file for problem in unreadable)}
+    there = folder_contents(videos).videos
+    return sorted(path.relative_to(videos).as_posix() for path in there if str(path) not in named)
 
 
 def evaluation_subset(annotations: Annotations) -> str:

@@ -16,9 +16,9 @@ from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
 from tad_blockdrop.begin.trial import enough, part, try_out, with_proxies
 from tad_blockdrop.config import DataConfig, Parameters
+from tad_blockdrop.datasets.tables import CSVTable
 from tad_blockdrop.preflight.work import training_windows
 from tad_blockdrop.runtime.devices import pick_device
-from tad_blockdrop.storage.atomic import atomic_write
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.problems import problems_table, refuse_fatal
 
@@ -97,12 +97,12 @@ def look(request: Request, base: Mapping[str, Any], say: Say) -> Task:
     data = plain.data.model_copy(update={"holdout": 0.0, **_split(found)})
     dataset = found.dataset(data)
     problems = problems_table([*found.unreadable, *dataset.problems])
-    request.problems.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(request.problems) as temporary:
-        problems.to_csv(temporary, index=False)
+    CSVTable(filepath=str(request.problems), save_args={"index": False}).save(problems)
     refuse_fatal(problems, str(request.problems))
     numbers = numbers_of(dataset, pick_device(plain.runtime).type == "cuda")
     say(expect.described(found, dataset))
+    for sentence in expect.told(dataset.problems, str(request.problems)):
+        say(f"- {sentence}")
     return Task(request, base, found, numbers, (*start, *choose.of_look(found, data)), began)
 
 

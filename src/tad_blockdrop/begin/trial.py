@@ -18,6 +18,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
 from tad_blockdrop.pipelines.data.nodes import extract_frames
 from tad_blockdrop.pipelines.shared import make_evaluator
+from tad_blockdrop.training.state import FILE
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.files.listing import file_name
 
@@ -100,13 +101,13 @@ def try_out(
     evaluator = make_evaluator(proxied, settings.data, settings.evaluation, settings.runtime)
 
     def train(epochs: int) -> tuple[float, Checkpoint]:
+        (folder / FILE).unlink(missing_ok=True)  # of the training before, which it does not resume
         begin = time.perf_counter()
         baseline = with_epochs(settings.baseline, epochs)
         _, model = make_baseline(evaluator, folder, settings.detector, baseline, CompressConfig())
         return time.perf_counter() - begin, model
 
     train(1)  # computes features, where the backbone is frozen
-    # Other lengths: a second run of the same would be taken as finished.
     two, four = train(2)[0], train(4)[0]
     epoch = max(four - two, four / 8) / 2  # what is rated and written at the end is in both
     score = None

@@ -17,7 +17,12 @@ class CorrectionsDataset(PathDataset[NoReturn, list[Entry]]):
     def load(self) -> list[Entry]:
         """Read the file. Raises JournalError where there is none, or a damaged one."""
         if not self._exists():
-            raise JournalError(f"there are no corrections at {self._path}: kedro review makes some")
+            others = self._path.parent.parent.glob(f"*/{self._path.name}")
+            found = ", ".join(sorted(file.parent.name for file in others)) or "none"
+            raise JournalError(
+                f"there are no corrections at {self._path} (found those of: {found}): kedro review "
+                "makes some; --env chooses another environment, with its experiment"
+            )
         return read_journal(self._path)
 
     def save(self, data: NoReturn) -> None:

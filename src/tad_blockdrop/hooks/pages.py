@@ -5,6 +5,8 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from tad_blockdrop.runtime.logs import escape_line
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,5 +24,11 @@ class Pages:
         from tad_blockdrop.datasets.tables import TextFile
 
         entry = self._catalog.get(dataset_name)
-        if isinstance(entry, TextFile):
-            logger.info("Open this page in a browser: %s", entry.written)
+        if isinstance(entry, TextFile) and entry.written is not None:
+            logger.info("Open this page in a browser:")
+            # On a line of its own, which the log would break where the terminal ends.
+            print(escape_line(str(entry.written)))
+            logger.debug("%s", entry.written)
+            if dataset_name == "predictions_page":
+                experiment = entry.written.parent.parent.parent.name
+                logger.info("To correct it: kedro review --experiment %s", experiment)

@@ -1,9 +1,13 @@
 """A run that is stopped from outside says how to go on."""
 
+from typing import Any
+
 from click import get_current_context
 from kedro.framework.hooks import hook_impl
 
-from tad_blockdrop.runtime.stop_signals import StopSignals
+from tad_blockdrop.runtime.stop_signals import ADVICE, AGAIN, StopSignals
+
+JOB = {"__default__", "compress", "data", "baseline", "evaluate", "report"}
 
 
 class StopSignalsWatch:
@@ -13,9 +17,11 @@ class StopSignalsWatch:
         self._signals = StopSignals()
 
     @hook_impl(trylast=True)
-    def before_pipeline_run(self) -> None:
+    def before_pipeline_run(self, run_params: dict[str, Any]) -> None:
         """Watch, once no other hook has refused the run."""
         if get_current_context(silent=True) is not None:
+            names = set(run_params["pipeline_names"] or JOB)
+            self._signals = StopSignals(ADVICE if names <= JOB else AGAIN)
             self._signals.watch()
 
     @hook_impl

@@ -114,7 +114,7 @@ def measure_training(
     dataset = training_windows([record], data.model_copy(update={"window": window}), 0, device)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
     fit = partial(train, student, timed, dataset, recipe.model_copy(update=once), runtime)
-    work = partial(fit, None, None, "preflight", modules={"align": loss})
+    work = partial(fit, None, None, "measuring", modules={"align": loss})
     with _too_much(device, "a training step", "lower batch and raise accumulate"):
         memory, end = _measure(work, device)
     return Measured(end - begins[-1], memory, min(held[-1], memory))

@@ -20,13 +20,15 @@ def annotate_next(
     the most frequent one was, and between these in proportion to the actions of its ``rarest``
     class. The columns are ``COLUMNS``.
     """
-    by_video: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_video.setdefault(entry.video, []).append(entry)
     videos = predictions.videos.assign(
         doubt=doubts(predictions.detections, predictions.videos, predictions.model)
     )
-    finished = {video for video, own in by_video.items() if replay([], own).finished}
+    entries = list(entries)
+    finished = {
+        row["video_id"]
+        for row in videos.to_dict("records")
+        if replay([], _about(row["video_id"], row.get("content"), entries)).finished
+    }
     done = videos["video_id"].isin(predictions.truth.keys() | finished)
     videos = videos[videos["problem"].isna() & ~done]
     found = predictions.detections.assign(
@@ -45,3 +47,7 @@ def annotate_next(
     table = table.assign(worth=table["doubt"] * (1 + rarity))
     ordered = table.sort_values(["worth", "video_id"], ascending=[False, True], ignore_index=True)
     return ordered[COLUMNS].round({"worth": 3, "doubt": 3, "duration": 2})
+
+
+def _about(video: str, content: str | None, entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in entries if entry.is_about(video, content)]

@@ -5,7 +5,7 @@ Each change states the segment before and after it, so that a correction can be 
 applied without the page that it was made on. Times are seconds, kept to the millisecond.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Literal, Self
@@ -119,6 +119,9 @@ class Entry(Correction):
     """A correction as it is kept: its number, when and by whom it was made, and of which model.
 
     ``model``: the SHA-256 of the model's weights; ``predictions``: the version of its detections.
+    ``content``: the mark of the video's file (``video.files.proxies.source_fingerprint``), as other
+    videos may have the same id; ``listed``: whether the annotations list that very file. Both are
+    None in journals from before they were kept: there the id decides.
     """
 
     number: int = Field(ge=1)
@@ -126,6 +129,17 @@ class Entry(Correction):
     who: str
     model: str
     predictions: str
+    content: str | None = None
+    listed: bool | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What its video is called, and, where another one is called that, by its content."""
+        return (self.video, f"{self.video} ({self.content[:8]})") if self.content else (self.video,)
+
+    def is_about(self, video: str, content: str | None) -> bool:
+        """Whether it is about the video of this id, and of this content if both are known."""
+        return self.video == video and (None in (self.content, content) or self.content == content)
 
 
 @dataclass
@@ -189,6 +203,22 @@ def active(entries: Iterable[Entry]) -> list[Entry]:
         else:
             kept[entry.number] = entry
     return list(kept.values())
+
+
+def by_video(entries: Iterable[Entry], annotated: Container[str]) -> dict[str, list[Entry]]:
+    """The entries by the name of their video, each video with one of its own.
+
+    The id stays with the video that is ``annotated`` under it, or else was corrected first.
+    """
+    first: dict[str, str] = {}
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        name = entry.video
+        if entry.content and not entry.listed:
+            owner = "" if name in annotated else first.setdefault(name, entry.content)
+            name = entry.names[0 if owner == entry.content else 1]
+        found.setdefault(name, []).append(entry)
+    return found
 
 
 def replay(annotated: Iterable[Segment], entries: Iterable[Entry]) -> VideoTruth:

@@ -86,15 +86,24 @@ class Journal:
         if file.exists() and file.stat().st_size > end:
             os.truncate(file, end)
 
-    def of(self, video: str) -> list[Entry]:
-        """The entries about a video that are not undone."""
-        return active(self._by_video.get(video, []))
+    def of(self, video: str, content: str | None = None) -> list[Entry]:
+        """The entries about a video (``Entry.is_about``) that are not undone."""
+        return active(self._about(video, content))
 
-    def add(self, correction: Correction, annotated: Sequence[Segment]) -> Entry:
+    def _about(self, video: str, content: str | None) -> list[Entry]:
+        return [e for e in self._by_video.get(video, []) if e.is_about(video, content)]
+
+    def add(
+        self,
+        correction: Correction,
+        annotated: Sequence[Segment] | None,
+        content: str | None = None,
+    ) -> Entry:
         """Save a correction; it is on the disk when this returns.
 
-        ``annotated``: what the annotations say of the video. Raises ConflictError where it does not
-        fit what is true by now, JournalError where it cannot be written; then nothing was saved.
+        ``annotated``: what the annotations say of the video, None where they do not list it;
+        ``content``: as in ``Entry``. Raises ConflictError where it does not fit what is true by
+        now, JournalError where it cannot be written; then nothing was saved.
         """
         entry = Entry(
             **correction.model_dump(),
@@ -103,8 +112,11 @@ class Journal:
             who=self._who,
             model=self._model,
             predictions=self._predictions,
+            content=content,
+            listed=annotated is not None,
         )
-        before = self._by_video.get(entry.video, [])
+        annotated = annotated or ()
+        before = self._about(entry.video, content)
         if entry.undoes is not None and entry.undoes not in {e.number for e in active(before)}:
             raise ConflictError(f"there is no correction {entry.undoes} of this video to be undone")
         old = replay(annotated, before).conflicts

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -25,6 +26,7 @@ from tad_blockdrop.video.dataset import build_dataset
 from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.identity import ids_of_one_video
 from tad_blockdrop.video.files.probing import FACTS, probe_files
+from tad_blockdrop.video.files.proxies import source_fingerprint
 from tad_blockdrop.video.problems import Problem
 
 
@@ -138,28 +140,31 @@ def gather(
 
 def new_videos(
     entries: list[Entry],
-    merged: Annotations,
+    merged: Mapping[str, Mapping[str, Any]],
     known: Mapping[str, Path],
     files: Mapping[str, Mapping[str, str]],
     strict: bool,
 ) -> tuple[dict[str, Path], list[Problem]]:
     """The files of the corrected videos in ``merged`` that are none of the ``known`` ones.
 
-    ``known``: files by video id; ``files``: those of all predictions (``Reviewed``). ``strict``: a
-    file that is gone is fatal. A copy of a known video is left out, so that nothing that is held
-    out or tested on is learned from.
+    ``merged``: what ``merge`` states, by video id; ``known``: files by video id; ``files``: those
+    of all predictions (``Reviewed``). ``strict``: a file that is gone is fatal. A copy of a known
+    video is left out, so that nothing that is held out or tested on is learned from.
     """
-    stated = set(merged.stated["video_id"]) - known.keys()
+    contents = {video: row.get("content") for video, row in merged.items() if video not in known}
     places: dict[str, dict[str, None]] = {}
+    newest: dict[str, list[str]] = {}
     for entry in active(entries):
-        if entry.video in stated:
-            own = files.get(entry.predictions, {}).get(entry.video)
-            places.setdefault(entry.video, {}).update({own: None} if own else {})
+        for name in entry.names:
+            if name in contents and entry.content in (None, contents[name]):
+                own = files.get(entry.predictions, {}).get(entry.video)
+                places.setdefault(name, {}).update({own: None} if own else {})
+                all_of = [table[entry.video] for table in files.values() if entry.video in table]
+                newest[name] = all_of[-1:]
     problems: list[Problem] = []
     found: dict[str, Path] = {}
     for video, paths in places.items():
-        newest = [versions[video] for versions in files.values() if video in versions][-1:]
-        path, problem = _one_file(video, list(paths) or newest, strict)
+        path, problem = _one_file(video, list(paths) or newest[video], contents[video], strict)
         if path:
             found[video] = path
         problems += [problem] if problem else []
@@ -177,8 +182,20 @@ def new_videos(
     return found, problems
 
 
-def _one_file(video: str, paths: list[str], strict: bool) -> tuple[Path | None, Problem | None]:
+def _one_file(
+    video: str, paths: list[str], content: str | None, strict: bool
+) -> tuple[Path | None, Problem | None]:
     """The one file of a corrected video that is there, or why there is none."""
+    if content:
+        there = [path for path in paths if Path(path).exists()]
+        same = [path for path in there if source_fingerprint(path) == content]
+        if there and not same:
+            return None, Problem(
+                video, there[0], "video id", "missing file",
+                "it is not the file that was predicted and corrected",
+                "put that one back there, or set data.on_missing to skip", strict,
+            )  # fmt: skip
+        paths = (same or paths)[:1]
     if len(paths) > 1:
         return None, Problem(
             video, paths[0], "video id", "two videos, one id",

@@ -4,7 +4,7 @@ The corrections of a video count once it is finished, or if it was annotated bef
 video nobody has said that the rest of it is background. What is left out is told.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.review.corrections import Entry, Segment, replay
+from tad_blockdrop.review.corrections import Entry, Segment, by_video, replay
 from tad_blockdrop.video.annotations import Annotations
 from tad_blockdrop.video.dataset import listed_videos
 
@@ -54,21 +54,20 @@ def merge(annotations: Annotations | None, entries: Iterable[Entry], data: DataC
     """The annotations with all corrections made; videos that are new go to the training subset.
 
     Annotations that nobody has changed stay exactly as they are, and videos stay in their subsets:
-    where the annotations name none, in those that ``data`` splits them into. Raises MergeError
-    where annotations count frames whose rate they do not say.
+    where the annotations name none, in those that ``data`` splits them into. Of two videos that
+    share an id one gets another (``corrections.by_video``), and new ones state the ``content`` of
+    their file, if it is known. Raises MergeError where annotations count frames whose rate they do
+    not say.
     """
     if annotations is not None and annotations.in_frames:
         raise MergeError(
             f"the annotations of {len(annotations.in_frames)} video(s) count frames: set "
             "data.reading.frame_rate to the frames per second that they were counted at"
         )
-    by_video: dict[str, list[Entry]] = {}
-    for entry in entries:
-        by_video.setdefault(entry.video, []).append(entry)
     rows = {} if annotations is None else rows_by_video(annotations.stated, annotations.instances)
     facts = {} if annotations is None else _stated(annotations, data)
     told: list[str] = []
-    for video, own in by_video.items():
+    for video, own in by_video(entries, rows.keys()).items():
         known = {segment_of(*row): row for row in rows.get(video, ())}
         truth = replay([segment for segment in known if segment is not None], own)
         told += [f"{video}: {what}" for what in truth.conflicts + truth.overlaps()]
@@ -78,10 +77,20 @@ def merge(annotations: Annotations | None, entries: Iterable[Entry], data: DataC
         odd = [row for row in rows.get(video, ()) if segment_of(*row) is None]
         made = [known.get(s, (s.label, s.start, s.end)) for s in truth.segments]
         rows[video] = sorted(odd + made, key=lambda row: (row[1], row[2], row[0]))
-        facts.setdefault(video, {"subset": data.training_subset})
+        facts.setdefault(video, _of_new(own, data))
+        if video != own[0].video:
+            told.append(
+                f"{video}: another video than '{own[0].video}'; where a job is to find its file by "
+                "name, call both so"
+            )
     classes = () if annotations is None else annotations.classes
     new = sorted({label for found in rows.values() for label, _, _ in found} - set(classes))
     return Merged(_database(rows, facts, (*classes, *new)), told)
+
+
+def _of_new(entries: Sequence[Entry], data: DataConfig) -> dict[str, Any]:
+    content = next((entry.content for entry in entries if entry.content), None)
+    return {"subset": data.training_subset} | ({"content": content} if content else {})
 
 
 def _stated(annotations: Annotations, data: DataConfig) -> dict[str, dict[str, Any]]:

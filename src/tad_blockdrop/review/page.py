@@ -30,12 +30,12 @@ class Place:
     """Where pages are opened, and how they reach videos and corrections.
 
     ``source``: the address of a video's file by its row of ``Predictions.videos``, or "" if there
-    is none. ``entries``: the corrections of a video so far, by its key. ``facts``: what else the
-    page's script needs to know: ``served``, and by what ``predictions`` are told from others.
+    is none. ``entries``: the corrections of a video so far, by key and content. ``facts``: what the
+    page's script needs to know else: ``served``, and by what ``predictions`` are told from others.
     """
 
     source: Callable[[dict[str, Any]], str]
-    entries: Callable[[str], Sequence[Entry]]
+    entries: Callable[[str, str | None], Sequence[Entry]]
     facts: dict[str, Any]
 
 
@@ -138,7 +138,7 @@ class ReviewPages:
                 | {name: round(row[name], 4) for name in numbers}
                 for row in records(shown)
             ],
-            "entries": stated_entries(place.entries(key)),
+            "entries": stated_entries(place.entries(key, row.get("content"))),
         }
 
 
@@ -164,13 +164,15 @@ def file_pages(predictions: Predictions, copies: Path) -> dict[str, str]:
     pages = ReviewPages(predictions)
     seen = hashlib.sha256(predictions.model["weights"].encode())
     seen.update(predictions.detections.to_csv(index=False).encode())
+    contents = predictions.videos.get("content")
+    seen.update(b"" if contents is None else contents.to_csv(index=False).encode())
 
     def source(row: dict[str, Any]) -> str:
         file = playable_file(row, copies)
         return file.absolute().as_uri() if file else ""
 
     facts = {"served": False, "predictions": seen.hexdigest()}
-    place = Place(source, lambda _: (), facts)
+    place = Place(source, lambda *_: (), facts)
     return {name: pages.page(name, place) for name in pages.names}
 
 

@@ -36,7 +36,8 @@ class Predictions:
     ``detections``: video_id, start, end (s), label, score, and of calibrated models
     probability, that it is right. ``videos``: video_id, path, duration,
     start (s, of the first frame), fps, speed (a multiple of real time), strongest (score), plays
-    (whether a browser can play the file) and problem, which is None for videos that could be read.
+    (whether a browser can play the file), content (the mark of the file, which older predictions
+    lack) and problem, which is None for videos that could be read.
     ``truth``: by video_id, of those that are annotated.
     """
 

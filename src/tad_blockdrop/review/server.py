@@ -107,6 +107,7 @@ class Review:
         self._videos = {predictions.key(video): video for video in numbers}
         self._known = predictions.truth
         self._durations = {row["video_id"]: float(row["duration"]) for row in self._rows}
+        self._contents = {row["video_id"]: row.get("content") for row in self._rows}
         self._place = Place(
             lambda row: f"video/{numbers[row['video_id']]}",
             journal.of,
@@ -144,7 +145,8 @@ class Review:
         try:
             correction = Correction.model_validate_json(body)
             self._refuse_outside(correction)
-            entry = self.journal.add(correction, self._annotated(video))
+            content = self._contents[self._videos[video]]
+            entry = self.journal.add(correction, self._annotated(video), content)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
@@ -155,10 +157,13 @@ class Review:
             return _told(507, str(error))
         return JSONResponse({"number": entry.number})
 
-    def _annotated(self, key: str) -> list[Segment]:
+    def _annotated(self, key: str) -> list[Segment] | None:
         known = self._known.get(self._videos[key])
-        actions = known["actions"] if known else []
-        return [Segment(label=label, start=start, end=end) for label, start, end in actions]
+        if known is None:
+            return None
+        return [
+            Segment(label=label, start=start, end=end) for label, start, end in known["actions"]
+        ]
 
     def _refuse_outside(self, correction: Correction) -> None:
         duration = self._durations[self._videos[correction.video]]
@@ -173,7 +178,7 @@ class Review:
 
     def _refused(self, status: int, video: str, error: str) -> Response:
         """With the corrections of the video as they are, for a page that knows others."""
-        entries = stated_entries(self.journal.of(video))
+        entries = stated_entries(self.journal.of(video, self._contents[self._videos[video]]))
         return JSONResponse({"error": error, "entries": entries}, status)
 
 

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import Any, Self
 
 ADVICE = "Finished work is kept; the same command with --only-missing-outputs goes on from it"
+AGAIN = "Run the same command again"  # where each run makes a new version: never those of the last
 
 
 class StopSignals:
@@ -16,7 +17,9 @@ class StopSignals:
     worker processes end, locks are given back. A second signal finds the handlers of before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str = ADVICE) -> None:
+        """``advice``: how to go on, for the person who stops."""
+        self._advice = advice
         self._before: dict[signal.Signals, Any] = {}
 
     def watch(self) -> None:
@@ -33,7 +36,7 @@ class StopSignals:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.release()
         # Not print: the signal may have come in the middle of one.
-        os.write(2, f"\nstopped by {signal.Signals(number).name}. {ADVICE}\n".encode())
+        os.write(2, f"\nstopped by {signal.Signals(number).name}. {self._advice}\n".encode())
         raise SystemExit(128 + number)
 
 

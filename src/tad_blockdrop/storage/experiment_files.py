@@ -12,6 +12,8 @@ VERSION = "????-??-??T*Z"
 RAW = "01_raw"
 SEALED = {".parquet", ".csv", ".json", ".pth", ".safetensors"}
 
+GROWING = {"watched.csv", "watched.jsonl"}  # of a live source: read by people only, never whole
+
 # What each stage makes, as patterns below ``data/``. Frames stay: they are made anew where their
 # videos have changed. What a final model was used for goes with it.
 MADE_BY = {
@@ -57,7 +59,7 @@ def artefacts(data: Path, experiment: str) -> list[Path]:
     found = {folder / folder.parent.name for folder in versions(data, experiment)}
     for pattern in ("*", "*/manifest.json", "export/*", "export/transformers/*"):
         found |= {file for file in data.glob(f"*/{experiment}/{pattern}") if file.suffix in SEALED}
-    own = (path for path in found if path.relative_to(data).parts[0] != RAW)
+    own = (p for p in found if p.relative_to(data).parts[0] != RAW and p.name not in GROWING)
     # An entry with versions is a folder with the name of a file.
     return sorted(path for path in own if path.is_file() or path.parent.match(VERSION))
 

@@ -55,7 +55,8 @@ def gather(
     own = video_facts[video_facts["video_id"].isin(dataset.videos["video_id"])]
     known = dict(zip(own["video_id"], map(Path, own["path"]), strict=True))
     strict = data.on_missing == "error"
-    new = material.new_videos(corrections, merged, known, reviewed.files, strict)
+    stated = corrected_annotations["database"]
+    new = material.new_videos(corrections, stated, known, reviewed.files, strict)
     found = material.gather(before, dataset, own, merged, new, data, runtime, probe_cache)
     return found, problems_table(found.problems)
 
@@ -70,7 +71,7 @@ def refuse_fatal_problems(
     from tad_blockdrop.video.problems import refuse_fatal
 
     refuse_fatal(problems, f"data/03_primary/{experiment}/learned_problems.csv")
-    corrected = {entry.video for entry in corrections}
+    corrected = {name for entry in corrections for name in entry.names}
     for row in problems[problems["video_id"].isin(corrected)].to_dict("records"):
         logger.warning("%s: %s; %s", row["video_id"], row["message"], row["advice"])
     return gathered.known, gathered.new

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 COLUMNS = (
     "video_id", "path", "duration", "start", "fps", "seconds", "speed", "detections", "strongest",
-    "plays", "problem",
+    "plays", "content", "problem",
 )  # fmt: skip
 
 
@@ -53,7 +53,8 @@ def detect_actions(
     without progress. Videos that cannot be read are reported and skipped. The second table has
     the columns of ``COLUMNS``; ``problem`` is None for a video that was read, ``speed`` is × real
     time; ``start`` (s) and ``fps`` are those of its frames, ``plays`` is whether browsers play the
-    file. Of ``data`` only the clock and the rate of pictures count.
+    file, ``content`` a mark of what is in it. Of ``data`` only the clock and the rate of pictures
+    count.
     """
     from tad_blockdrop.prediction.folder import find_videos
     from tad_blockdrop.prediction.predictor import make_predictor
@@ -98,6 +99,7 @@ def _detect_in(
     from tad_blockdrop.tasks.contract import OutputError
     from tad_blockdrop.video.files.container import DecodeError
     from tad_blockdrop.video.files.listing import UnsafeVideoError, refuse_unsafe_id
+    from tad_blockdrop.video.files.proxies import source_fingerprint
 
     where = printable(str(path.resolve()))
     row: dict[str, Any] = {"video_id": video_id, "path": where, "problem": None}
@@ -123,6 +125,7 @@ def _detect_in(
         "detections": len(found.detections),
         "strongest": found.strongest,
         "plays": found.plays,
+        "content": source_fingerprint(path),
     }
     return row, found.detections
 

@@ -19,7 +19,7 @@ Object.assign(Desk.prototype, {
     for (const kind of this.data.classes) made("option", { value: kind.name, textContent: kind.name }, this.label);
     this.label.addEventListener("change", () => { this.label.blur(); this.relabel(this.label.value); });
     for (const name of ["start", "end"]) {
-      this[name] = made("input", { type: "number", step: "any", min: 0, disabled: true, title: `${name}, s` }, edit);
+      this[name] = made("input", { type: "number", step: "any", min: 0, disabled: true, title: `${name}, s`, placeholder: `${name}, s` }, edit);
       this[name].addEventListener("change", () => this.edge(name, Number(this[name].value)));
     }
     button(edit, "Accept", "the selected detection is right (Enter)", () => this.accept());

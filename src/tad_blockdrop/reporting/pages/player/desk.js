@@ -116,6 +116,7 @@ class Desk {
     this.item = item;
     this.timeline.select(item);
     this.start.disabled = this.end.disabled = !item?.movable;
+    this.start.value = this.end.value = "";
     if (!item) return;
     this.label.value = item.segment.label;
     this.start.value = item.segment.start;

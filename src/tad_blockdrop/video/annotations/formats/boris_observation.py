@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from tad_blockdrop.video.annotations.formats.contract import Collected
 from tad_blockdrop.video.annotations.table import AnnotationError
 
+SHOWN = 5  # subjects that are named
+NOBODY = {"", "NA", "No focal subject"}  # how events say that they have no subject
+
 State = tuple[str, str, str]  # subject, code, modifiers: what pairs the start and end of a state
 
 
@@ -121,6 +124,11 @@ def collect(observations: Sequence[Observation], found: Collected) -> None:
                 "modifiers of events, as the behaviour alone is the class",
                 "make behaviours of them if they are different actions", each.name, each.modified,
             )  # fmt: skip
-        if len(each.subjects) > 1:
-            found.left_out("subjects, whose actions are taken alike", "", each.name,
-                           len(each.subjects))  # fmt: skip
+    subjects = sorted(set().union(*(each.subjects for each in observations)) - NOBODY)
+    if len(subjects) > 1:
+        found.note(
+            "", "several subjects",
+            f"the actions of {len(subjects)} subjects are taken alike: "
+            f"{', '.join(subjects[:SHOWN])}{', ...' if subjects[SHOWN:] else ''}",
+            "the behaviour alone is the class; make behaviours of them if who does it matters",
+        )  # fmt: skip
