@@ -15,10 +15,10 @@ from shared_gradient import work, write_gradient
 from tests.jobs.conftest import CLASSES, with_devices
 from training_small import DETECTOR, train_config
 
-from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.config import BaselineConfig, CompressConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 from tad_blockdrop.jobs import training
 from tad_blockdrop.jobs.sharing import as_checkpoint, share_out
 from tad_blockdrop.parallel.failures import WorkerFailedError
@@ -58,6 +58,28 @@ def test_the_gradient_of_a_step_is_that_of_one_process(
             else:
                 assert (other[name] - value).norm() <= 1e-5 * value.norm(), name
     assert sum(float(value.norm()) > 0 for value in one.values()) > 20
+
+
+def test_neck_and_head_on_a_frozen_backbone_are_shared(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    baseline = BaselineConfig(train=train_config(epochs=4, stop=4, tuning="frozen", batch=3))
+    found = {}
+    for devices in (1, 2):
+        folder, shared = tmp_path / str(devices), with_devices(evaluator, devices)
+        model = from_checkpoint(checkpoint(evaluator, 1))
+        frozen = training.with_frozen_features(model, shared, folder)
+        history = training.train_baseline(model, baseline, frozen, folder, "baseline")
+        found[devices] = history, weights_of(model)
+    assert (tmp_path / "2/shared/worker-1.log").exists()
+    (history, one), (shared_history, two) = found.values()
+    pd.testing.assert_frame_equal(shared_history, history, rtol=1e-4)
+    moved = [name for name, value in checkpoint(evaluator, 1).weights.items()
+             if not torch.equal(one[name], value)]  # fmt: skip
+    assert moved
+    assert not any(name.startswith("backbone.") for name in moved)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
 
 
 class StoppedError(Exception):

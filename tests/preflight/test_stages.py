@@ -48,11 +48,12 @@ def test_stages_are_divided_among_those_that_share_them() -> None:
     assert eight["alignment"].seconds == pytest.approx(found["alignment"].seconds)
 
 
-def test_a_frozen_backbone_is_not_shared() -> None:
+def test_what_is_trained_on_a_frozen_backbone_is_shared_by_windows() -> None:
+    """Of which a batch has two."""
     aids = {"dct_patch_init": False, "xavier_init": False, "dense_loss": 0.0}
     found = stages(four(baseline={"train": {"tuning": "frozen"}, "aids": aids}))
-    assert found["baseline"].devices == 1
-    assert found["baseline"].seconds == pytest.approx(10 * 100 * (8 / 2 - 1))
+    assert found["baseline"].devices == 2
+    assert found["baseline"].seconds == pytest.approx(10 * 100 * (8 / 2 - 1) / 2)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class BaselineLoss(nn.Module):
     def __init__(
         self, model: Detector, task: Task, dense_weight: float, group: Group = ALONE
     ) -> None:
-        """In a ``group`` a batch holds own clips only."""
+        """In a ``group`` a batch holds own clips only, or the features of all."""
         super().__init__()
         self._clips = SharedClips(model, group)
         self.supervised = task.loss()
@@ -66,10 +66,7 @@ class BaselineLoss(nn.Module):
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """The task's terms, (``dense``) and their sum ``total``."""
         model = self._model[0]
-        if batch.features is not None:
-            output: Output = model.output_of(batch)
-        else:
-            output = model(batch.frames, batch.mask, spread=self._clips.place(batch))
+        output = self._clips.output_of(model, batch)
         terms = dict(self.supervised(output, batch, model.training).terms)
         if self.dense_weight > 0:
             terms["dense"] = self.dense_weight * self._dense(model, output, batch)

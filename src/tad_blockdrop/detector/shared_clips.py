@@ -35,8 +35,20 @@ class SharedClips:
             return None
         ranks, n = range(self.group.world), len(batch.mask)
         windows = tuple(len(share_of(n, rank, self.group.world)) for rank in ranks)
-        self.clips, self.windows = self.group.rows(len(batch.frames)), Rows(self.group, windows)
+        self.windows = Rows(self.group, windows)
+        if batch.features is None:
+            self.clips = self.group.rows(len(batch.frames))
         return self
+
+    def output_of(self, model: BlockModel, batch: Inputs) -> Output:
+        """The model's output for all windows of a batch, of pixels or of features."""
+        spread = self.place(batch)
+        if spread is None:
+            return model.output_of(batch)
+        if batch.features is not None:
+            return spread.read_out(model.read_out, batch.features, batch.mask)
+        output: Output = model(batch.frames, batch.mask, spread=spread)
+        return output
 
     @property
     def windows_here(self) -> slice:

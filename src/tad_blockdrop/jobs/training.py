@@ -29,9 +29,12 @@ HISTORY, TRAINED = "history.parquet", "trained.safetensors"
 def train_baseline(
     model: Detector, baseline: BaselineConfig, evaluator: Evaluator, scratch: Path, label: str
 ) -> pd.DataFrame:
-    """``baseline.training.train_baseline``; of a frozen backbone here, since that is little."""
-    processes = _processes(evaluator, model)
-    if processes == 1 or evaluator.features is not None:
+    """``baseline.training.train_baseline``; of a frozen backbone the rest by whole windows."""
+    if evaluator.features is None:
+        processes = _processes(evaluator, model)
+    else:
+        processes = processes_for(evaluator, baseline.train.batch, "windows in a batch")
+    if processes == 1:
         return training.train_baseline(model, baseline, evaluator, scratch, label)
     settings = {
         "baseline": baseline.model_dump(mode="json"),

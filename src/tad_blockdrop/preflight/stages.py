@@ -6,7 +6,7 @@ Times are upper bounds: what is measured with all blocks is taken for every step
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, comb, inf
 
 from tad_blockdrop.compression.criteria import choose_criterion
@@ -106,7 +106,7 @@ def predict(
     one_shot = compress.n_drops if report.one_shot else 0
     stages = [
         Stage(PROXIES, (plan.phase(1, 0.0, one.proxies),)),
-        Stage("baseline", tuple(plan.training(r, plain, r.tuning != "frozen") for r in trained)),
+        Stage("baseline", tuple(plan.training(r, plain) for r in trained)),
         Stage("ranking", plan.ranking()),
         Stage("alignment", tuple(plan.training(r, aligned) for r in recipes)),
         Stage(
@@ -144,13 +144,20 @@ class _Plan:
         readers = min(devices * max(1, self.settings.runtime.workers), self.machine.cores)
         return Phase(devices, working / devices, reading, readers)
 
-    def training(self, recipe: TrainConfig, window: float, shared: bool = True) -> Phase:
-        """``window``: seconds of a step for one of its windows, whose clips may be shared."""
-        frames = self.settings.data.window.frames
-        clips = frames // self.settings.detector.backbone.geometry.clip_frames if shared else 1
-        devices, windows = min(self.machine.devices, clips), recipe.stop * self.work.training
-        working = windows * window * self.machine.share_of_step(self.one.batch, clips) * devices
-        reads = windows * _reads(self.one.batch, clips, devices) / self.one.batch
+    def training(self, recipe: TrainConfig, window: float) -> Phase:
+        """``window``: seconds of a step for one of its windows.
+
+        Its clips are shared, or with a frozen backbone whole windows.
+        """
+        machine, batch = self.machine, self.one.batch
+        geometry = self.settings.detector.backbone.geometry
+        clips = self.settings.data.window.frames // geometry.clip_frames
+        parts = clips
+        if recipe.tuning == "frozen":
+            machine, clips, parts = replace(machine, by_window=1.0), 1, batch
+        devices, windows = min(machine.devices, parts), recipe.stop * self.work.training
+        working = windows * window * machine.share_of_step(batch, parts) * devices
+        reads = windows * _reads(batch, clips, devices) / batch
         return self.phase(devices, working, reads * self.one.reading)
 
     def detection(self, what: str, windows: int) -> Phase:
