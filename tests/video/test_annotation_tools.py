@@ -312,3 +312,12 @@ def test_subjects_of_all_observations_are_counted_once_and_named(tmp_path: Path)
     told = [problem.message for problem in read(tmp_path, "p.boris", text).problems]
     assert "the actions of 2 subjects are taken alike: m1, m2" in told
     assert not any("left out" in message for message in told)
+
+
+def test_an_observation_without_events_is_told(tmp_path: Path) -> None:
+    text = json.dumps(boris(coded=observation("a.mp4", events=[[1.0, "", "sniff", "", ""]]),
+                            begun=observation("b.mp4", events=[])))  # fmt: skip
+    found = read(tmp_path, "p.boris", text)
+    assert list(found.stated["video_id"]) == ["a", "b"]
+    told = [problem.message for problem in found.problems]
+    assert "observation 'begun' has no events: its videos count as without actions" in told

@@ -116,6 +116,12 @@ def collect(observations: Sequence[Observation], found: Collected) -> None:
                     "if two people coded the same, delete one of the observations",
                 )  # fmt: skip
             seen[video] = each.name
+        if not (each.states or each.points or each.unpaired):
+            found.note(
+                "", "no events",
+                f"observation '{each.name}' has no events: its videos count as without actions",
+                "delete it, if nobody has coded it yet",
+            )  # fmt: skip
         if each.unpaired:
             found.left_out("states without an end", "code the end in BORIS", each.name,
                            each.unpaired)  # fmt: skip
