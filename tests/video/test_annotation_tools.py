@@ -321,3 +321,11 @@ def test_an_observation_without_events_is_told(tmp_path: Path) -> None:
     assert list(found.stated["video_id"]) == ["a", "b"]
     told = [problem.message for problem in found.problems]
     assert "observation 'begun' has no events: its videos count as without actions" in told
+
+
+def test_a_boris_table_without_its_ends_is_refused(tmp_path: Path) -> None:
+    """With a variable called Time, which alone would make it a table of single events."""
+    header = "Observation id,Source,Time,Behavior,Behavior type,Start (s)"
+    text = f"{header}\no,player #1:a.mp4,9,g,STATE,1\n"
+    with pytest.raises(AnnotationError, match=r"a column 'Start \(s\)', but no 'Stop \(s\)'"):
+        read(tmp_path, "table.csv", text)

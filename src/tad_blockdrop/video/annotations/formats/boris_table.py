@@ -103,6 +103,10 @@ def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float
         observation.points.append((code, start))
     elif column == "time":
         return (subject, code, "|".join(modifiers)), start
+    elif "stop (s)" not in row:
+        raise AnnotationError(
+            "table", "there is a column 'Start (s)', but no 'Stop (s)'", "export again from BORIS"
+        )
     else:
         end = _seconds(row["stop (s)"], f"{where}, stop (s)")
         observation.states.append((code, start, end))
