@@ -13,7 +13,7 @@ from tad_blockdrop.compression.lora import add_lora, merge_lora
 from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector, Output
-from tad_blockdrop.detector.shared_clips import SharedClips
+from tad_blockdrop.detector.shared_batch import SharedBatch
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import seed_all
 from tad_blockdrop.storage.resumable import fingerprint
@@ -54,7 +54,7 @@ class BaselineLoss(nn.Module):
     ) -> None:
         """In a ``group`` a batch holds own clips only, or the features of all."""
         super().__init__()
-        self._clips = SharedClips(model, group)
+        self._shared = SharedBatch(model, group)
         self.supervised = task.loss()
         self.dense_weight = dense_weight
         # In a list, so that the model's parameters are not registered a second time here.
@@ -66,7 +66,7 @@ class BaselineLoss(nn.Module):
     def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
         """The task's terms, (``dense``) and their sum ``total``."""
         model = self._model[0]
-        output = self._clips.output_of(model, batch)
+        output = self._shared.output_of(model, batch)
         terms = dict(self.supervised(output, batch, model.training).terms)
         if self.dense_weight > 0:
             terms["dense"] = self.dense_weight * self._dense(model, output, batch)

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.model import BlockModel, Inputs, Output, Spread
-from tad_blockdrop.detector.shared_clips import SharedClips
+from tad_blockdrop.detector.shared_batch import SharedBatch
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import core_to_spare
 from tad_blockdrop.tasks.contract import Supervised, Task
@@ -87,7 +87,7 @@ class AlignLoss(nn.Module):
         self.supervised = task.loss()
         # In a tuple, so that their parameters are not registered here.
         self._models = student, teacher.eval().requires_grad_(False)
-        self._clips = SharedClips(student, group)
+        self._shared = SharedBatch(student, group)
         # In a group the two would tell the others what they have in any order.
         self._beside = ThreadPoolExecutor(1, "teacher") if group.world == 1 else None
 
@@ -102,8 +102,8 @@ class AlignLoss(nn.Module):
         kept = student.kept_blocks
         outs = kept if config.out > 0 or config.out_rel > 0 else ()
         mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
-        spread = self._clips.place(batch)
-        own = self._clips.clips.weight
+        spread = self._shared.place(batch)
+        own = self._shared.clips.weight
         watch = partial(_watch, teacher, batch, outs, mids, spread)
         beside = self._beside if core_to_spare(batch.frames.device) else None
         watching = beside.submit(watch) if beside else None

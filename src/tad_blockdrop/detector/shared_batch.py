@@ -13,7 +13,7 @@ from tad_blockdrop.detector.model import BlockModel, Inputs, Output, ReadOut
 from tad_blockdrop.parallel.group import Group, Rows, share_of
 
 
-class SharedClips:
+class SharedBatch:
     """Where the clips and windows of the batch at hand stand among those of ``group``.
 
     In a group the drop paths of ``model`` draw for the clips or windows of all, so that random
@@ -29,7 +29,7 @@ class SharedClips:
                     of_clips = name.startswith("backbone.")
                     model.set_submodule(name, _SharedDropPath(module, self, of_clips))
 
-    def place(self, batch: Inputs) -> SharedClips | None:
+    def place(self, batch: Inputs) -> SharedBatch | None:
         """Begin with the own part of another batch; None where one process has all of it."""
         if self.group.world == 1:
             return None
@@ -79,7 +79,7 @@ def _is_drop_path(module: nn.Module) -> bool:
 class _SharedDropPath(nn.Module):
     """A drop path over own clips or windows that draws for all of them."""
 
-    def __init__(self, drop: nn.Module, shared: SharedClips, of_clips: bool) -> None:
+    def __init__(self, drop: nn.Module, shared: SharedBatch, of_clips: bool) -> None:
         super().__init__()
         self.drop, self._shared, self._of_clips = drop, shared, of_clips
 
