@@ -130,7 +130,8 @@ def alignment_run(bench: Bench, windows: Any, runtime: Any, **backbone: Any) -> 
         add_lora(student, recipe.lora, 0)
     freeze_for(student, recipe)
     task = bench.task([])
-    loss = AlignLoss(p.compress.loss, task, student, bench.model(), runtime.group)
+    teacher = bench.model().to(runtime.device)  # the student is moved by its training run
+    loss = AlignLoss(p.compress.loss, task, student, teacher, runtime.group)
     run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, runtime)
     student.train()
     return run

@@ -45,6 +45,7 @@ def results(project: Path) -> pd.DataFrame:
     return pd.read_csv(file)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="both would take this machine's first GPU")
 def test_two_agents_make_the_table_of_one_process(finished_project: Path, tmp_path: Path) -> None:
     """As on two machines, of which each has one device; the smallest whole job."""
     project = tiny_project(tmp_path / "project")
