@@ -1,12 +1,12 @@
 """Kill every pipeline that writes, again and again, resume it, and compare with an undisturbed run.
 
 ``make soak`` (or ``python benchmarks/soak.py --kills 30``) first runs the smoke job, the same with
-repairs, then predict, learn, export and the weights pipelines, each once and left alone. Then it
-runs them as other experiments that are stopped (SIGKILL, SIGTERM or SIGINT to the whole process
-group) at random moments and resumed with ``--only-missing-outputs``, over and over: what is
-finished is compared and begun anew. Prints a row per kill, with the node it hit and the node that
-the next run went on with, and a row per finished round. Everything but measured times must be
-equal, bit for bit, and nothing half-written may be left; the exit code says so.
+repairs, then predict, corrections, learn, export and the weights pipelines, each once and left
+alone. Then it runs them as other experiments that are stopped (SIGKILL, SIGTERM or SIGINT to the
+whole process group) at random moments and resumed with ``--only-missing-outputs``, over and over:
+what is finished is compared and begun anew. Prints a row per kill, with the node it hit and the
+node that the next run went on with, and a row per finished round. Everything but measured times
+must be equal, bit for bit, and nothing half-written may be left; the exit code says so.
 
 ``--full-disk`` (root, Linux) instead runs the smoke job on disks that are too small, gives them
 more each time it has stopped, and compares in the end.
@@ -60,6 +60,7 @@ DISKS = {
 
 
 MODELS = ("06_models/{}/final_checkpoint", "06_models/{}/baseline_checkpoint", "03_primary/{}")
+PREDICTED = (*MODELS, "02_intermediate/{}", "07_model_output/{}")
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,8 @@ USED = (
         0.15,
         f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true",
     ),
-    Use(
-        "learn",
-        "learn",
-        0.1,
-        "learn.epochs=4,learn.adopt=never",
-        takes=(*MODELS, "02_intermediate/{}", "07_model_output/{}"),
-    ),
+    Use("corrections", "corrections", 0.05, takes=PREDICTED),
+    Use("learn", "learn", 0.1, "learn.epochs=4,learn.adopt=never", takes=PREDICTED),
     Use("export", "export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
     Use("export_weights", "export_weights", 0.05),
     Use("import_weights", "import_weights", 0.1, f"import_weights.path={OPENTAD}"),
@@ -171,7 +167,7 @@ def faults(experiment: str, expected: dict[str, str], data: Path = DATA) -> list
 def made_by(use: Use, seconds: dict[str, float]) -> dict[str, str]:
     """Run a pipeline undisturbed; what it adds to the reference."""
     before = outcome(use.reference)
-    if use.name == "learn":
+    if use.name == "corrections":
         correct()
     seconds[use.name] = finish(use, use.reference, LOGS / f"reference_{use.name}.log")
     print(f"undisturbed {use.name}: {seconds[use.name]:.0f} s", flush=True)

@@ -26,12 +26,21 @@ def fail(given: list[str], scratch: Path) -> list[str]:
     raise RuntimeError
 
 
+def tell(given: list[str], scratch: Path) -> tuple[list[str], list[str]]:
+    """Its work, and what is to be known of it."""
+    done = work(given, scratch)
+    return done, done
+
+
 def run(folder: Path, last: Any) -> tuple[list[str], list[str]]:
-    """``first`` hands ``second`` its work in memory; returns the result and the folders left."""
+    """``first`` hands ``second`` its work in memory; returns the result and the folders left.
+
+    What is there already is not made again.
+    """
     pipeline = Pipeline(
         [
             Node(work, ["given", "scratch"], "kept", name="zeroth"),
-            Node(work, ["kept", "scratch"], "handed", name="first", namespace="step"),
+            Node(tell, ["kept", "scratch"], ["handed", "told"], name="first", namespace="step"),
             Node(last, ["handed", "scratch"], "result", name="second", namespace="step"),
         ]
     )
@@ -40,6 +49,7 @@ def run(folder: Path, last: Any) -> tuple[list[str], list[str]]:
             "given": MemoryDataset([]),
             "kept": JSONDataset(filepath=str(folder / "kept.json")),
             "handed": MemoryDataset(),
+            "told": JSONDataset(filepath=str(folder / "told.json")),
             "result": JSONDataset(filepath=str(folder / "result.json")),
             "scratch": ScratchDataset(filepath=str(folder / "scratch")),
         }
@@ -48,8 +58,8 @@ def run(folder: Path, last: Any) -> tuple[list[str], list[str]]:
     folders = ScratchFolders()
     hooks.register(folders)
     folders.after_catalog_created(catalog)
-    folders.before_pipeline_run(pipeline)
-    SequentialRunner().run(pipeline, catalog, hooks)
+    folders.before_pipeline_run({"only_missing_outputs": True}, pipeline)
+    SequentialRunner().run(pipeline, catalog, hooks, only_missing_outputs=True)
     return catalog.load("result"), sorted(path.name for path in (folder / "scratch").iterdir())
 
 
@@ -62,3 +72,11 @@ def test_what_is_only_in_memory_keeps_its_scratch(tmp_path: Path) -> None:
         run(tmp_path, fail)
     left = sorted(path.name for path in (tmp_path / "scratch").iterdir())
     assert left == ["step.first", "step.second"]
+
+
+def test_a_part_that_is_made_again_leaves_nothing(tmp_path: Path) -> None:
+    """What was handed on in memory is taken by nobody this time: the end is there already."""
+    run(tmp_path, work)
+    (tmp_path / "told.json").unlink()
+    assert run(tmp_path, work) == (["zeroth", "step.first", "step.second"], [])
+    assert (tmp_path / "told.json").exists()

@@ -10,6 +10,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from tad_blockdrop.datasets.scratch import ScratchDataset
+from tad_blockdrop.hooks.what_runs import what_runs
 
 
 class ScratchFolders:
@@ -21,9 +22,11 @@ class ScratchFolders:
         self._catalog = catalog
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
-        """Remember which node makes an entry."""
-        self._makers = {output: node.name for node in pipeline.nodes for output in node.outputs}
+    def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
+        """Remember which node makes an entry, and what nodes of this run take."""
+        nodes = what_runs(run_params, pipeline, self._catalog).nodes
+        self._makers = {output: node.name for node in nodes for output in node.outputs}
+        self._taken = {name for node in nodes for name in node.inputs}
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> dict[str, Path]:
@@ -37,7 +40,8 @@ class ScratchFolders:
         Also those of the nodes that handed it something in memory: until now, a run that was cut
         would have had to make that again.
         """
-        if dataset_name != node.outputs[-1] or self._only(MemoryDataset, node.outputs):
+        kept_in_memory = self._taken.intersection(self._only(MemoryDataset, node.outputs))
+        if dataset_name != node.outputs[-1] or kept_in_memory:
             return
         handed = self._only(MemoryDataset, node.inputs)
         done = {node.name} | {self._makers[name] for name in handed if name in self._makers}

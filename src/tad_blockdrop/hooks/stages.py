@@ -7,7 +7,8 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro.runner import SequentialRunner
+
+from tad_blockdrop.hooks.what_runs import what_runs
 
 logger = logging.getLogger(__name__)
 
@@ -24,10 +25,8 @@ class Stages:
     ) -> None:
         """Count the nodes that will run."""
         total = len(pipeline.nodes)
-        if run_params["only_missing_outputs"]:
-            # As the runner will do in a moment; it tells nobody what it leaves out.
-            pipeline = SequentialRunner()._filter_pipeline_for_missing_outputs(pipeline, catalog)
-        self._numbers, self._total = count(1), len(pipeline.nodes)
+        self._numbers = count(1)
+        self._total = len(what_runs(run_params, pipeline, catalog).nodes)
         if self._total < total:
             logger.info("%d of %d stages are done already", total - self._total, total)
 

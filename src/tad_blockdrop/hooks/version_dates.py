@@ -7,9 +7,9 @@ from typing import Any
 from kedro.framework.hooks import hook_impl
 from kedro.io.core import generate_timestamp
 from kedro.pipeline import Pipeline
-from kedro.runner import SequentialRunner
 
 from tad_blockdrop.hooks.experiment import ExperimentHook
+from tad_blockdrop.hooks.what_runs import what_runs
 from tad_blockdrop.storage.experiment_files import future_versions
 from tad_blockdrop.storage.experiment_record import ExperimentError
 
@@ -30,9 +30,8 @@ class VersionDates(ExperimentHook):
         found = future_versions(experiment.data, experiment.name, generate_timestamp())
         if not found:
             return
-        if run_params["only_missing_outputs"]:
-            pipeline = SequentialRunner()._filter_pipeline_for_missing_outputs(pipeline, catalog)
-        entries = [catalog.get(name) for node in pipeline.nodes for name in node.outputs]
+        nodes = what_runs(run_params, pipeline, catalog).nodes
+        entries = [catalog.get(name) for node in nodes for name in node.outputs]
         saved = {Path(e._filepath) for e in entries if getattr(e, "_version", None) is not None}
         for folder in found:
             logger.warning(
