@@ -19,6 +19,7 @@ from tad_blockdrop.review.corrections import Edit, Entry, Finish, Judge, Segment
 from tad_blockdrop.review.material import (
     LearnError,
     Material,
+    Stated,
     gather,
     new_videos,
     refuse_unlearnable,
@@ -71,7 +72,8 @@ def material(known: Known, entries: list[Entry], files: dict, folder: Path, **st
     content = database(**ANNOTATED | stated)
     merged = read_annotations(content)
     new = new_videos(entries, content["database"], known.files, files, strict=False)
-    return gather(BEFORE, known.dataset, known.facts, merged, new, DATA, RUNTIME, folder / "cache")
+    said = Stated(known.dataset, known.facts, merged, *new)
+    return gather(BEFORE, said, DATA, RUNTIME, folder / "cache")
 
 
 def numbered(entries: Iterable[Entry]) -> list[Entry]:
@@ -104,7 +106,8 @@ def test_an_experiment_whose_classes_are_in_an_older_unicode_form_learns_on(know
     merged = read_annotations(database(**{**ANNOTATED, **actions}))
     edit = Edit(before=None, after=Segment(label="j\u00famp", start=0.5, end=1.0))
     refuse_unlearnable(before, older, numbered([entry("a", edit, DONE)]), DATA, LEARN)
-    found = gather(before, older, known.facts, merged, ({}, []), DATA, RUNTIME, tmp_path)
+    said = Stated(older, known.facts, merged, {}, [])
+    found = gather(before, said, DATA, RUNTIME, tmp_path)
     labels = found.known.instances.set_index("video_id")["label"]
     assert set(labels["b"]) == {old, "run"}
     assert found.known.classes == (old, "run")
@@ -191,11 +194,10 @@ def test_what_cannot_be_learned_is_told_at_once(known):
 
 
 def test_facts_of_an_older_version_are_told(known, tmp_path):
+    older = known.facts.drop(columns=["note", "start"])
+    said = Stated(known.dataset, older, read_annotations(database(**ANNOTATED)), {}, [])
     with pytest.raises(LearnError, match=r"older version \(it lacks note, start\)"):
-        gather(
-            BEFORE, known.dataset, known.facts.drop(columns=["note", "start"]),
-            read_annotations(database(**ANNOTATED)), ({}, []), DATA, RUNTIME, tmp_path,
-        )  # fmt: skip
+        gather(BEFORE, said, DATA, RUNTIME, tmp_path)
 
 
 def test_a_round_is_shorter_and_gentler_and_keeps_its_last_epoch():

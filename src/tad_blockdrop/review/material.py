@@ -35,6 +35,21 @@ class LearnError(BlockDropError):
 
 
 @dataclass(frozen=True, eq=False)
+class Stated:
+    """What is said to be true: ``annotations``, with all corrections made.
+
+    They are of the ``known`` dataset, with the ``facts`` of its videos as probed, and of ``new``
+    videos, by id; ``problems`` are those of the new ones.
+    """
+
+    known: ActionDataset
+    facts: pd.DataFrame
+    annotations: Annotations
+    new: Mapping[str, Path]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, eq=False)
 class Material:
     """The ``known`` dataset as corrected, the ``new`` training videos as probed, and problems."""
 
@@ -93,34 +108,27 @@ def _new_classes(entries: Iterable[Entry], classes: Iterable[str]) -> list[str]:
 
 
 def gather(
-    before: Checkpoint,
-    known: ActionDataset,
-    known_facts: pd.DataFrame,
-    merged: Annotations,
-    new: tuple[Mapping[str, Path], list[Problem]],
-    data: DataConfig,
-    runtime: RuntimeConfig,
-    cache: Path,
+    before: Checkpoint, stated: Stated, data: DataConfig, runtime: RuntimeConfig, cache: Path
 ) -> Material:
-    """Probe the ``new`` videos (``new_videos``) and hold all that is true against the files.
+    """Probe the new videos and hold all that is ``stated`` against the files.
 
-    ``known_facts``: of the videos of the ``known`` dataset, as probed; ``merged``: annotations and
-    corrections; ``cache``: as in ``probe_files``. Raises LearnError for facts of an older version.
+    ``before``: the model that learns; ``cache``: as in ``probe_files``. Raises LearnError for facts
+    of an older version.
     """
-    if lost := set(FACTS) - set(known_facts):
+    if lost := set(FACTS) - set(stated.facts):
         raise LearnError(
             f"video_facts is from an older version (it lacks {', '.join(sorted(lost))}): run kedro "
             "run --pipeline validate once, with the same --env and --params"
         )
-    paths, problems = new
+    known = stated.known
     timing = Timing(data.clock, data.picture_rate)
-    files = {video: (path, timing) for video, path in paths.items()}
+    files = {video: (path, timing) for video, path in stated.new.items()}
     strict = data.on_missing == "error"
     facts, unreadable = probe_files(files, runtime.workers, runtime.decode_timeout, strict, cache)
     # What is held out has been decided: of the new videos none is.
     found = build_dataset(
-        merged,
-        pd.concat([table for table in (known_facts, facts) if len(table)], ignore_index=True),
+        stated.annotations,
+        pd.concat([table for table in (stated.facts, facts) if len(table)], ignore_index=True),
         data.model_copy(update={"holdout": 0.0}),
         None if data.class_agnostic else composed(before.classes),
     )
@@ -135,7 +143,8 @@ def gather(
         inside = instances["video_id"].isin(videos["video_id"])
         return ActionDataset(videos, instances[inside], known.classes)
 
-    return Material(part(known.videos), part(added), [*problems, *unreadable, *found.problems])
+    problems = [*stated.problems, *unreadable, *found.problems]
+    return Material(part(known.videos), part(added), problems)
 
 
 def new_videos(

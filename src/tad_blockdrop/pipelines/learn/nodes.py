@@ -30,34 +30,50 @@ def read_folder(learn: LearnConfig) -> Checkpoint:
     return read_given(learn.checkpoint, "learn.checkpoint")
 
 
-def gather(
+def refuse_unlearnable(
     before: Checkpoint,
+    dataset: ActionDataset,
+    corrections: list[Entry],
+    learn: LearnConfig,
+    data: DataConfig,
+) -> list[Entry]:
+    """The corrections, once a model is known to be able to learn from them. Raises LearnError."""
+    from tad_blockdrop.review import material
+
+    material.refuse_unlearnable(before, dataset, corrections, data, learn)
+    return corrections
+
+
+def join_statements(
     dataset: ActionDataset,
     video_facts: pd.DataFrame,
     corrected_annotations: dict[str, Any],
     corrections: list[Entry],
     reviewed: Reviewed,
-    probe_cache: Path,
-    learn: LearnConfig,
     data: DataConfig,
-    runtime: RuntimeConfig,
+) -> Any:
+    """What is said of the known videos and of new ones (``review.material.Stated``)."""
+    from tad_blockdrop.review import material
+    from tad_blockdrop.video.annotations import read_annotations
+
+    facts = video_facts[video_facts["video_id"].isin(dataset.videos["video_id"])]
+    known = dict(zip(facts["video_id"], map(Path, facts["path"]), strict=True))
+    strict, stated = data.on_missing == "error", corrected_annotations["database"]
+    new = material.new_videos(corrections, stated, known, reviewed.files, strict)
+    return material.Stated(dataset, facts, read_annotations(corrected_annotations), *new)
+
+
+def gather(
+    before: Checkpoint, stated: Any, probe_cache: Path, data: DataConfig, runtime: RuntimeConfig
 ) -> tuple[Any, pd.DataFrame]:
     """What is learned from (``review.material.Material``), and the table of all problems.
 
     Raises LearnError if nothing can be learned.
     """
     from tad_blockdrop.review import material
-    from tad_blockdrop.video.annotations import read_annotations
     from tad_blockdrop.video.problems import problems_table
 
-    material.refuse_unlearnable(before, dataset, corrections, data, learn)
-    merged = read_annotations(corrected_annotations)
-    own = video_facts[video_facts["video_id"].isin(dataset.videos["video_id"])]
-    known = dict(zip(own["video_id"], map(Path, own["path"]), strict=True))
-    strict = data.on_missing == "error"
-    stated = corrected_annotations["database"]
-    new = material.new_videos(corrections, stated, known, reviewed.files, strict)
-    found = material.gather(before, dataset, own, merged, new, data, runtime, probe_cache)
+    found = material.gather(before, stated, data, runtime, probe_cache)
     return found, problems_table(found.problems)
 
 

@@ -23,11 +23,21 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         "learn",
         *read,
         node(
-            nodes.gather,
+            nodes.refuse_unlearnable,
+            [before, "dataset", "corrections", "params:learn", "params:data"],
+            "learnable",
+        ),
+        node(
+            nodes.join_statements,
             [
-                before, "dataset", "video_facts", "corrected_annotations", "corrections",
-                "reviewed", "scratch", "params:learn", *settings,
+                "dataset", "video_facts", "corrected_annotations", "learnable", "reviewed",
+                "params:data",
             ],
+            "statements",
+        ),
+        node(
+            nodes.gather,
+            [before, "statements", "scratch", *settings],
             ["gathered", "learned_problems"],
         ),
         node(
