@@ -10,6 +10,7 @@ import yaml
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.preflight.forecast import (
+    Room,
     disk_needed,
     obstacles,
     repair_clips,
@@ -169,7 +170,7 @@ def test_a_repair_keeps_its_clips_and_three_states_in_main_memory() -> None:
     assert repair_clips(WORK, found) == 50
     assert repair_clips(replace(WORK, calibrating=10), found) == 10 * 4
     assert repair_states(50, found) == 50 * (3 * 4 * 32 * 64 + 16 * 32 * 32 * 3)
-    (told,) = obstacles(5e9, 10e9, 1e9, 2e9, repair=11e9, main=10e9)
+    (told,) = obstacles(Room(5e9, 10e9), Room(1e9, 2e9), Room(11e9, 10e9))
     assert told.startswith("main memory: a repair needs 11.0 GB of 10.0 GB: lower compress.repair")
 
 
@@ -178,9 +179,10 @@ def test_disk_holds_proxies_checkpoints_and_a_run_under_way() -> None:
 
 
 def test_obstacles() -> None:
-    assert obstacles(5e9, 10e9, 1e9, 2e9) == []
-    (memory,) = obstacles(11e9, 10e9, 1e9, 2e9)
+    fits = Room(5e9, 10e9)
+    assert obstacles(fits, fits, fits) == []
+    (memory,) = obstacles(Room(11e9, 10e9), fits, fits)
     assert memory.startswith("memory: the job needs 11.0 GB of 10.0 GB: set detector.backbone")
-    (disk,) = obstacles(5e9, 10e9, 1.9e9, 2e9)
+    (disk,) = obstacles(fits, Room(1.9e9, 2e9), fits)
     assert disk.startswith("disk: proxies and checkpoints need 1.9 GB, 2.0 GB are free")
-    assert obstacles(5e9, float("nan"), 1e9, 2e9) == []
+    assert obstacles(Room(5e9, float("nan")), fits, fits) == []

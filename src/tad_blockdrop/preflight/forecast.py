@@ -1,6 +1,6 @@
 """The memory and disk that a whole job will take, from what one window took."""
 
-from math import inf
+from typing import NamedTuple
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.preflight.stages import Machine
@@ -48,30 +48,40 @@ def disk_needed(proxies: float, weights: float, settings: Parameters, devices: i
     return proxies + weights * (rounds * settings.compress.n_drops + 2 + 4 + given)
 
 
-def obstacles(
-    memory: float, there: float, disk: float, free: float, repair: float = 0, main: float = inf
-) -> list[str]:
-    """Where memory or disk (bytes) are too small, and what to do about it.
+class Room(NamedTuple):
+    """Bytes that are ``needed``, and those that are ``there``."""
 
-    ``repair``: what a repair takes of the ``main`` memory, wherever the model runs.
+    needed: float
+    there: float
+
+    @property
+    def short(self) -> bool:
+        """Whether it is too little, or nearly so."""
+        return self.needed > SAFE_SHARE * self.there
+
+
+def obstacles(memory: Room, disk: Room, repair: Room) -> list[str]:
+    """Where memory or disk are too small, and what to do about it.
+
+    ``memory``: where the model runs; ``repair``: what a repair takes of the main memory.
     """
     found = []
-    if repair > SAFE_SHARE * main:
+    if repair.short:
         found.append(
-            f"main memory: a repair needs {size(repair)} of {size(main)}: lower "
+            f"main memory: a repair needs {size(repair.needed)} of {size(repair.there)}: lower "
             "compress.repair.clips"
         )
-    if memory > SAFE_SHARE * there:
+    if memory.short:
         found.append(
-            f"memory: the job needs {size(memory)} of {size(there)}: set "
+            f"memory: the job needs {size(memory.needed)} of {size(memory.there)}: set "
             "detector.backbone.checkpointing to true, or lower batch and raise accumulate in "
             "baseline.train, compress.first and compress.later"
         )
-    if disk > SAFE_SHARE * free:
+    if disk.short:
         found.append(
-            f"disk: proxies and checkpoints need {size(disk)}, {size(free)} are free: make "
-            "room, link data/ to another disk, set data.proxy.store to h264 or raise its crf, or "
-            "set data.proxy to null"
+            f"disk: proxies and checkpoints need {size(disk.needed)}, {size(disk.there)} are free: "
+            "make room, link data/ to another disk, set data.proxy.store to h264 or raise its crf, "
+            "or set data.proxy to null"
         )
     return found
 

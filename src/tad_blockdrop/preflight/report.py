@@ -14,7 +14,7 @@ from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.metrics.cost import macs
 from tad_blockdrop.metrics.measure import parameters as count_parameters
 from tad_blockdrop.preflight import forecast, measuring
-from tad_blockdrop.preflight.forecast import size
+from tad_blockdrop.preflight.forecast import Room, size
 from tad_blockdrop.preflight.stages import Machine, hours_of, narrowest, predict
 from tad_blockdrop.preflight.work import OneWindow, Work, kept_samples
 from tad_blockdrop.runtime.devices import cores_here
@@ -81,7 +81,9 @@ def run_preflight(
         "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
         "disk_needed": disk,
         "disk_free": free_disk,
-        "obstacles": forecast.obstacles(needed, there, disk, free_disk, repair, main),
+        "obstacles": forecast.obstacles(
+            Room(needed, there), Room(disk, free_disk), Room(repair, main)
+        ),
     }
 
 
