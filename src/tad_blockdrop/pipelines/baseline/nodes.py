@@ -55,6 +55,7 @@ def find_given(
     from tad_blockdrop.compression.lora import check_targets
     from tad_blockdrop.compression.repair import check_repairable
     from tad_blockdrop.detector.backbones import make_backbone
+    from tad_blockdrop.runtime.devices import count_devices
     from tad_blockdrop.runtime.runtime import Runtime
 
     kind, crop, weights = detector.backbone, data.window.crop, None
@@ -70,8 +71,8 @@ def find_given(
     else:
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
-    where = Runtime(runtime)  # which says what this machine, or a cluster, does not have
-    logger.debug("%d devices", where.devices)
+    where = Runtime(runtime)
+    count_devices(runtime, where.device)  # for its errors: a cluster has not been asked before
     backbone = make_backbone(kind, crop, kept)
     if weights is not None:
         backbone.load_weights(weights)
