@@ -16,7 +16,7 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.lineage import first_lineage
 
 if TYPE_CHECKING:
-    from tad_blockdrop.detector.weights.convert import ImportedBackbone, ImportedDetector
+    from tad_blockdrop.detector.weights.convert import ImportedDetector
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +37,41 @@ def import_weights(
     A detector becomes one for ``baseline.checkpoint``; of a backbone file, the checkpoint holds
     the backbone alone, for ``baseline.backbone_weights``.
     """
+    path = settings.path
+    if path is None:
+        raise ImportWeightsError(
+            "no weights file is given: add --params import_weights.path=<file>"
+        )
+    found = _read(path, data, detector)
+    sizes = found.config.backbone.geometry
+    metrics = {"gmacs": _gmacs(found, data)} if found.classes else {}
+    if found.classes:
+        _tell_assumptions("pyramid", found.config.pyramid, "heads", "attention_window", "positions")
+    _tell_assumptions("backbone", found.config.backbone, "heads", "clip_frames", "remove_clip_mean")
+    logger.info(
+        "%s: %s; width %d, blocks %s of %d",
+        path, found.report.summary(), sizes.width, found.kept_blocks, sizes.depth,
+    )  # fmt: skip
+    origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
+    return found.report.table(), Checkpoint(
+        weights=found.weights,
+        detector=found.config,
+        kept_blocks=found.kept_blocks,
+        classes=found.classes,
+        window=data.window,
+        every=data.every,
+        fps=data.fps,
+        postprocess=evaluation.postprocess,
+        lineage=first_lineage(data, runtime.seed) | origin,
+        metrics=metrics,
+    )
+
+
+def _read(path: str, data: DataConfig, detector: DetectorConfig) -> ImportedDetector:
+    """The detector in a file; where there is just a backbone, that alone, and no classes."""
     from tad_blockdrop.detector.weights.convert import (
         TRANSFORMERS,
+        ImportedDetector,
         recognise,
         to_backbone,
         to_detector,
@@ -46,43 +79,18 @@ def import_weights(
     from tad_blockdrop.detector.weights.model_config import refuse_other_model
     from tad_blockdrop.detector.weights.reading import read_weights
 
-    path = settings.path
-    if path is None:
-        raise ImportWeightsError(
-            "no weights file is given: add --params import_weights.path=<file>"
-        )
     weights = read_weights(path)
-    found: ImportedBackbone | ImportedDetector
     layout, _ = recognise(weights)
     if layout.has_detector:
-        found = to_detector(weights, _class_names(data), detector, path)
-        tensors, config, classes = found.weights, found.config, found.classes
-        metrics = {"gmacs": _gmacs(found, data)}
-        _tell_assumptions("pyramid", config.pyramid, "heads", "attention_window", "positions")
-    else:
-        found = to_backbone(weights, detector.backbone, path)
-        refuse_other_model(path, found.config, *TRANSFORMERS)
-        tensors = {f"backbone.{name}": tensor for name, tensor in found.weights.items()}
-        config, classes = detector.model_copy(update={"backbone": found.config}), ()
-        metrics = {}
-    _tell_assumptions("backbone", config.backbone, "heads", "clip_frames", "remove_clip_mean")
-    sizes = config.backbone.geometry
-    logger.info(
-        "%s: %s; width %d, blocks %s of %d",
-        path, found.report.summary(), sizes.width, found.kept_blocks, sizes.depth,
-    )  # fmt: skip
-    origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
-    return found.report.table(), Checkpoint(
-        weights=tensors,
-        detector=config,
+        return to_detector(weights, _class_names(data), detector, path)
+    found = to_backbone(weights, detector.backbone, path)
+    refuse_other_model(path, found.config, *TRANSFORMERS)
+    return ImportedDetector(
+        config=detector.model_copy(update={"backbone": found.config}),
         kept_blocks=found.kept_blocks,
-        classes=classes,
-        window=data.window,
-        every=data.every,
-        fps=data.fps,
-        postprocess=evaluation.postprocess,
-        lineage=first_lineage(data, runtime.seed) | origin,
-        metrics=metrics,
+        classes=(),
+        weights={f"backbone.{name}": tensor for name, tensor in found.weights.items()},
+        report=found.report,
     )
 
 
