@@ -81,14 +81,14 @@ USED = (
     Use(
         "predict",
         "predict",
-        0.15,
+        0.1,
         f"predict.videos=data/01_raw/{REFERENCE}/videos,predict.draw=true",
     ),
     Use("corrections", "corrections", 0.05, takes=PREDICTED),
     Use("learn", "learn", 0.1, "learn.epochs=4,learn.adopt=never", takes=PREDICTED),
     Use("export", "export", 0.1, "export.check_videos=2,export.latency_repeats=2"),
     Use("export_weights", "export_weights", 0.05),
-    Use("import_weights", "import_weights", 0.1, f"import_weights.path={OPENTAD}"),
+    Use("import_weights", "import_weights", 0.05, f"import_weights.path={OPENTAD}"),
 )
 
 

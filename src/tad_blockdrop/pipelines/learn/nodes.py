@@ -68,7 +68,7 @@ def gather(
 ) -> tuple[Any, pd.DataFrame]:
     """What is learned from (``review.material.Material``), and the table of all problems.
 
-    Raises LearnError if nothing can be learned.
+    Raises LearnError for facts of an older version.
     """
     from tad_blockdrop.review import material
     from tad_blockdrop.video.problems import problems_table
