@@ -244,6 +244,38 @@ def test_total_is_the_weighted_sum_and_reaches_every_parameter(
     assert untouched == []
 
 
+def test_features_say_what_their_frames_say(
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
+) -> None:
+    """All that does not compare blocks, with the gradients of neck and head."""
+    student, teacher = make_detector(seed=1, kept=(0, 2, 4)), make_detector(seed=2)
+    with torch.no_grad():
+        mine, theirs = (m(batch.frames, batch.mask).features for m in (student, teacher))
+    seen = replace(batch, features=mine, teacher_features=theirs)
+    for name, parameter in student.named_parameters():
+        parameter.requires_grad_(not name.startswith("backbone."))
+    found = {}
+    for each in (batch, seen):
+        student.zero_grad()
+        terms = AlignLoss(everything(out=0, mid=0, out_rel=0, mid_rel=0), task, student, teacher)(
+            each, 0
+        )
+        terms["total"].backward()
+        gradients = {n: p.grad.clone() for n, p in student.named_parameters() if p.grad is not None}
+        found[each is seen] = terms, gradients
+    (terms, gradients), (their_terms, their_gradients) = found.values()
+    assert set(their_terms) == set(terms) == {"cls", "reg", "kd_cls", "kd_reg", "total"}
+    for name, value in terms.items():
+        torch.testing.assert_close(their_terms[name], value, rtol=1e-5, atol=1e-7)
+    assert gradients.keys() == their_gradients.keys()
+    for name, value in gradients.items():
+        torch.testing.assert_close(their_gradients[name], value, rtol=1e-4, atol=1e-6)
+    everything_on = AlignLoss(everything(), task, student, teacher)(seen, 0)
+    assert set(everything_on) == set(terms)  # there are no blocks to compare
+    with pytest.raises(ValueError, match="lacks those of the teacher"):
+        AlignLoss(everything(), task, student, teacher)(replace(batch, features=mine), 0)
+
+
 def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(
     make_detector: MakeDetector, batch: Batch, task: DetectionTask
 ) -> None:

@@ -25,6 +25,7 @@ from tad_blockdrop.parallel.failures import WorkerFailedError
 from tad_blockdrop.parallel.group import ALONE
 from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.training.state import FILE
+from tad_blockdrop.video.windows.loading import TestWindows
 
 EPOCHS = 12
 
@@ -76,6 +77,41 @@ def test_neck_and_head_on_a_frozen_backbone_are_shared(
     pd.testing.assert_frame_equal(shared_history, history, rtol=1e-4)
     moved = [name for name, value in checkpoint(evaluator, 1).weights.items()
              if not torch.equal(one[name], value)]  # fmt: skip
+    assert moved
+    assert not any(name.startswith("backbone.") for name in moved)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_an_alignment_of_frozen_backbones_looks_once_and_changes_neither(
+    evaluator: Evaluator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same by two processes, but for rounding."""
+    recipe = train_config(epochs=4, stop=4, tuning="frozen", batch=3)
+    compress = CompressConfig(n_drops=1, first=recipe, later=recipe)
+    student, teacher = checkpoint(evaluator, 1, [0, 2]), checkpoint(evaluator, 2)
+    seen, forward = [0], Detector.forward
+
+    def watched(self, frames, *arguments, **named):
+        seen[0] += len(frames)
+        return forward(self, frames, *arguments, **named)
+
+    monkeypatch.setattr(Detector, "forward", watched)
+    found = {}
+    for devices in (1, 2):
+        model, history = training.align(
+            student, teacher, with_devices(evaluator, devices), compress, 1, "step_01",
+            tmp_path / str(devices),
+        )  # fmt: skip
+        found[devices] = history, weights_of(model)
+    videos = [v for split in ("train", "holdout") for v in evaluator.dataset.records(split)]
+    assert seen[0] == 2 * len(TestWindows(videos, evaluator.data, 0.5))  # here, by one process
+    assert (tmp_path / "2/shared/worker-1.log").exists()
+    (history, one), (shared_history, two) = found.values()
+    assert {"kd_cls", "kd_reg"} < set(history.columns)
+    assert "out" not in history.columns  # no block changes
+    pd.testing.assert_frame_equal(shared_history, history, rtol=1e-4)
+    moved = [name for name, value in student.weights.items() if not torch.equal(one[name], value)]
     assert moved
     assert not any(name.startswith("backbone.") for name in moved)
     for name, value in one.items():

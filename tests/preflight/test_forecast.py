@@ -59,9 +59,11 @@ def record(name: str, n_samples: int, actions: int = 1) -> VideoRecord:
 
 
 WORK = Work(
-    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, samples=10_000,
-    kept=10_000,
-    videos={"scored": 6, "held_out": 3, "rated": 3, "tested": 10, "calibrating": 5},
+    training=100, scored=40, held_out=10, rated=10, tested=50, calibrating=20, featured=110,
+    samples=10_000, kept=10_000,
+    videos={
+        "scored": 6, "held_out": 3, "rated": 3, "tested": 10, "calibrating": 5, "featured": 18,
+    },
 )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ def one(**changes: Any) -> OneWindow:
         "scoring": Measured(18.0, 1e9),
         "detection": Measured(1.0, 1e9),
         "repair": None,
+        "read_out": None,
     }
     return OneWindow(**(measured | changes))
 
@@ -88,8 +91,11 @@ def test_work_is_counted() -> None:
     work = count_work(train, [record("h", 16)], [record("t", 40), record("u", 1)], settings())
     # windows of 16 samples every 8: 32 -> 3, 8 -> 1, 20 -> 2; 16 -> 1; 40 -> 4, 1 -> 1
     assert work == Work(
-        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, samples=117, kept=117,
-        videos={"scored": 3, "held_out": 1, "rated": 1, "tested": 2, "calibrating": 3},
+        training=4, scored=6, held_out=1, rated=1, tested=5, calibrating=6, featured=7,
+        samples=117, kept=117,
+        videos={
+            "scored": 3, "held_out": 1, "rated": 1, "tested": 2, "calibrating": 3, "featured": 4,
+        },
     )  # fmt: skip
     whole = {"kind": "resize", "frames": 16}
     resized = count_work(train, [], [record("t", 40)], settings(data={"window": whole}))
@@ -135,7 +141,7 @@ def test_a_frozen_backbone_is_rated_on_the_features_it_has_left() -> None:
     plain = predict_hours(WORK, one(), settings())["evaluation"]
     aids = {"dct_patch_init": False, "xavier_init": False, "dense_loss": 0.0}
     frozen = settings(baseline={"train": {"tuning": "frozen"}, "aids": aids})
-    found = predict_hours(WORK, one(), frozen)["evaluation"]
+    found = predict_hours(WORK, one(read_out=Measured(0.5, 1e9)), frozen)["evaluation"]
     assert plain - found == pytest.approx(10 * 4 / 3600)
 
 

@@ -49,11 +49,19 @@ def test_stages_are_divided_among_those_that_share_them() -> None:
 
 
 def test_what_is_trained_on_a_frozen_backbone_is_shared_by_windows() -> None:
-    """Of which a batch has two."""
+    """Of which a batch has two; features of 110 windows are computed once, and learned from."""
     aids = {"dct_patch_init": False, "xavier_init": False, "dense_loss": 0.0}
-    found = stages(four(baseline={"train": {"tuning": "frozen"}, "aids": aids}))
-    assert found["baseline"].devices == 2
-    assert found["baseline"].seconds == pytest.approx(10 * 100 * (8 / 2 - 1) / 2)
+    frozen = {"tuning": "frozen"}
+    measured = Measured(0.5, 1e9)
+    found = stages(four(baseline={"train": frozen, "aids": aids}), read_out=measured)
+    looking, learning = found["baseline"].phases
+    assert (looking.devices, learning.devices) == (4, 2)
+    assert looking.seconds == pytest.approx(110 * 1 / 4)
+    assert learning.seconds == pytest.approx(10 * 110 * 0.5 / 2 / 2)
+    # An alignment looks with two backbones, after each of two drops.
+    given = four(compress={"first": frozen | {"epochs": 10}, "later": frozen | {"epochs": 10}})
+    aligned = stages(given, read_out=measured)["alignment"].phases
+    assert [round(phase.working, 6) for phase in aligned[::2]] == [55.0, 55.0]
 
 
 @pytest.mark.parametrize(

@@ -57,22 +57,20 @@ def measure(few: ActionDataset, whole: ActionDataset, settings: Parameters) -> S
     runtime = Runtime(settings.runtime)  # its threads
     model = new_detector(settings.detector, len(few.classes), settings.data, settings.baseline, 0)
     record = measuring.choose_record(few.records("train"), settings.data)
-    recipe = settings.compress.first if settings.compress.align else None
     for _ in range(2):  # the first time is slower than all others
         detection = measuring.measure_detection(model, record, settings)
         scoring = measuring.measure_scoring(model, record, settings)
-        trained = detection
-        if recipe is not None:
-            trained = measuring.measure_training(model, record, recipe, settings)
+        training, batch, read_out = measuring.measure_recipes(model, record, settings)
     clips = repair_clips(_work(whole, settings), settings)
     one = OneWindow(
         proxies=0.0,
         reading=measuring.measure_reading(record, settings.data, runtime.device),
-        training=trained,
-        batch=recipe.batch if recipe else 1,
+        training=training,
+        batch=batch,
         scoring=scoring,
         detection=detection,
         repair=measuring.measure_repair(model, record, clips, settings),
+        read_out=read_out,
     )
     window = settings.data.window
     features = detection.seconds / (1 - window.overlap) * record.rate / window.frames

@@ -65,10 +65,11 @@ class AlignLoss(nn.Module):
 
     The teacher sees the same (augmented) frames in evaluation mode and without gradients; only
     blocks that the student still has are compared, and only what a term with a positive weight
-    needs is computed or kept. State of this module is that of the task's loss alone; student and
-    teacher are neither registered nor moved with it. Where the student leaves a CPU core idle, the
-    teacher runs there at the same time. In a ``group`` a batch holds own clips only; the mean of
-    the group's gradients is that of one process with all of them.
+    needs is computed or kept. Of a batch of features, with the teacher's beside them, neither
+    backbone runs and no block is compared. State of this module is that of the task's loss alone;
+    student and teacher are neither registered nor moved with it. Where the student leaves a CPU
+    core idle, the teacher runs there at the same time. In a ``group`` a batch holds own clips only;
+    the mean of the group's gradients is that of one process with all of them.
 
     Raises ValueError for a distillation that means nothing for the task.
     """
@@ -97,26 +98,21 @@ class AlignLoss(nn.Module):
         Returns the unweighted terms that are switched on (scalars, named as their weights in the
         configuration) and ``total``, the weighted sum to differentiate.
         """
-        student, teacher = self._models
         config = self.config
-        kept = student.kept_blocks
-        outs = kept if config.out > 0 or config.out_rel > 0 else ()
-        mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
-        spread = self._shared.place(batch)
-        own = self._shared.clips.weight
-        watch = partial(_watch, teacher, batch, outs, mids, spread)
-        beside = self._beside if core_to_spare(batch.frames.device) else None
-        watching = beside.submit(watch) if beside else None
-        found: Output = student(batch.frames, batch.mask, outs, mids, spread)
-        wanted = watching.result() if watching else watch()
-        supervised: Supervised = self.supervised(found, batch, student.training)
+        look = self._look_at_frames if batch.features is None else self._look_at_features
+        found, wanted = look(batch)
+        supervised: Supervised = self.supervised(found, batch, self._models[0].training)
         terms: dict[str, Callable[[], Tensor]] = {
-            **{name: partial(lambda x: x, value) for name, value in supervised.terms.items()},
-            "out": lambda: own * feature_loss(found.blocks, wanted.blocks),
-            "mid": lambda: own * feature_loss(found.mids, wanted.mids),
-            "out_rel": lambda: own * relation_loss(found.blocks, wanted.blocks),
-            "mid_rel": lambda: own * relation_loss(found.mids, wanted.mids),
+            name: partial(lambda x: x, value) for name, value in supervised.terms.items()
         }
+        if batch.features is None:
+            own = self._shared.clips.weight
+            terms |= {
+                "out": lambda: own * feature_loss(found.blocks, wanted.blocks),
+                "mid": lambda: own * feature_loss(found.mids, wanted.mids),
+                "out_rel": lambda: own * relation_loss(found.blocks, wanted.blocks),
+                "mid_rel": lambda: own * relation_loss(found.mids, wanted.mids),
+            }
         weights = {name: float(getattr(config, name)) for name in terms}
         for term in self.task.distillation(config, found, wanted, supervised, epoch):
             terms[term.name] = term.value
@@ -124,6 +120,29 @@ class AlignLoss(nn.Module):
         losses = {name: term() for name, term in terms.items() if getattr(config, name) > 0}
         losses["total"] = torch.stack([weights[name] * x for name, x in losses.items()]).sum()
         return losses
+
+    def _look_at_frames(self, batch: Inputs) -> tuple[Output, Output]:
+        """What student and teacher say of frames, with the states of blocks that terms need."""
+        (student, teacher), config = self._models, self.config
+        kept = student.kept_blocks
+        outs = kept if config.out > 0 or config.out_rel > 0 else ()
+        mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
+        spread = self._shared.place(batch)
+        watch = partial(_watch, teacher, batch, outs, mids, spread)
+        beside = self._beside if core_to_spare(batch.frames.device) else None
+        watching = beside.submit(watch) if beside else None
+        found: Output = student(batch.frames, batch.mask, outs, mids, spread)
+        return found, watching.result() if watching else watch()
+
+    def _look_at_features(self, batch: Inputs) -> tuple[Output, Output]:
+        """What they say of the features that their backbones have given."""
+        assert batch.features is not None
+        if batch.teacher_features is None:
+            raise ValueError("a batch of features to align on lacks those of the teacher")
+        student, teacher = self._models
+        found = self._shared.read_features(student, batch, batch.features)
+        with torch.no_grad():
+            return found, self._shared.read_features(teacher, batch, batch.teacher_features)
 
 
 @torch.no_grad()

@@ -32,7 +32,8 @@ class Inputs(Protocol):
     """What a model takes of a batch of B windows.
 
     ``frames`` uint8 (B, T, H, W, 3) and ``mask`` bool (B, grid), true where real; or in the place
-    of frames the backbone's ``features`` (B, feature_width, grid) of them.
+    of frames the backbone's ``features`` (B, feature_width, grid) of them, with
+    ``teacher_features``, those of a teacher, where the model learns from one.
     """
 
     @property
@@ -41,6 +42,8 @@ class Inputs(Protocol):
     def mask(self) -> Tensor: ...
     @property
     def features(self) -> Tensor | None: ...
+    @property
+    def teacher_features(self) -> Tensor | None: ...
 
 
 ReadOut = Callable[[Tensor, Tensor], "Output"]

@@ -42,13 +42,17 @@ class SharedBatch:
 
     def output_of(self, model: BlockModel, batch: Inputs) -> Output:
         """The model's output for all windows of a batch, of pixels or of features."""
+        if batch.features is not None:
+            return self.read_features(model, batch, batch.features)
+        output: Output = model(batch.frames, batch.mask, spread=self.place(batch))
+        return output
+
+    def read_features(self, model: BlockModel, batch: Inputs, features: Tensor) -> Output:
+        """The model's output for all windows of a batch, of ``features`` for all of them."""
         spread = self.place(batch)
         if spread is None:
-            return model.output_of(batch)
-        if batch.features is not None:
-            return spread.read_out(model.read_out, batch.features, batch.mask)
-        output: Output = model(batch.frames, batch.mask, spread=spread)
-        return output
+            return model.read_out(features, batch.mask)
+        return spread.read_out(model.read_out, features, batch.mask)
 
     @property
     def windows_here(self) -> slice:

@@ -22,6 +22,8 @@ from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.video.windows.clips import shared_windows
 from tad_blockdrop.video.windows.device import training_windows
+from tad_blockdrop.video.windows.features import FeatureTraining
+from tad_blockdrop.video.windows.loading import EpochWindows
 
 HISTORY, TRAINED = "history.parquet", "trained.safetensors"
 
@@ -88,24 +90,30 @@ def align(
 ) -> tuple[Detector, pd.DataFrame]:
     """``shortened`` aligned with ``teacher`` by the recipe of ``step``, and the history.
 
-    The model still has its LoRA.
+    The model still has its LoRA. With ``tuning: frozen`` both backbones look at each window once.
     """
-    model = from_checkpoint(shortened)
-    processes = _processes(evaluator, model)
+    model, recipe = from_checkpoint(shortened), compress.recipe(step)
+    taught: Path | None = None
+    if recipe is not None and recipe.tuning == "frozen":
+        taught = with_frozen_features(from_checkpoint(teacher), evaluator, scratch).features
+        evaluator = with_frozen_features(model, evaluator, scratch)
+        processes = processes_for(evaluator, recipe.batch, "windows in a batch")
+    else:
+        processes = _processes(evaluator, model)
     if processes == 1:
-        return model, _align(model, teacher, evaluator, compress, step, label, scratch)
+        return model, _align(model, teacher, evaluator, compress, step, label, scratch, taught)
     settings = {
         "compress": compress.model_dump(mode="json"),
         "scratch": str(scratch.resolve()),
         "step": step,
         "label": label,
+        "taught": None if taught is None else str(taught.resolve()),
     }
     folder = scratch / "shared"
     share_out(
         work_at_alignment, processes, evaluator, folder, settings,
         shortened=shortened, teacher=teacher,
     )  # fmt: skip
-    recipe = compress.recipe(step)
     if recipe is not None and recipe.tuning == "lora":
         add_lora(model, recipe.lora, evaluator.runtime.seed)
     model.load_state_dict(load_file(folder / TRAINED))
@@ -123,6 +131,7 @@ def work_at_alignment(folder: Path, settings: Mapping[str, Any], group: Group) -
         settings["step"],
         settings["label"],
         Path(settings["scratch"]),
+        Path(settings["taught"]) if settings["taught"] else None,
     )
     _write(folder, group, model, history)
 
@@ -135,17 +144,23 @@ def _align(
     step: int,
     label: str,
     scratch: Path,
+    taught: Path | None,
 ) -> pd.DataFrame:
     recipe = compress.recipe(step)
     assert recipe is not None
     videos = evaluator.dataset.records("train")
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
-    windows = training_windows(videos, evaluator.data, runtime.seed, runtime.device)
+    if evaluator.features is None:
+        windows = training_windows(videos, evaluator.data, runtime.seed, runtime.device)
+        clip_frames = model.backbone.geometry.clip_frames
+        dataset: EpochWindows = shared_windows(windows, clip_frames, runtime.group)
+    else:
+        dataset = FeatureTraining(videos, evaluator.data, evaluator.features, taught)
     return align_model(
         model,
         from_checkpoint(teacher),
         evaluator.task(model, videos),
-        shared_windows(windows, model.backbone.geometry.clip_frames, runtime.group),
+        dataset,
         compress.loss,
         recipe,
         runtime,

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -78,13 +79,32 @@ def measure_reading(record: VideoRecord, data: DataConfig, device: torch.device)
     return time.perf_counter() - begin
 
 
+def measure_recipes(
+    teacher: Detector, record: VideoRecord, settings: Parameters
+) -> tuple[Measured, int, Measured | None]:
+    """A step as the job trains, its batch, and a step that changes neck and head only, if any.
+
+    Where there is no other, it is both.
+    """
+    baseline, compress = settings.baseline, settings.compress
+    recipes = [compress.first, compress.later] if compress.align else []
+    recipes += [baseline.train] if baseline.source == "train" else []
+    frozen = next((each for each in recipes if each.tuning == "frozen"), None)
+    whole = next((each for each in recipes if each.tuning != "frozen"), frozen or compress.first)
+    training = measure_training(teacher, record, whole, settings)
+    if frozen is None or frozen is whole:
+        return training, whole.batch, training if frozen else None
+    return training, whole.batch, measure_training(teacher, record, frozen, settings)
+
+
 def measure_training(
     teacher: Detector, record: VideoRecord, recipe: TrainConfig, settings: Parameters
 ) -> Measured:
     """One alignment step of a whole batch, as the loop does it, on a model without one unit.
 
     On a GPU it is the last of three, since the first ones compile and allocate. What is there
-    before it, and what the optimiser adds, is held by each of several devices.
+    before it, and what the optimiser adds, is held by each of several devices. With ``tuning:
+    frozen`` the features are there already.
     """
     data, runtime = settings.data, Runtime(settings.runtime)
     device = runtime.device
@@ -103,6 +123,10 @@ def measure_training(
     learned = 4.0 * sum(p.numel() for p in student.parameters() if p.requires_grad)
 
     def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
+        if recipe.tuning == "frozen":
+            with torch.no_grad():
+                seen = [model(batch.frames, batch.mask).features for model in (student, teacher)]
+            batch = replace(batch, features=seen[0], teacher_features=seen[1])
         synchronise(device)
         # Gradients are still to come, before a first step the optimiser's two moments as well.
         held.append(_memory_now(device) + (3 if on_cpu else 1) * learned)

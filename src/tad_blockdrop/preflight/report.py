@@ -43,7 +43,7 @@ def run_preflight(
     weights = 4.0 * count_parameters(model)
     disk = forecast.disk_needed(proxies, weights, settings, machine.devices)
     clips = forecast.repair_clips(work, settings)
-    others = (one.scoring, one.detection, one.repair)
+    others = (one.scoring, one.detection, one.repair, one.read_out)
     each = max(
         forecast.training_memory(one.training, one.batch, machine, settings),
         *(other.memory for other in others if other),
@@ -91,7 +91,7 @@ def _measure(
     model: Detector, record: VideoRecord, work: Work, settings: Parameters, device: torch.device
 ) -> tuple[OneWindow, float]:
     """What one window takes, and the bytes of all proxies."""
-    data, recipe = settings.data, settings.compress.first
+    data = settings.data
     proxies, seconds = 0.0, 0.0
     with TemporaryDirectory() as folder:
         if data.proxy is not None:
@@ -104,14 +104,16 @@ def _measure(
             proxies = path.stat().st_size * work.kept / kept_samples(record, data.window)
             record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
         clips = forecast.repair_clips(work, settings)
+        training, batch, read_out = measuring.measure_recipes(model, record, settings)
         one = OneWindow(
             proxies=seconds,
             reading=measuring.measure_reading(record, data, device),
-            training=measuring.measure_training(model, record, recipe, settings),
-            batch=recipe.batch,
+            training=training,
+            batch=batch,
             scoring=measuring.measure_scoring(model, record, settings),
             detection=measuring.measure_detection(model, record, settings),
             repair=measuring.measure_repair(model, record, clips, settings),
+            read_out=read_out,
         )
     return one, proxies
 
@@ -130,9 +132,13 @@ def describe(report: Mapping[str, Any]) -> str:
     """The report as lines for people."""
     measured = report["measured"]
     rows = [("reading", {"seconds": measured["reading"], "memory": None})]
-    works = ("training", "scoring", "detection", "repair")
+    works = ("training", "read_out", "scoring", "detection", "repair")
     rows += [(name, measured[name]) for name in works if measured[name]]
-    texts = {"training": f"training (batch of {measured['batch']})", "repair": "repair (one block)"}
+    texts = {
+        "training": f"training (batch of {measured['batch']})",
+        "read_out": "neck and head alone",
+        "repair": "repair (one block)",
+    }
     lines = [f"one window {report['window']} of '{report['video']}' on {report['device']}:"]
     for name, row in rows:
         text = texts.get(name, name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import ceil, comb, inf
 
 from tad_blockdrop.compression.criteria import choose_criterion
@@ -104,11 +105,13 @@ def predict(
     ratings = sum(recipe.ratings for recipe in trained + recipes if recipe.tuning != "frozen")
     models = 1 + rounds * compress.n_drops
     one_shot = compress.n_drops if report.one_shot else 0
+    learning = [plan.training(recipe, plain, backbones=1) for recipe in trained]
+    aligning = [plan.training(recipe, aligned, backbones=2) for recipe in recipes]
     stages = [
         Stage(PROXIES, (plan.phase(1, 0.0, one.proxies),)),
-        Stage("baseline", tuple(plan.training(r, plain) for r in trained)),
+        Stage("baseline", tuple(chain.from_iterable(learning))),
         Stage("ranking", plan.ranking()),
-        Stage("alignment", tuple(plan.training(r, aligned) for r in recipes)),
+        Stage("alignment", tuple(chain.from_iterable(aligning))),
         Stage(
             "evaluation",
             (
@@ -144,21 +147,33 @@ class _Plan:
         readers = min(devices * max(1, self.settings.runtime.workers), self.machine.cores)
         return Phase(devices, working / devices, reading, readers)
 
-    def training(self, recipe: TrainConfig, window: float) -> Phase:
-        """``window``: seconds of a step for one of its windows.
+    def training(self, recipe: TrainConfig, window: float, backbones: int) -> tuple[Phase, ...]:
+        """``window``: seconds of a step for one of its windows, whose clips are shared.
 
-        Its clips are shared, or with a frozen backbone whole windows.
+        If ``backbones`` are frozen, each looks once at what its features are then kept of.
         """
+        if recipe.tuning == "frozen":
+            return self._read_out(recipe, backbones)
         machine, batch = self.machine, self.one.batch
         geometry = self.settings.detector.backbone.geometry
         clips = self.settings.data.window.frames // geometry.clip_frames
-        parts = clips
-        if recipe.tuning == "frozen":
-            machine, clips, parts = replace(machine, by_window=1.0), 1, batch
-        devices, windows = min(machine.devices, parts), recipe.stop * self.work.training
-        working = windows * window * machine.share_of_step(batch, parts) * devices
+        devices, windows = min(machine.devices, clips), recipe.stop * self.work.training
+        working = windows * window * machine.share_of_step(batch, clips) * devices
         reads = windows * _reads(batch, clips, devices) / batch
-        return self.phase(devices, working, reads * self.one.reading)
+        return (self.phase(devices, working, reads * self.one.reading),)
+
+    def _read_out(self, recipe: TrainConfig, backbones: int) -> tuple[Phase, ...]:
+        """Features of videos, then epochs in which whole windows of them are shared."""
+        one = self.one
+        assert one.read_out is not None  # it is measured where a recipe is of this kind
+        machine = replace(self.machine, by_window=1.0)
+        devices = min(machine.devices, recipe.batch)
+        step = one.read_out.seconds / recipe.batch * machine.share_of_step(recipe.batch, devices)
+        learning = recipe.stop * self.work.featured * step * devices
+        return (
+            self.detection("featured", backbones * self.work.featured),
+            self.phase(devices, learning, 0.0),
+        )
 
     def detection(self, what: str, windows: int) -> Phase:
         """Of so many windows, those of all videos of ``what`` some times."""

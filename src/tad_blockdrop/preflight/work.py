@@ -14,7 +14,8 @@ class Work:
 
     ``training``: of one epoch; ``rated``: what checkpoints are rated on, the held-out videos or,
     where there are none, the training videos; ``calibrating``: what a repair looks at; ``kept``:
-    those of ``samples`` that proxies hold. ``videos``: how many videos windows are of, by kind.
+    those of ``samples`` that proxies hold; ``featured``: those whose features are kept, where a
+    backbone is frozen. ``videos``: how many videos windows are of, by kind.
     """
 
     training: int
@@ -23,6 +24,7 @@ class Work:
     rated: int
     tested: int
     calibrating: int
+    featured: int
     samples: int
     kept: int
     videos: Mapping[str, int]
@@ -44,6 +46,7 @@ class Measured:
 class OneWindow:
     """What was measured: of the batch of a training step, all else of a single window.
 
+    ``read_out``: of a training step that changes neck and head only, where there are such.
     ``proxies``: seconds that one process needs for all of them; ``reading``: of a window;
     ``repair``: of one block, on all clips of a repair, where there is one. ``scoring`` is none
     where candidates are repaired: then it follows from ``repair`` and ``detection``.
@@ -56,6 +59,7 @@ class OneWindow:
     scoring: Measured | None
     detection: Measured
     repair: Measured | None
+    read_out: Measured | None
 
 
 def count_work(
@@ -79,6 +83,7 @@ def count_work(
         rated=windows(held_out or training),
         tested=windows(test),
         calibrating=min(windows(calibrating), repair.windows or sys.maxsize),
+        featured=windows(training) + windows(held_out),
         samples=sum(record.n_samples for record in every),
         kept=sum(kept_samples(record, window) for record in every),
         videos={
@@ -87,6 +92,7 @@ def count_work(
             "rated": len(held_out or training),
             "tested": len(test),
             "calibrating": len(calibrating),
+            "featured": len(training) + len(held_out),
         },
     )
 

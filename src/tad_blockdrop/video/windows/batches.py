@@ -16,8 +16,9 @@ class Batch:
     """B windows: ``frames`` uint8 (B, T, H, W, 3), ``mask`` bool (B, grid), true where real.
 
     Per window, ``segments`` float32 (G, 2) in grid steps and ``labels`` int64 (G,). A batch of
-    features that are known already has ``features`` (B, width, grid), and frames without pixels.
-    ``own``: the windows that count here; others are of videos that another process works on.
+    features that are known already has ``features`` (B, width, grid), and frames without pixels;
+    ``teacher_features``, of another backbone, is what a model learns from. ``own``: the windows
+    that count here; others are of videos that another process works on.
     """
 
     frames: Tensor
@@ -26,6 +27,7 @@ class Batch:
     labels: list[Tensor]
     windows: list[Window]
     features: Tensor | None = None
+    teacher_features: Tensor | None = None
     own: slice = field(default_factory=lambda: slice(0, None))
 
     @property
@@ -49,6 +51,9 @@ class Batch:
             segments=[change(s) for s in self.segments],
             labels=[change(v) for v in self.labels],
             features=None if self.features is None else change(self.features),
+            teacher_features=(
+                None if self.teacher_features is None else change(self.teacher_features)
+            ),
         )
 
 
@@ -56,22 +61,25 @@ class Batch:
 class LoadedWindow:
     """One window with its frames, uint8 (T, H, W, 3), and its mask, bool (grid,).
 
-    Or with ``features`` (width, grid) of a backbone and frames without pixels. ``own``: whether it
-    counts here.
+    Or with ``features`` (width, grid) of a backbone, perhaps ``teacher_features`` of another, and
+    frames without pixels. ``own``: whether it counts here.
     """
 
     window: Window
     frames: Tensor
     mask: Tensor
     features: Tensor | None = None
+    teacher_features: Tensor | None = None
     own: bool = True
 
 
 def collate(items: Sequence[LoadedWindow]) -> Batch:
     """Stack windows into one batch."""
     features = [item.features for item in items if item.features is not None]
+    taught = [item.teacher_features for item in items if item.teacher_features is not None]
     return Batch(
         features=torch.stack(features) if features else None,
+        teacher_features=torch.stack(taught) if taught else None,
         frames=torch.stack([item.frames for item in items]),
         mask=torch.stack([item.mask for item in items]),
         segments=[torch.from_numpy(item.window.segments) for item in items],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,20 @@ class FeatureWindows(TestWindows):
 class FeatureTraining(EpochWindows):
     """The test-time windows that hold an action, in another order each epoch.
 
-    Raises ValueError when there is none.
+    With ``teacher``, another folder, they also have the features of a teacher's backbone. Raises
+    ValueError when there is none.
     """
 
-    def __init__(self, records: Sequence[VideoRecord], data: DataConfig, folder: Path) -> None:
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        data: DataConfig,
+        folder: Path,
+        teacher: Path | None = None,
+    ) -> None:
         super().__init__(records, data)
         self.windows = FeatureWindows(records, data, folder)
+        self.teacher = None if teacher is None else FeatureWindows(records, data, teacher)
         self.chosen = [i for i, (_, w) in enumerate(self.windows.items) if len(w.labels)]
         if not self.chosen:
             raise ValueError(
@@ -136,4 +145,8 @@ class FeatureTraining(EpochWindows):
         return len(self.chosen)
 
     def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
-        return self.windows[self.chosen[key[1]]]
+        place = self.chosen[key[1]]
+        window = self.windows[place]
+        if self.teacher is None:
+            return window
+        return replace(window, teacher_features=self.teacher[place].features)
