@@ -30,6 +30,10 @@ from tad_blockdrop.video.windows.loading import TestWindows
 EPOCHS = 12
 
 
+class StoppedError(Exception):
+    """What ends a run in the middle."""
+
+
 def checkpoint(evaluator: Evaluator, seed: int, kept: list[int] | None = None) -> Checkpoint:
     """Four clips a window, so that nine or twelve of them are shared unevenly."""
     backbone = DETECTOR.backbone.model_copy(update={"clip_frames": 4, "drop_path": 0.4})
@@ -117,9 +121,21 @@ def test_an_alignment_of_frozen_backbones_looks_once_and_changes_neither(
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-3, atol=1e-4)
 
+    def stop(self: TrainingProgress, number: int, row: dict[str, float]) -> None:
+        if number == 2:
+            raise StoppedError
 
-class StoppedError(Exception):
-    """What ends a run in the middle."""
+    with monkeypatch.context() as patched:
+        patched.setattr(TrainingProgress, "epoch", stop)
+        with pytest.raises(StoppedError):
+            training.align(student, teacher, evaluator, compress, 1, "step_01", tmp_path / "cut")
+    seen[0] = 0
+    model, again = training.align(
+        student, teacher, evaluator, compress, 1, "step_01", tmp_path / "cut"
+    )
+    assert seen[0] == 0
+    pd.testing.assert_frame_equal(again, history)
+    assert all(torch.equal(weights_of(model)[name], value) for name, value in one.items())
 
 
 def align(evaluator: Evaluator, devices: int, scratch: Path) -> tuple[Detector, pd.DataFrame]:

@@ -1,0 +1,257 @@
+"""What dropping, repair and alignment are worth on a real pre-trained backbone that stays frozen.
+
+Needs an environment with ``baseline.train.tuning: frozen`` and its uncompressed model::
+
+    kedro run --env <name> --pipeline compress --to-nodes evaluate.evaluate_baseline
+    python benchmarks/real_transformer.py --env <name> --experiment <its experiment>
+
+Every seed trains a neck and head of its own on the same features. Blocks are dropped all at once,
+as ``--drop`` lists them; sub-layers one after the other by ``cosine``, as many as there are in the
+blocks of a list. Each shorter backbone is repaired in one of three ways without labels (none, gap,
+all; blocks only) and looks at all videos once. Then neck and head either stay, or learn for
+``--epochs`` beside the uncompressed model (``compress.first.tuning: frozen``); the control learns
+for as long with nothing dropped. Nothing is chosen by the test videos. Prints the average mAP on
+them, seed by seed, with the CPU seconds of a row's repair, features and learning. An interrupted
+run goes on, in ``--work``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.detections.evaluation import Evaluator
+from tad_blockdrop.detector.checkpoint import Checkpoint
+
+ROOT = Path(__file__).parents[1]
+RATE = 0.3  # of the baseline's learning rate, as `learn` has it
+SCORED = 8  # training videos that rank sub-layers
+REPAIRS = ("none", "gap", "all")
+WAYS = "as they were", "aligned"  # neck and head
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """What all rows share: the uncompressed models by seed, and where their work is kept."""
+
+    evaluator: Evaluator
+    heads: list[Checkpoint]
+    compress: CompressConfig
+    work: Path
+
+    @property
+    def uncompressed(self) -> Evaluator:
+        """With the features of the backbone that all begin with."""
+        return on_features(self.heads[0], self.evaluator, self.work / "uncompressed")
+
+
+def load(env: str, experiment: str) -> tuple[Evaluator, Checkpoint, Any]:
+    """Evaluator, uncompressed model and parameters of an experiment."""
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    from tad_blockdrop.context import validate_parameters
+    from tad_blockdrop.pipelines.shared import make_evaluator
+
+    bootstrap_project(ROOT)
+    with KedroSession.create(ROOT, env=env, runtime_params={"experiment": experiment}) as session:
+        context = session.load_context()
+        typed = validate_parameters(context.config_loader["parameters"])
+        dataset = context.catalog.load("dataset")
+        baseline = context.catalog.load("baseline_checkpoint")
+    evaluator = make_evaluator(dataset, typed.data, typed.evaluation, typed.runtime)
+    return evaluator, baseline, typed
+
+
+@contextmanager
+def counted(row: dict[str, Any], what: str) -> Iterator[None]:
+    """Note the CPU seconds of what is done inside."""
+    begin = time.process_time()
+    yield
+    row[what] = round(time.process_time() - begin, 1)
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A row that was made before, or a new one, which is kept."""
+    if not path.exists():
+        made = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(made), encoding="utf-8")
+    row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    print(row, flush=True)
+    return row
+
+
+def on_features(model: Checkpoint, evaluator: Evaluator, folder: Path) -> Evaluator:
+    """The evaluator with the features of a backbone for the windows of all videos."""
+    from tad_blockdrop.detector.model import from_checkpoint
+    from tad_blockdrop.jobs.training import with_frozen_features
+
+    videos = evaluator.dataset.videos
+    seen = videos.assign(split=videos["split"].replace("test", "holdout"))
+    every = replace(evaluator, dataset=replace(evaluator.dataset, videos=seen))
+    found = with_frozen_features(from_checkpoint(model), every, folder).features
+    return replace(evaluator, features=found)
+
+
+def rated(model: Checkpoint, seen: Evaluator) -> float:
+    """Average mAP on the test videos."""
+    from tad_blockdrop.detector.model import from_checkpoint
+
+    detector = from_checkpoint(model)
+    _, precision = seen.evaluate(detector, seen.dataset.records("test"), "rating")
+    return float(precision["ap"].mean())
+
+
+def other_seeds(baseline: Checkpoint, seen: Evaluator, typed: Any, seeds: int) -> list[Checkpoint]:
+    """The uncompressed model, and others whose neck and head began and learned differently."""
+    from tad_blockdrop.baseline.training import new_detector, train_baseline
+    from tad_blockdrop.detector.model import weights_of
+
+    models = [baseline]
+    for seed in range(typed.runtime.seed + 1, typed.runtime.seed + seeds):
+        size = typed.detector, len(baseline.classes), typed.data, typed.baseline
+        model = new_detector(*size, seed)
+        backbone = {n: v for n, v in baseline.weights.items() if n.startswith("backbone.")}
+        model.load_state_dict(backbone, strict=False)
+        own = replace(seen, runtime=seen.runtime.with_seed(seed))
+        train_baseline(model, typed.baseline, own, seen.features.parent / f"seed_{seed}")
+        models.append(replace(baseline, weights=weights_of(model)))
+    return models
+
+
+def with_backbone(head: Checkpoint, short: Checkpoint) -> Checkpoint:
+    """A seed's neck and head behind another's shorter backbone."""
+    weights = {n: v for n, v in head.weights.items() if not n.startswith("backbone.")}
+    weights |= {n: v for n, v in short.weights.items() if n.startswith("backbone.")}
+    return replace(short, weights=weights)
+
+
+def learned(
+    model: Checkpoint, seen: Evaluator, bench: Bench, seed: int, folder: Path
+) -> Checkpoint:
+    """Neck and head after learning beside the uncompressed model of their seed."""
+    from tad_blockdrop.compression.alignment import align_model
+    from tad_blockdrop.detector.model import from_checkpoint, weights_of
+    from tad_blockdrop.video.windows.features import FeatureTraining
+
+    student, teacher = from_checkpoint(model), from_checkpoint(bench.heads[seed])
+    videos, taught = seen.dataset.records("train"), bench.uncompressed.features
+    windows = FeatureTraining(videos, seen.data, seen.features, taught)
+    runtime = seen.runtime.with_seed(seen.runtime.seed + seed)
+    task = seen.task(student, videos)
+    align_model(
+        student, teacher, task, windows, bench.compress.loss, bench.compress.first, runtime,
+        f"{folder.name}, seed {seed}", folder / f"seed_{seed}",
+    )  # fmt: skip
+    return replace(model, weights=weights_of(student))
+
+
+def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dict[str, Any]:
+    """The row of a shorter backbone: neck and head as they were, and after learning."""
+    from tad_blockdrop.jobs.repair import repair as refit
+
+    folder = bench.work / f"{name}_{repair}"
+    row: dict[str, Any] = {"dropped": name, "repair": repair}
+    with counted(row, "repair s"):
+        if repair != "none":
+            config = bench.compress.repair.model_copy(update={"layers": repair, "read_out": False})
+            weights, _ = refit(short, bench.heads[0], bench.evaluator, config, folder)
+            short = replace(short, weights=weights)
+    with counted(row, "features s"):
+        seen = on_features(short, bench.evaluator, folder)
+    models = [with_backbone(head, short) for head in bench.heads]
+    row["as they were"] = [rated(model, seen) for model in models]
+    with counted(row, "learning s"):
+        models = [learned(m, seen, bench, seed, folder) for seed, m in enumerate(models)]
+    row["aligned"] = [rated(model, seen) for model in models]
+    return row
+
+
+def shorter(baseline: Checkpoint, lists: Sequence[Sequence[int]], bench: Bench) -> dict[str, Any]:
+    """Shorter models by name: without the listed blocks, and without as many sub-layers."""
+    from tad_blockdrop.compression.dropping import drop_block
+    from tad_blockdrop.pipelines.compress import nodes
+
+    found = {"none": baseline}
+    for blocks in lists:
+        model = baseline
+        for block in blocks:
+            model = drop_block(model, block)
+        found["blocks " + " ".join(map(str, blocks))] = model
+    compress = bench.compress.model_copy(
+        update={"criterion": "cosine", "unit": "sublayer", "score_videos": SCORED, "n_drops": 99}
+    )
+    model = baseline
+    for step in range(1, 2 * max(map(len, lists), default=0) + 1):
+        folder = bench.work / "ranking"
+        scores = nodes.score_blocks(model, baseline, bench.evaluator, folder, compress)
+        model = nodes.drop_block(model, scores)
+        if step in {2 * len(blocks) for blocks in lists}:
+            found[f"{step} sub-layers"] = model
+    return found
+
+
+def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A line for each way, in percent, with the mean over seeds first."""
+    lines = []
+    for row in rows:
+        for way in WAYS:
+            values = [100 * value for value in row[way]]
+            lines.append(
+                {
+                    **{
+                        key: value
+                        for key, value in row.items()
+                        if key not in ("as they were", "aligned")
+                    },
+                    "neck and head": way,
+                    "mean": sum(values) / len(values),
+                    "by seed": " ".join(f"{value:.1f}" for value in values),
+                }
+            )
+    return pd.DataFrame(lines).round(1)
+
+
+def main() -> None:
+    """Parse the command line, make the rows one after the other, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--env", required=True)
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=20, help="of alignment")
+    parser.add_argument("--drop", nargs="+", default=["1,3,4", "1,2,3,4,6,7"])
+    parser.add_argument("--work", type=Path, default=Path("data/real_transformer"))
+    arguments = parser.parse_args()
+    evaluator, baseline, typed = load(arguments.env, arguments.experiment)
+    train = typed.baseline.train
+    recipe = train.model_copy(
+        update={
+            "epochs": arguments.epochs, "stop": arguments.epochs, "warmup": 1.0,
+            "lr_detector": RATE * train.lr_detector,
+        }
+    )  # fmt: skip
+    compress = typed.compress.model_copy(update={"first": recipe, "later": recipe})
+    bench = Bench(evaluator, [baseline], compress, arguments.work)
+    bench.heads[1:] = other_seeds(baseline, bench.uncompressed, typed, arguments.seeds)[1:]
+    lists = [tuple(map(int, blocks.split(","))) for blocks in arguments.drop]
+    rows = []
+    for name, short in shorter(baseline, lists, bench).items():
+        for repair in REPAIRS if name != "none" else REPAIRS[:1]:
+            kept = bench.work / "rows" / f"{name}_{repair}.json"
+            rows.append(once(kept, partial(try_backbone, name, short, repair, bench)))
+    print(table(rows).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
