@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 ROOT = Path(__file__).parents[1]
 RATE = 0.3  # of the baseline's learning rate, as `learn` has it
 SCORED = 8  # training videos that rank sub-layers
-REPAIRS = ("none", "gap", "all")
+REPAIRS = ("all", "none", "gap")
 WAYS = "as they were", "aligned"  # neck and head
 
 
@@ -52,10 +53,10 @@ class Bench:
     @property
     def uncompressed(self) -> Evaluator:
         """With the features of the backbone that all begin with."""
-        return on_features(self.heads[0], self.evaluator, self.work / "uncompressed")
+        return on_features(self.heads[0], self.evaluator, self.work)
 
 
-def load(env: str, experiment: str) -> tuple[Evaluator, Checkpoint, Any]:
+def load(project: Path, env: str, experiment: str) -> tuple[Evaluator, Checkpoint, Any]:
     """Evaluator, uncompressed model and parameters of an experiment."""
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
@@ -63,8 +64,9 @@ def load(env: str, experiment: str) -> tuple[Evaluator, Checkpoint, Any]:
     from tad_blockdrop.context import validate_parameters
     from tad_blockdrop.pipelines.shared import make_evaluator
 
-    bootstrap_project(ROOT)
-    with KedroSession.create(ROOT, env=env, runtime_params={"experiment": experiment}) as session:
+    bootstrap_project(project)
+    given = {"experiment": experiment}
+    with KedroSession.create(project, env=env, runtime_params=given) as session:
         context = session.load_context()
         typed = validate_parameters(context.config_loader["parameters"])
         dataset = context.catalog.load("dataset")
@@ -113,7 +115,9 @@ def rated(model: Checkpoint, seen: Evaluator) -> float:
     return float(precision["ap"].mean())
 
 
-def other_seeds(baseline: Checkpoint, seen: Evaluator, typed: Any, seeds: int) -> list[Checkpoint]:
+def all_seeds(
+    baseline: Checkpoint, seen: Evaluator, typed: Any, seeds: int, work: Path
+) -> list[Checkpoint]:
     """The uncompressed model, and others whose neck and head began and learned differently."""
     from tad_blockdrop.baseline.training import new_detector, train_baseline
     from tad_blockdrop.detector.model import weights_of
@@ -125,7 +129,7 @@ def other_seeds(baseline: Checkpoint, seen: Evaluator, typed: Any, seeds: int) -
         backbone = {n: v for n, v in baseline.weights.items() if n.startswith("backbone.")}
         model.load_state_dict(backbone, strict=False)
         own = replace(seen, runtime=seen.runtime.with_seed(seed))
-        train_baseline(model, typed.baseline, own, seen.features.parent / f"seed_{seed}")
+        train_baseline(model, typed.baseline, own, work / f"seed_{seed}")
         models.append(replace(baseline, weights=weights_of(model)))
     return models
 
@@ -169,7 +173,7 @@ def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dic
             weights, _ = refit(short, bench.heads[0], bench.evaluator, config, folder)
             short = replace(short, weights=weights)
     with counted(row, "features s"):
-        seen = on_features(short, bench.evaluator, folder)
+        seen = on_features(short, bench.evaluator, bench.work)
     models = [with_backbone(head, short) for head in bench.heads]
     row["as they were"] = [rated(model, seen) for model in models]
     with counted(row, "learning s"):
@@ -226,30 +230,33 @@ def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
 def main() -> None:
     """Parse the command line, make the rows one after the other, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--project", type=Path, default=ROOT)
     parser.add_argument("--env", required=True)
     parser.add_argument("--experiment", required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=20, help="of alignment")
+    parser.add_argument("--epochs", type=int, default=10, help="of alignment")
     parser.add_argument("--drop", nargs="+", default=["1,3,4", "1,2,3,4,6,7"])
     parser.add_argument("--work", type=Path, default=Path("data/real_transformer"))
     arguments = parser.parse_args()
-    evaluator, baseline, typed = load(arguments.env, arguments.experiment)
+    evaluator, baseline, typed = load(arguments.project, arguments.env, arguments.experiment)
     train = typed.baseline.train
     recipe = train.model_copy(
         update={
-            "epochs": arguments.epochs, "stop": arguments.epochs, "warmup": 1.0,
-            "lr_detector": RATE * train.lr_detector,
+            "epochs": arguments.epochs, "stop": arguments.epochs,
+            "warmup": min(1.0, arguments.epochs / 2),
+            "lr_detector": RATE * train.lr_detector, "tuning": "frozen",
         }
     )  # fmt: skip
     compress = typed.compress.model_copy(update={"first": recipe, "later": recipe})
     bench = Bench(evaluator, [baseline], compress, arguments.work)
-    bench.heads[1:] = other_seeds(baseline, bench.uncompressed, typed, arguments.seeds)[1:]
+    bench.heads[:] = all_seeds(baseline, bench.uncompressed, typed, arguments.seeds, arguments.work)
     lists = [tuple(map(int, blocks.split(","))) for blocks in arguments.drop]
+    models = shorter(baseline, lists, bench)
+    ways = [("none", "none"), *product(REPAIRS, [name for name in models if name != "none"])]
     rows = []
-    for name, short in shorter(baseline, lists, bench).items():
-        for repair in REPAIRS if name != "none" else REPAIRS[:1]:
-            kept = bench.work / "rows" / f"{name}_{repair}.json"
-            rows.append(once(kept, partial(try_backbone, name, short, repair, bench)))
+    for repair, name in ways:
+        kept = bench.work / "rows" / f"{name}_{repair}.json"
+        rows.append(once(kept, partial(try_backbone, name, models[name], repair, bench)))
     print(table(rows).to_string(index=False))
 
 

@@ -39,3 +39,18 @@ def test_the_check_of_a_gpu_can_be_tried_on_a_cpu(finished_copy: Path) -> None:
         assert numbers["ranking share"] > 0
         assert 0 <= numbers["waiting"] <= 1
         assert f"| {name} | alignment step" in done.stdout
+
+
+def test_a_shorter_backbone_is_repaired_and_read_anew(finished_copy: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/real_transformer.py"), "--env", "smoke"]
+    command += ["--project", str(finished_copy), "--experiment", "smoke", "--work", str(tmp_path)]
+    command += ["--seeds", "1", "--epochs", "1", "--drop", "4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "rows").iterdir()}
+    names = ["blocks 4", "2 sub-layers"]
+    repaired = {f"{name}_{repair}" for name in names for repair in ("none", "gap", "all")}
+    assert set(rows) == {"none_none"} | repaired
+    assert all(0 <= mean <= 1 for row in rows.values() for mean in row["aligned"])
+    assert rows["none_none"]["aligned"] != rows["none_none"]["as they were"]
+    assert done.stdout.count("blocks 4") >= 6
