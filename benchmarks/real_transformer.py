@@ -8,11 +8,11 @@ Needs an environment with ``baseline.train.tuning: frozen`` and its uncompressed
 Every seed trains a neck and head of its own on the same features. Blocks are dropped all at once,
 as ``--drop`` lists them; sub-layers one after the other by ``cosine``, as many as there are in the
 blocks of a list. Each shorter backbone is repaired in one of three ways without labels (none, gap,
-all; blocks only) and looks at all videos once. Then neck and head either stay, or learn for
-``--epochs`` beside the uncompressed model (``compress.first.tuning: frozen``); the control learns
-for as long with nothing dropped. Nothing is chosen by the test videos. Prints the average mAP on
-them, seed by seed, with the CPU seconds of a row's repair, features and learning. An interrupted
-run goes on, in ``--work``.
+all) and looks at all videos once. Neck and head stay as they were, or are refitted without labels
+as well, and either way may learn for ``--epochs`` beside the uncompressed model (as an alignment
+with ``compress.first.tuning: frozen`` does); the control learns as long with nothing dropped.
+Nothing is chosen by the test videos. Prints the average mAP on them, seed by seed, with the CPU
+seconds of a row's repair, features and learning. An interrupted run goes on, in ``--work``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.video.windows.batches import Batch, collate
 
 ROOT = Path(__file__).parents[1]
 RATE = 0.3  # of the baseline's learning rate, as `learn` has it
 SCORED = 8  # training videos that rank sub-layers
 REPAIRS = ("all", "none", "gap")
-WAYS = "as they were", "aligned"  # neck and head
+WAYS = "as they were", "learned", "refitted", "refitted, learned"  # neck and head
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,6 +162,25 @@ def learned(
     return replace(model, weights=weights_of(student))
 
 
+def _training_features(seen: Evaluator) -> Batch:
+    from tad_blockdrop.video.windows.features import FeatureWindows
+
+    windows = FeatureWindows(seen.dataset.records("train"), seen.data, seen.features)
+    return collate([windows[number] for number in range(len(windows))])
+
+
+def refitted(model: Checkpoint, seen: Evaluator, bench: Bench, seed: int) -> Checkpoint:
+    """Neck and head refitted to the features of the shorter backbone, without labels."""
+    from tad_blockdrop.compression.read_out import Features, refit_read_out
+    from tad_blockdrop.detector.model import from_checkpoint, weights_of
+
+    student, teacher = from_checkpoint(model), from_checkpoint(bench.heads[seed])
+    mine, theirs = _training_features(seen), _training_features(bench.uncompressed)
+    features = Features(mine.features, theirs.features, mine.mask)
+    refit_read_out(student, teacher, features, bench.compress.repair.ridge)
+    return replace(model, weights=weights_of(student))
+
+
 def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dict[str, Any]:
     """The row of a shorter backbone: neck and head as they were, and after learning."""
     from tad_blockdrop.jobs.repair import repair as refit
@@ -177,8 +197,16 @@ def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dic
     models = [with_backbone(head, short) for head in bench.heads]
     row["as they were"] = [rated(model, seen) for model in models]
     with counted(row, "learning s"):
-        models = [learned(m, seen, bench, seed, folder) for seed, m in enumerate(models)]
-    row["aligned"] = [rated(model, seen) for model in models]
+        taught = [learned(m, seen, bench, seed, folder) for seed, m in enumerate(models)]
+    row["learned"] = [rated(model, seen) for model in taught]
+    if repair == "none":
+        return row
+    with counted(row, "refit s"):
+        models = [refitted(m, seen, bench, seed) for seed, m in enumerate(models)]
+    row["refitted"] = [rated(model, seen) for model in models]
+    folder = folder / "refitted"
+    taught = [learned(m, seen, bench, seed, folder) for seed, m in enumerate(models)]
+    row["refitted, learned"] = [rated(model, seen) for model in taught]
     return row
 
 
@@ -210,7 +238,7 @@ def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """A line for each way, in percent, with the mean over seeds first."""
     lines = []
     for row in rows:
-        for way in WAYS:
+        for way in filter(row.get, WAYS):
             values = [100 * value for value in row[way]]
             lines.append(
                 {
