@@ -105,8 +105,11 @@ def test_thumos14_preflight(thumos14: Path, kedro: Kedro) -> None:
     # every 4th of 6 s and 7 s, of 8 s and 9 s: 45 and 53, 60 and 68 samples; windows every 16
     assert report["work"] == {
         "training": 2, "scored": 2 + 3, "held_out": 0, "rated": 5, "tested": 3 + 4,
-        "calibrating": 2 + 3, "samples": 45 + 53 + 60 + 68, "kept": 45 + 53 + 60 + 68,
-        "videos": {"scored": 2, "held_out": 0, "rated": 2, "tested": 2, "calibrating": 2},
+        "calibrating": 2 + 3, "featured": 2 + 3,
+        "samples": 45 + 53 + 60 + 68, "kept": 45 + 53 + 60 + 68,
+        "videos": {
+            "scored": 2, "held_out": 0, "rated": 2, "tested": 2, "calibrating": 2, "featured": 2,
+        },
     }  # fmt: skip
     assert report["obstacles"] == []
 
