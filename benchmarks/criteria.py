@@ -24,17 +24,17 @@ EXACT = ("train_map", "repaired_map")
 RATED = (2, 4)  # blocks dropped
 
 
-def load(experiment: str) -> tuple[Any, Any, Any]:
-    """Evaluator, uncompressed model and parameters of an experiment of the base environment."""
+def load(experiment: str, project: Path = ROOT, env: str | None = None) -> tuple[Any, Any, Any]:
+    """Evaluator, uncompressed model and parameters of an experiment; ``env`` None: the base."""
     from kedro.framework.session import KedroSession
     from kedro.framework.startup import bootstrap_project
 
     from tad_blockdrop.context import validate_parameters
     from tad_blockdrop.pipelines.shared import make_evaluator
 
-    bootstrap_project(ROOT)
+    bootstrap_project(project)
     parameters = {"experiment": experiment, "compress": {"repair": {"layers": "all"}}}
-    with KedroSession.create(ROOT, runtime_params=parameters) as session:
+    with KedroSession.create(project, env=env, runtime_params=parameters) as session:
         context = session.load_context()
         typed = validate_parameters(context.config_loader["parameters"])
         dataset = context.catalog.load("dataset")

@@ -29,13 +29,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from criteria import ROOT, load
 
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.video.windows.batches import Batch, collate
 
-ROOT = Path(__file__).parents[1]
 RATE = 0.3  # of the baseline's learning rate, as `learn` has it
 SCORED = 8  # training videos that rank sub-layers
 REPAIRS = ("all", "none", "gap")
@@ -55,25 +55,6 @@ class Bench:
     def uncompressed(self) -> Evaluator:
         """With the features of the backbone that all begin with."""
         return on_features(self.heads[0], self.evaluator, self.work)
-
-
-def load(project: Path, env: str, experiment: str) -> tuple[Evaluator, Checkpoint, Any]:
-    """Evaluator, uncompressed model and parameters of an experiment."""
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-
-    from tad_blockdrop.context import validate_parameters
-    from tad_blockdrop.pipelines.shared import make_evaluator
-
-    bootstrap_project(project)
-    given = {"experiment": experiment}
-    with KedroSession.create(project, env=env, runtime_params=given) as session:
-        context = session.load_context()
-        typed = validate_parameters(context.config_loader["parameters"])
-        dataset = context.catalog.load("dataset")
-        baseline = context.catalog.load("baseline_checkpoint")
-    evaluator = make_evaluator(dataset, typed.data, typed.evaluation, typed.runtime)
-    return evaluator, baseline, typed
 
 
 @contextmanager
@@ -163,6 +144,7 @@ def learned(
 
 
 def _training_features(seen: Evaluator) -> Batch:
+    """All windows of the training videos as one batch."""
     from tad_blockdrop.video.windows.features import FeatureWindows
 
     windows = FeatureWindows(seen.dataset.records("train"), seen.data, seen.features)
@@ -182,7 +164,10 @@ def refitted(model: Checkpoint, seen: Evaluator, bench: Bench, seed: int) -> Che
 
 
 def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dict[str, Any]:
-    """The row of a shorter backbone: neck and head as they were, and after learning."""
+    """The row of a shorter backbone, with neck and head in each of ``WAYS``.
+
+    Not refitted where nothing is repaired: refitting is a part of repair.
+    """
     from tad_blockdrop.jobs.repair import repair as refit
 
     folder = bench.work / f"{name}_{repair}"
@@ -242,11 +227,7 @@ def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
             values = [100 * value for value in row[way]]
             lines.append(
                 {
-                    **{
-                        key: value
-                        for key, value in row.items()
-                        if key not in ("as they were", "aligned")
-                    },
+                    **{key: value for key, value in row.items() if key not in WAYS},
                     "neck and head": way,
                     "mean": sum(values) / len(values),
                     "by seed": " ".join(f"{value:.1f}" for value in values),
@@ -266,7 +247,7 @@ def main() -> None:
     parser.add_argument("--drop", nargs="+", default=["1,3,4", "1,2,3,4,6,7"])
     parser.add_argument("--work", type=Path, default=Path("data/real_transformer"))
     arguments = parser.parse_args()
-    evaluator, baseline, typed = load(arguments.project, arguments.env, arguments.experiment)
+    evaluator, baseline, typed = load(arguments.experiment, arguments.project, arguments.env)
     train = typed.baseline.train
     recipe = train.model_copy(
         update={
