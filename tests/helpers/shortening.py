@@ -36,16 +36,16 @@ def clips(n: int, seed: int = 0) -> Tensor:
 
 def repaired_in_two(repair: Callable[[], Repaired], layers: int) -> Repaired:
     """What a repair gives that was cut after so many layers, and run again."""
-    fit, calls = Walk.fit, iter(range(100))
+    evidence, calls = Walk.evidence, iter(range(100))
 
-    def fit_or_cut(*given: Any) -> Any:
+    def look_or_cut(*given: Any) -> Any:
         if next(calls) == layers:
             raise CutError
-        return fit(*given)
+        return evidence(*given)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repairing, "SECONDS_BETWEEN_SAVES", 0.0)
-        patch.setattr(Walk, "fit", fit_or_cut)
+        patch.setattr(Walk, "evidence", look_or_cut)
         with pytest.raises(CutError):
             repair()
     return repair()

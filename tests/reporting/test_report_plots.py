@@ -126,6 +126,11 @@ def test_every_layer_of_every_repair_is_a_cell(repairs):
     assert heat["z"] == [[2.5, 5.0], [3.0, None]]
 
 
+def test_channels_taken_from_dropped_blocks_are_told(repairs):
+    taken = repairs.assign(taken=pd.array([7, 0, pd.NA], dtype="Int64"))
+    assert valid(repair_errors(taken))["data"][0]["text"][0] == ["12.5 → 2.5 (7)", "25.0 → 5.0"]
+
+
 def test_layers_of_neck_and_head_follow_those_of_blocks(repairs):
     rows = repairs.assign(layer=None).astype({"block": "Int64", "branch": "Int64"})
     more = pd.DataFrame(

@@ -5,6 +5,7 @@
 nor their size matters (but for rounding), and any solution can be rated on rows that are gone.
 """
 
+from copy import copy
 from functools import partial
 
 import torch
@@ -40,6 +41,12 @@ class NormalEquations:
         self.gram += x.T @ x
         self.cross += x.T @ y
         self.square += y.square().sum()
+
+    def of_first(self, inputs: int) -> "NormalEquations":
+        """Those of the first inputs alone, and the intercept."""
+        rows, fewer = [*range(inputs), -1], copy(self)
+        fewer.gram, fewer.cross = self.gram[rows][:, rows], self.cross[rows]
+        return fewer
 
     def solve(self, ridge: float) -> Tensor:
         """``argmin ‖[x 1] Δ - y‖² + ridge · mean(diag xᵀx) · ‖Δ‖²`` (d + 1, m), the intercept too.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, inf, nan, sqrt
@@ -41,7 +42,7 @@ class Refit:
 
     ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
     the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
-    layer alone was better.
+    layer alone was better. ``taken``: hidden channels that are now those of dropped blocks.
     """
 
     block: int
@@ -49,6 +50,7 @@ class Refit:
     before: float
     after: float
     ridge: float
+    taken: int = 0
 
 
 def fitted_clips(n: int) -> int:
@@ -119,6 +121,12 @@ class Evidence:
         (self.judge if judges else self.fit).add(x, wanted - found)
         if judges:
             self.size += wanted.to(self.size).square().sum()
+
+    def of_first(self, inputs: int) -> Evidence:
+        """What is known if the layer has the first inputs alone."""
+        fewer = copy(self)
+        fewer.fit, fewer.judge = self.fit.of_first(inputs), self.judge.of_first(inputs)
+        return fewer
 
     def choose(self, ridges: Sequence[float]) -> Choice:
         """The change that makes what judges best: none if each makes it worse."""
@@ -213,25 +221,45 @@ class Walk:
 
     def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
         """How the end of a branch should change: none if no ridge makes held-out clips better."""
-        end = branch_end(self.student, index, branch)
-        shape = end.last.in_features, end.last.out_features, self.student.device
-        known = Evidence(*shape)
-        with inputs_of(end.last) as inputs:
-            for places in self._turns:
-                part = Evidence(*shape)
-                for place in places:
-                    tokens, chunk = self.own[place], self._numbers[place]
-                    found = self.run(index, tokens)[branch]
-                    wanted = targets[place].to(found.device)
-                    rows = self._rows(wanted.shape[:-1].numel(), chunk).to(found.device)
-                    x, found, wanted = (
-                        t.flatten(0, -2)[rows] for t in (inputs.pop(), found, wanted)
-                    )
-                    part.add(x, found, wanted, judges=chunk.start >= self.fitted)
-                self.group.add_in_order(known.sums, part.sums)
-        chosen = known.choose(self.ridges)
+        chosen = self.evidence(index, branch, targets).choose(self.ridges)
         row = Refit(index, branch, chosen.before, chosen.after, chosen.ridge)
         return row, chosen.change
+
+    def evidence(
+        self, index: int, branch: int, targets: States, donors: Sequence[int] = ()
+    ) -> Evidence:
+        """What is known of the inputs of a branch's last layer and of what it should lead to.
+
+        ``donors``: blocks of the teacher whose hidden channels, fed with the student's tokens
+        behind its attention, are inputs, too.
+        """
+        end = branch_end(self.student, index, branch)
+        inputs = end.last.in_features
+        for donor in donors:
+            inputs += branch_end(self.teacher, donor, 1).last.in_features
+        shape = inputs, end.last.out_features, self.student.device
+        known = Evidence(*shape)
+        for places in self._turns:
+            part = Evidence(*shape)
+            for place in places:
+                tokens, chunk = self.own[place], self._numbers[place]
+                with inputs_of(end.last) as seen:
+                    mid, out = self.run(index, tokens)
+                x = torch.cat([*seen, *(self._offered(donor, mid) for donor in donors)], dim=-1)
+                found = mid if branch == 0 else out
+                wanted = targets[place].to(found.device)
+                rows = self._rows(wanted.shape[:-1].numel(), chunk).to(found.device)
+                x, found, wanted = (t.flatten(0, -2)[rows] for t in (x, found, wanted))
+                part.add(x, found, wanted, judges=chunk.start >= self.fitted)
+            self.group.add_in_order(known.sums, part.sums)
+        return known
+
+    def _offered(self, donor: int, mid: Tensor) -> Tensor:
+        """What the hidden channels of a block of the teacher give for tokens."""
+        backbone = self.teacher.backbone
+        with inputs_of(branch_end(self.teacher, donor, 1).last) as seen:
+            backbone.run_block(donor, mid, without=["attention"])
+        return seen[0]
 
     def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """The student's block ``index``: its state in the middle and its output."""
@@ -269,14 +297,24 @@ def inputs_of(layer: nn.Linear) -> Iterator[list[Tensor]]:
 
 def fold(end: Branch, change: Tensor) -> None:
     """Add ``[x 1] · change`` (d + 1, width) to what the branch gives; its scale is folded in."""
-    layer = end.last
-    weight, bias = layer.weight.double(), layer.bias.double()
+    set_last(end, last_layer(end) + change.cpu())
+
+
+def last_layer(end: Branch) -> Tensor:
+    """What a branch adds for each input of its last layer, its bias last: (d + 1, width), float64.
+
+    On the CPU, since not every device has float64.
+    """
+    weights = torch.cat([end.last.weight.T, end.last.bias[None]]).cpu().double()
+    return weights if end.scale is None else weights * end.scale.cpu().double()
+
+
+def set_last(end: Branch, weights: Tensor) -> None:
+    """Make ``weights``, as :func:`last_layer` gives them, those of the branch."""
     if end.scale is not None:
-        weight, bias = end.scale.double()[:, None] * weight, end.scale.double() * bias
         end.scale.fill_(1.0)
-    change = change.to(weight)
-    layer.weight.copy_(weight + change[:-1].T)
-    layer.bias.copy_(bias + change[-1])
+    end.last.weight.copy_(weights[:-1].T)
+    end.last.bias.copy_(weights[-1])
 
 
 def relative(square: float, size: float) -> float:

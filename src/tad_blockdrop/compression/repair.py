@@ -17,10 +17,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from tad_blockdrop.compression.exchange import donors_for, refit_with
 from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.refitting import (
     Refit,
     RepairError,
+    States,
     Walk,
     branch_end,
     fitted_clips,
@@ -67,12 +69,20 @@ def repair_model(
             targets = walk.expect(index)
             for branch in plan.get(index, ()):
                 if (index, branch) not in done:
-                    row, change = walk.fit(index, branch, targets[branch])
-                    if change is not None:
-                        fold(branch_end(student, index, branch), change)
-                    done.add(row)
+                    done.add(_refit(walk, index, branch, targets[branch], config.donors))
             walk.leave(index)
     return pd.DataFrame([asdict(row) for row in done.rows], columns=COLUMNS)
+
+
+def _refit(walk: Walk, index: int, branch: int, targets: States, donors: int) -> Refit:
+    """Refit the end of a branch in place, of an MLP with the channels of so many dropped ones."""
+    given = donors_for(walk, index, donors) if branch == 1 else []
+    if given:
+        return refit_with(walk, index, targets, given)
+    row, change = walk.fit(index, branch, targets)
+    if change is not None:
+        fold(branch_end(walk.student, index, branch), change)
+    return row
 
 
 def gap_errors(

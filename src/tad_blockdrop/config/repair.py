@@ -22,6 +22,9 @@ class RepairConfig(Config):
     windows: int | None = Field(256, ge=1, description="test-time windows of them; none: all")
     clips: int = Field(1024, ge=2, description="clips of these windows")
     tokens: int = Field(65536, ge=2, description="tokens of these clips that a layer is fitted on")
+    donors: int = Field(
+        2, ge=0, description="dropped blocks whose hidden channels the MLP before them may take"
+    )
     read_out: bool = Field(True, description="neck and head too, after the blocks")
 
     @model_validator(mode="before")

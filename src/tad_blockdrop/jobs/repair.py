@@ -91,5 +91,5 @@ def _repair(
             features = read_features(model, teacher, loader, runtime.group)
             refits = refit_read_out(model, teacher, features, config.ridge)
             rows = pd.concat([rows, pd.DataFrame(map(asdict, refits))], ignore_index=True)
-            rows = rows.astype({"block": "Int64", "branch": "Int64"})
+            rows = rows.astype(dict.fromkeys(("block", "branch", "taken"), "Int64"))
     return weights_of(model), rows

@@ -172,17 +172,19 @@ def measure_repair(
 ) -> Measured | None:
     """One block refitted on ``clips`` clips, where a repair is configured.
 
-    Those of one window go through it, a few times, and twice as many: what these take more is
-    taken for all the others. Memory is without the states of all clips, which
-    ``forecast.repair_states`` counts.
+    It is one behind which as many are dropped as may give it hidden channels. The clips of one
+    window go through it, a few times, and twice as many: what these take more is taken for all the
+    others. Memory is without the states of all clips, which ``forecast.repair_states`` counts.
     """
     repair = settings.compress.repair
     if repair.layers == "none":
         return None
     check_clips(clips)
-    two, shape = model.kept_blocks[:2], (model.config, model.n_classes, model.window)
-    teacher = Detector(*shape, two)
-    kept = two[1:] or two if repair.layers == "all" else two[:1]
+    first = int(repair.layers == "all")  # the attention is refitted, too, where a block was before
+    dropped = max(1 - first, min(repair.donors, settings.compress.n_drops))
+    blocks, shape = model.kept_blocks, (model.config, model.n_classes, model.window)
+    teacher = Detector(*shape, blocks[: first + 1 + dropped])
+    kept = blocks[first : first + 1] or blocks
     window = calibration_clips(model, _one_window(record, settings.data), repair.clips)
     few = window.repeat(ceil(REPAIRED_CLIPS / len(window)), 1, 1, 1, 1)
 

@@ -31,6 +31,18 @@ class Branch:
     scale: nn.Parameter | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """What the n hidden channels of a block's MLP are made from.
+
+    Channel j is computed, by itself, from the normed tokens by the rows j, j + n, ... of each of
+    the ``first`` layers, which have biases; column j of the branch's last layer reads it.
+    """
+
+    norm: nn.LayerNorm
+    first: tuple[nn.Linear, ...]
+
+
 class Backbone(nn.Module, ABC):
     """A stack of residual blocks over the tokens of a clip; clips do not see each other.
 
@@ -86,6 +98,13 @@ class Backbone(nn.Module, ABC):
         whose branches do not end in a linear layer has none and cannot be repaired.
         """
         return ()
+
+    def hidden(self, block: Any) -> Hidden | None:
+        """The hidden channels of a block's MLP, which a repair may exchange.
+
+        None where it has no MLP, or one whose channels depend on each other.
+        """
+        return None
 
     @property
     def kept_units(self) -> tuple[Unit, ...]:

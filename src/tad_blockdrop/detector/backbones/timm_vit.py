@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import timm
 import torch
+from timm.layers import GluMlp, Mlp, SwiGLU
 from timm.models import eva, vision_transformer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import TimmConfig
-from tad_blockdrop.detector.backbones.contract import Backbone, Branch
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden
 from tad_blockdrop.detector.weights import dinov2
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import HEADS
@@ -108,6 +109,16 @@ class TimmViT(Backbone):
         ends = (block.attn and block.attn.proj, block.mlp and block.mlp.fc2)
         both = zip(ends, scales, strict=True)
         return tuple(Branch(last, scale) for last, scale in both if last is not None)
+
+    def hidden(self, block: Any) -> Hidden | None:
+        """Of a plain MLP or a gated one, whose gate and value may be one layer or two."""
+        mlp, norm = block.mlp, block.norm2
+        names = {Mlp: ("fc1",), GluMlp: ("fc1",), SwiGLU: ("fc1_g", "fc1_x")}.get(type(mlp), ())
+        if not names or not isinstance(norm, nn.LayerNorm) or not isinstance(mlp.norm, nn.Identity):
+            return None
+        first = tuple(getattr(mlp, name) for name in names)
+        biased = all(layer.bias is not None for layer in (*first, norm))
+        return Hidden(norm, first) if biased else None
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """Normed, then pooled as configured: (n, n_tokens, width) -> (n, 1, feature_width)."""

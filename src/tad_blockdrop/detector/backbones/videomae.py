@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import VideoMAEConfig
-from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden, block_drop_rate
 from tad_blockdrop.detector.positions import sincos_table
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
@@ -110,6 +110,10 @@ class VideoMAE(Backbone):
         """The ends of attention and MLP."""
         ends = (block.attn and block.attn.proj, block.mlp and block.mlp.fc2)
         return tuple(Branch(last) for last in ends if last is not None)
+
+    def hidden(self, block: Any) -> Hidden | None:
+        """The channels between the two layers of the MLP."""
+        return block.mlp and Hidden(block.norm2, (block.mlp.fc1,))
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import VJEPA2Config
 from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
-from tad_blockdrop.detector.backbones.contract import Backbone, Branch, block_drop_rate
+from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden, block_drop_rate
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.model_config import refuse_other_model
 from tad_blockdrop.detector.weights.network import find_network
@@ -95,6 +95,10 @@ class VJEPA2(Backbone):
         """The ends of attention and MLP."""
         ends = (block.attention and block.attention.proj, block.mlp and block.mlp.fc2)
         return tuple(Branch(last) for last in ends if last is not None)
+
+    def hidden(self, block: Any) -> Hidden | None:
+        """The channels between the two layers of the MLP."""
+        return block.mlp and Hidden(block.norm2, (block.mlp.fc1,))
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """The final norm and the mean over space: (n, n_tokens, width) -> (n, slices, width)."""

@@ -14,11 +14,14 @@ def repair_errors(repairs: pd.DataFrame) -> go.Figure:
 
     Each cell says the error before and after the layer was refitted, in percent of the size of what
     the teacher has there (tokens behind a layer of the backbone, else the layer's outputs), or the
-    one error of a layer that was left alone; the brighter, the less is left. ``repairs`` has step,
-    block, branch (0 or 1), before, after and ridge, and where neck and head were refitted ``layer``
-    with their layers' names.
+    one error of a layer that was left alone, and how many hidden channels of dropped blocks it has
+    taken, if any; the brighter, the less is left. ``repairs`` has step, block, branch (0 or 1),
+    before, after and ridge, ``taken`` (not in older experiments), and where neck and head were
+    refitted ``layer`` with their layers' names.
     """
-    errors = zip(repairs["before"], repairs["after"], repairs["ridge"].notna(), strict=True)
+    refitted = repairs["ridge"].notna()
+    taken = repairs.get("taken", refitted * 0).fillna(0)
+    errors = zip(repairs["before"], repairs["after"], refitted, taken, strict=True)
     texts = [_words(*each) for each in errors]
     table = repairs.assign(left=100 * repairs["after"], text=texts, name=_names(repairs))
     order = table.sort_values(["block", "branch"], kind="stable")["name"].unique()
@@ -61,6 +64,8 @@ def _names(repairs: pd.DataFrame) -> list[str]:
     ]
 
 
-def _words(before: float, after: float, refitted: bool) -> str:
+def _words(before: float, after: float, refitted: bool, taken: int) -> str:
     change = f"{number(100 * before)} → {number(100 * after)}"
+    if taken:
+        return f"{change} ({taken})"
     return change if refitted else number(100 * after)
