@@ -115,7 +115,11 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
                if not value.equal(teacher.weights[name])}  # fmt: skip
     blocks = {name for name in changed if name.startswith("backbone")}
     assert blocks
-    assert all("attn.proj" in name or "mlp.fc2" in name for name in blocks)
+    took = set(repairs.query("taken > 0")["block"])
+    assert took  # hidden channels of dropped blocks: nothing else changes first layers and norms
+    first = {name for name in blocks if "mlp.fc1" in name or "norm2" in name}
+    assert {int(name.split(".")[2]) for name in first} == took & set(last.kept_blocks)
+    assert all("attn.proj" in name or "mlp.fc2" in name for name in blocks - first)
     assert {"pyramid.embedding.0.conv.weight", "head.classify.weight"} <= changed
     models = load(folder, "result_table")["model"]
     assert list(models) == ["uncompressed", "step_01", "step_02", "one_shot_01", "one_shot_02"]
