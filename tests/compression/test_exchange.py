@@ -175,13 +175,11 @@ def test_channels_may_be_written_in_any_order(
             torch.testing.assert_close(after, before, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("config", "crop", "has_some"), KINDS)
+@pytest.mark.parametrize(("config", "crop"), [kind[:2] for kind in KINDS if kind[2]])
 def test_channels_of_another_block_are_what_they_were_there(
-    config: BackboneConfig, crop: int, has_some: bool
+    config: BackboneConfig, crop: int
 ) -> None:
     """Fed with the same tokens, the MLP of block 0 gives what that of block 1 did."""
-    if not has_some:
-        return
     if isinstance(config, VJEPA2Config):
         pytest.importorskip("transformers")
     torch.manual_seed(0)

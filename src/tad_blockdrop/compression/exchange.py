@@ -16,7 +16,7 @@ from math import ceil, inf
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.compression.least_squares import NormalEquations
+from tad_blockdrop.compression.least_squares import NormalEquations, relative
 from tad_blockdrop.compression.refitting import (
     Refit,
     States,
@@ -24,7 +24,6 @@ from tad_blockdrop.compression.refitting import (
     branch_end,
     fold,
     last_layer,
-    relative,
     set_last,
 )
 from tad_blockdrop.detector.backbones.contract import Branch, Hidden

@@ -5,8 +5,13 @@
 nor their size matters (but for rounding), and any solution can be rated on rows that are gone.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
+from math import nan, sqrt
 
 import torch
 from torch import Tensor
@@ -42,7 +47,7 @@ class NormalEquations:
         self.cross += x.T @ y
         self.square += y.square().sum()
 
-    def of_first(self, inputs: int) -> "NormalEquations":
+    def of_first(self, inputs: int) -> NormalEquations:
         """Those of the first inputs alone, and the intercept."""
         rows, fewer = [*range(inputs), -1], copy(self)
         fewer.gram, fewer.cross = self.gram[rows][:, rows], self.cross[rows]
@@ -67,3 +72,60 @@ class NormalEquations:
         """``Σ ‖[x 1] Δ - y‖²`` over the rows seen, never negative."""
         explained = (solution * (self.gram @ solution - 2 * self.cross)).sum()
         return max(0.0, float(self.square + explained))
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The best of some ridges, NaN for none, and how a layer should change with it.
+
+    ``before`` and ``after``: errors on the rows that judge, relative to the size of what is wanted.
+    """
+
+    before: float
+    after: float
+    ridge: float
+    change: Tensor | None
+
+
+class Evidence:
+    """Sums over some inputs: to fit on, to judge by, and how large the outputs are that judge."""
+
+    def __init__(
+        self, inputs: int, outputs: int, device: torch.device, intercept: bool = True
+    ) -> None:
+        self.fit = NormalEquations(inputs, outputs, device, intercept)
+        self.judge = NormalEquations(inputs, outputs, device, intercept)
+        self.size = torch.zeros_like(self.judge.square)
+
+    @property
+    def sums(self) -> list[Tensor]:
+        """All of them, to be added to in place."""
+        return [*self.fit.sums, *self.judge.sums, self.size]
+
+    def add(self, x: Tensor, found: Tensor, wanted: Tensor, judges: bool) -> None:
+        """Take rows: a layer's inputs (n, d), and its outputs or what it leads to (n, m)."""
+        (self.judge if judges else self.fit).add(x, wanted - found)
+        if judges:
+            self.size += wanted.to(self.size).square().sum()
+
+    def of_first(self, inputs: int) -> Evidence:
+        """What is known if the layer has the first inputs alone."""
+        fewer = copy(self)
+        fewer.fit, fewer.judge = self.fit.of_first(inputs), self.judge.of_first(inputs)
+        return fewer
+
+    def choose(self, ridges: Sequence[float]) -> Choice:
+        """The change that makes what judges best: none if each makes it worse."""
+        before, ridge, best = float(self.judge.square), nan, None
+        after = before
+        for candidate in ridges:
+            change = self.fit.solve(candidate)
+            if (error := self.judge.error(change)) < after:
+                after, ridge, best = error, candidate, change
+        size = float(self.size)
+        return Choice(relative(before, size), relative(after, size), ridge, best)
+
+
+def relative(square: float, size: float) -> float:
+    """The root of a sum of squares over another; 0 where that is 0."""
+    return sqrt(square / size) if size > 0 else 0.0

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, inf, nan, sqrt
+from math import ceil, inf
 
 import torch
 from torch import Tensor, nn
 
-from tad_blockdrop.compression.least_squares import NormalEquations
+from tad_blockdrop.compression.least_squares import Evidence
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.model import BlockModel
@@ -89,55 +88,6 @@ def check_clips(n: int) -> None:
             "compress.repair needs at least two clips of training videos, to fit and to judge: "
             "raise compress.repair.videos, compress.repair.windows or compress.repair.clips"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Choice:
-    """The best of some ridges, as in :class:`Refit`, and how the layer should change with it."""
-
-    before: float
-    after: float
-    ridge: float
-    change: Tensor | None
-
-
-class Evidence:
-    """Sums over some inputs: to fit on, to judge by, and how large the outputs are that judge."""
-
-    def __init__(
-        self, inputs: int, outputs: int, device: torch.device, intercept: bool = True
-    ) -> None:
-        self.fit = NormalEquations(inputs, outputs, device, intercept)
-        self.judge = NormalEquations(inputs, outputs, device, intercept)
-        self.size = torch.zeros_like(self.judge.square)
-
-    @property
-    def sums(self) -> list[Tensor]:
-        """All of them, to be added to in place."""
-        return [*self.fit.sums, *self.judge.sums, self.size]
-
-    def add(self, x: Tensor, found: Tensor, wanted: Tensor, judges: bool) -> None:
-        """Take rows: a layer's inputs (n, d), and its outputs or what it leads to (n, m)."""
-        (self.judge if judges else self.fit).add(x, wanted - found)
-        if judges:
-            self.size += wanted.to(self.size).square().sum()
-
-    def of_first(self, inputs: int) -> Evidence:
-        """What is known if the layer has the first inputs alone."""
-        fewer = copy(self)
-        fewer.fit, fewer.judge = self.fit.of_first(inputs), self.judge.of_first(inputs)
-        return fewer
-
-    def choose(self, ridges: Sequence[float]) -> Choice:
-        """The change that makes what judges best: none if each makes it worse."""
-        before, ridge, best = float(self.judge.square), nan, None
-        after = before
-        for candidate in ridges:
-            change = self.fit.solve(candidate)
-            if (error := self.judge.error(change)) < after:
-                after, ridge, best = error, candidate, change
-        size = float(self.size)
-        return Choice(relative(before, size), relative(after, size), ridge, best)
 
 
 class Walk:
@@ -315,8 +265,3 @@ def set_last(end: Branch, weights: Tensor) -> None:
         end.scale.fill_(1.0)
     end.last.weight.copy_(weights[:-1].T)
     end.last.bias.copy_(weights[-1])
-
-
-def relative(square: float, size: float) -> float:
-    """The root of a sum of squares over another; 0 where that is 0."""
-    return sqrt(square / size) if size > 0 else 0.0

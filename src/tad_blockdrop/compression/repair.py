@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from tad_blockdrop.compression.exchange import donors_for, refit_with
+from tad_blockdrop.compression.least_squares import relative
 from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.refitting import (
     Refit,
@@ -27,7 +28,6 @@ from tad_blockdrop.compression.refitting import (
     branch_end,
     fitted_clips,
     fold,
-    relative,
 )
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone

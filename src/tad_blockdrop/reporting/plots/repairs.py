@@ -20,7 +20,7 @@ def repair_errors(repairs: pd.DataFrame) -> go.Figure:
     refitted ``layer`` with their layers' names.
     """
     refitted = repairs["ridge"].notna()
-    taken = repairs.get("taken", refitted * 0).fillna(0)
+    taken = repairs.get("taken", pd.Series(0, index=repairs.index)).fillna(0)
     errors = zip(repairs["before"], repairs["after"], refitted, taken, strict=True)
     texts = [_words(*each) for each in errors]
     table = repairs.assign(left=100 * repairs["after"], text=texts, name=_names(repairs))
