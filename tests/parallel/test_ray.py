@@ -6,15 +6,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+import shared_videos
 from filelock import FileLock
+from kedro.io import DatasetError
 from pydantic import ValidationError
 from tests.conftest import ROOT, environment
 
 from tad_blockdrop.config import RuntimeConfig
+from tad_blockdrop.datasets.videos import (
+    MANIFEST,
+    VideoFolderDataset,
+    VideoTask,
+    VideoTasks,
+)
 from tad_blockdrop.parallel.engines.cluster import EngineError, devices
 from tad_blockdrop.storage.experiment_record import of_stage
 
@@ -85,3 +96,42 @@ def test_however_it_ends_a_sentence_says_so_and_no_process_stays(
     assert re.search(told, said), said
     for rank in range(2):
         FileLock(tmp_path / f"{rank}.lock").acquire()  # free: its holder is gone
+
+
+@pytest.fixture
+def two_nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, RuntimeConfig]]:
+    """A cluster of two nodes with one CPU each, and the settings that use it."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    paths = [str(ROOT / "src"), str(ROOT / "tests" / "helpers"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))  # of the nodes
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    cluster.add_node(num_cpus=1)
+    yield cluster, RuntimeConfig(engine="ray", devices=2, address=cluster.address)
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_videos_are_made_on_all_nodes_and_again_where_one_is_lost(
+    tmp_path: Path, two_nodes: tuple[Any, RuntimeConfig]
+) -> None:
+    _, runtime = two_nodes
+    one, two = tmp_path / "one", tmp_path / "two"
+    tasks = {
+        "a": VideoTask("one", partial(shared_videos.write_beside, one, two)),
+        "b": VideoTask("two", partial(shared_videos.write_beside, two, one)),
+    }
+    folder = VideoFolderDataset(filepath=str(tmp_path / "made"))
+    folder.save(VideoTasks(tasks, cluster=runtime))
+    assert folder.load().made_from == {"a": "one", "b": "two"}
+    assert {path.name for path in (tmp_path / "made").glob("*.mp4")} == {"a.mp4", "b.mp4"}
+    with pytest.raises(DatasetError, match="c: it cannot be read"):
+        folder.save(
+            VideoTasks(tasks | {"c": VideoTask("three", shared_videos.refuse)}, cluster=runtime)
+        )
+    assert not (tmp_path / "made" / MANIFEST).exists()
+    assert not list((tmp_path / "made").glob(".*"))
+    lost = VideoTask("four", partial(shared_videos.lose_the_first, tmp_path / "lost"))
+    folder.save(VideoTasks({"d": lost}, cluster=runtime))
+    assert (tmp_path / "made" / "d.mp4").read_text() == "again"

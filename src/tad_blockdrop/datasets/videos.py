@@ -3,21 +3,23 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from kedro.io import DatasetError
 
 from tad_blockdrop.checksums import DamagedError, verify
+from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.datasets.folder import PathDataset
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write, sweep
 from tad_blockdrop.storage.stamps import fault_of, read_stamp, stamp_of, write_stamp
-from tad_blockdrop.video.files.guarded_processes import run_guarded
+from tad_blockdrop.video.files.guarded_processes import Outcome, guarded, run_guarded
 from tad_blockdrop.video.files.listing import file_name
 
 logger = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ class VideoFolder:
 class VideoTasks:
     """What to write into a folder of videos: a task per video id.
 
-    On at most ``workers`` processes (by default one per core). A video is given up after
+    On at most ``workers`` processes (by default one per core), or on all machines of the cluster
+    that ``cluster`` names. A video is given up after
     ``timeout`` seconds without progress. With ``skip_failed`` one that is given up or cannot be
     read is left out; otherwise it is an error, told when all others are made.
     """
@@ -72,6 +75,7 @@ class VideoTasks:
     workers: int | None = None
     timeout: float = 600.0
     skip_failed: bool = False
+    cluster: RuntimeConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class _Job:
     video_id: str
     task: VideoTask
     path: Path
+
+
+Outcomes = Generator[Outcome[_Job, None], None, None]
 
 
 class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
@@ -131,9 +138,8 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
     def _make_all(self, jobs: list[_Job], data: VideoTasks) -> dict[str, str]:
         """Why some could not be made, by id. Other errors than a video's own are raised."""
         failed: dict[str, str] = {}
-        workers = data.workers or os.cpu_count() or 1
         try:
-            with closing(run_guarded(_make, jobs, workers, data.timeout)) as outcomes:
+            with closing(self._outcomes(jobs, data)) as outcomes:
                 for outcome in progress(outcomes, f"writing {self._path.name}", len(jobs)):
                     if isinstance(outcome.error, BlockDropError):
                         failed[outcome.item.video_id] = str(outcome.error)
@@ -142,6 +148,14 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
         finally:
             sweep(self._path)  # of processes that were given up, or cut short by an error
         return dict(sorted(failed.items()))
+
+    def _outcomes(self, jobs: list[_Job], data: VideoTasks) -> Outcomes:
+        if data.cluster is not None:
+            from tad_blockdrop.parallel.engines.tasks import spread  # imports torch
+
+            make = partial(guarded, function=_make, timeout=data.timeout)
+            return spread(make, jobs, self._path, data.cluster)
+        return run_guarded(_make, jobs, data.workers or os.cpu_count() or 1, data.timeout)
 
     def _exists(self) -> bool:
         return (self._path / MANIFEST).is_file()

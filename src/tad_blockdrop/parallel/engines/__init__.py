@@ -20,3 +20,8 @@ def run(job: Job, processes: int, runtime: RuntimeConfig, gpus: bool) -> None:
         cluster.run(job, processes, runtime)
     else:
         local.run(job, processes, local.gpu_names(processes) if gpus else [])
+
+
+def has_cluster(runtime: RuntimeConfig) -> bool:
+    """Whether pieces of work can be spread over the machines of a cluster (``tasks``)."""
+    return runtime.engine == "ray" and joined.world() is None

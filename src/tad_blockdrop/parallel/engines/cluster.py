@@ -74,7 +74,7 @@ def run(job: Job, processes: int, runtime: RuntimeConfig) -> None:
             ray.kill(_workers.pop())
         if isinstance(error, ray.exceptions.RayError):
             raise EngineError(
-                f"Ray cannot start the processes ({_lines(error)[-1]}): its machines need the same "
+                f"Ray cannot start the processes ({last_line(error)}): its machines need the same "
                 "tad_blockdrop, installed"
             ) from error
         raise
@@ -266,6 +266,10 @@ def _check_answers(address: str) -> None:
         ) from None
 
 
+def last_line(error: BaseException) -> str:
+    """Of the message of an error of Ray, which tells first what has failed and last by what."""
+    return _lines(error)[-1]
+
+
 def _lines(error: BaseException) -> list[str]:
-    """Of the message; Ray tells first what has failed, last by what."""
     return str(error).strip().splitlines() or [type(error).__name__]

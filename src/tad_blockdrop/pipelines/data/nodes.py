@@ -102,6 +102,7 @@ def refuse_fatal_problems(
 
 def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeConfig) -> VideoTasks:
     """Plan a proxy for each video (sampled frames, small, short GOP); none if they are off."""
+    from tad_blockdrop.parallel.engines import has_cluster
     from tad_blockdrop.video.files.clock import Timing
     from tad_blockdrop.video.files.proxies import source_fingerprint, write_proxy
     from tad_blockdrop.video.files.sampling import Sampling
@@ -126,7 +127,12 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
         )
         for row in accepted.videos.to_dict("records")
     }  # fmt: skip
-    return VideoTasks(tasks, timeout=runtime.decode_timeout, skip_failed=data.on_missing == "skip")
+    return VideoTasks(
+        tasks,
+        timeout=runtime.decode_timeout,
+        skip_failed=data.on_missing == "skip",
+        cluster=runtime if has_cluster(runtime) else None,
+    )
 
 
 def index_frames(

@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, TypeVar
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.parallel.starting import clean_processes
+from tad_blockdrop.parallel.starting import clean_processes, preload
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -74,6 +74,15 @@ def run_guarded(
     finally:
         for worker in [*idle, *(worker for worker, _ in busy.values())]:
             worker.kill()
+
+
+def guarded(
+    item: Item, function: Callable[[Item], Result], timeout: float
+) -> Outcome[Item, Result]:
+    """What becomes of one item; for a program that does one after the other."""
+    preload(function.__module__)
+    (outcome,) = run_guarded(function, [item], 1, timeout)
+    return outcome
 
 
 class GuardedStream(Generic[Item, Result]):
