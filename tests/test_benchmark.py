@@ -59,3 +59,32 @@ def test_a_shorter_backbone_is_repaired_and_read_anew(finished_copy: Path, tmp_p
     head = next(n for n, line in enumerate(lines) if "neck and head" in line and "by seed" in line)
     assert "refitted" not in lines[head]  # ways are rows, not columns
     assert sum("refitted, learned" in line for line in lines[head:]) == 4  # two models, two repairs
+
+
+def test_blocks_to_drop_together_are_chosen_by_features(
+    finished_copy: Path, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    command = [sys.executable, str(ROOT / "benchmarks/choose_blocks.py"), "--env", "smoke"]
+    command += ["--project", str(finished_copy), "--experiment", "smoke", "--work", str(work)]
+    command += ["--drop", "1", "2", "--clips", "24", "--judged", "8"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    (file,) = work.iterdir()
+    lines = file.read_text().splitlines()
+    errors = {tuple(blocks): error for blocks, error in map(json.loads, lines)}
+    one, two = (line for line in done.stdout.splitlines() if " blocks: " in line)
+    singles = {blocks: error for blocks, error in errors.items() if len(blocks) == 1}
+    best = min(singles, key=singles.__getitem__)
+    assert f'"compress.n_drops=1,compress.candidates={best[0]}"' in one
+    pairs = {blocks: error for blocks, error in errors.items() if len(blocks) == 2}
+    first, second = min(pairs, key=pairs.__getitem__)
+    assert f'{pairs[first, second]:.4f}, --params "compress.n_drops=2,' in two
+    assert f'compress.candidates={first} {second}"' in two
+    exchanged = {
+        tuple(sorted({first, second, b} - {out})) for b in range(8) for out in (first, second)
+    }
+    assert {pair for pair in exchanged if len(pair) == 2} <= set(pairs)  # none is better
+    again = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert "without" not in again.stdout
+    assert again.stdout.splitlines()[-1] == two

@@ -56,6 +56,11 @@ def test_rules_across_keys_are_told_with_advice(kedro: Kedro) -> None:
     found = kedro("run", "--params", "compress.n_drops=8")
     assert found.returncode == 1
     assert "must leave at least one" in found.stderr
+    found = kedro("run", "--params", "compress.n_drops=2,compress.candidates=3 8")
+    assert found.returncode == 1
+    assert "compress.candidates names 8, but the blocks of detector.backbone are 0 to" in (
+        " ".join(found.stderr.split())
+    )
 
 
 @pytest.mark.parametrize("bad", ["../outside", "a/b", ".hidden"])

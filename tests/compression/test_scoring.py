@@ -23,6 +23,7 @@ from tad_blockdrop.compression.criteria import (
 from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.compression.dropping import ScoringError, choose_block
 from tad_blockdrop.compression.ranking import candidate_skips, evaluating, rank, score_blocks
+from tad_blockdrop.compression.refitting import fitted_clips
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
 from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import CompressConfig, RepairConfig
@@ -164,18 +165,35 @@ def test_repaired_candidates_are_rated_as_the_models_they_become(
     model = make_detector()
     skips = candidate_skips(model.kept_blocks, look_ahead=2)
     clips = calibration_clips(model, loader, RepairConfig().clips)
+    judging = clips[fitted_clips(len(clips)) :]
     features = values("repaired_features", model, skips, task, loader)
     precisions = values("repaired_map", model, skips, task, loader)
     for skip in skips[::3]:
         shorter = without(model, skip)
         repair_model(shorter, model, clips, RepairConfig(layers="all"))
         with evaluating(shorter):
-            assert features[skip] == pytest.approx(feature_error(shorter, model, clips), rel=1e-6)
+            assert features[skip] == pytest.approx(feature_error(shorter, model, judging), rel=1e-6)
         found = detect(shorter, loader, task.records, task.classes, task.evaluation.postprocess)
         truth = instances_of(task.records, task.classes)
         table = average_precision(found, truth, ["a", "b"], task.evaluation.score_tious)
         assert precisions[skip] == pytest.approx(100 * average_map(table), abs=1e-6)
     assert len(set(features.values())) == len(skips)
+
+
+def test_only_candidates_are_ranked(
+    make_detector: MakeDetector, loader: Any, task: DetectionTask
+) -> None:
+    """With the values that they have among all."""
+    model = make_detector()
+    every = score_blocks(model, loader, task, CompressConfig(criterion="train_loss"))
+    some = CompressConfig.model_validate(
+        {"criterion": "train_loss", "candidates": "3 1", "n_drops": 2}
+    )
+    found = score_blocks(model, loader, task, some)
+    assert found["block"].tolist() == [b for b in every["block"] if b in (1, 3)]
+    wanted = every.set_index("block")["value"]
+    assert found["value"].tolist() == pytest.approx([wanted[b] for b in found["block"]], rel=1e-6)
+    assert found["rank"].tolist() == [1, 2]
 
 
 def test_looking_ahead_by_block_mse_is_refused_before_any_work() -> None:

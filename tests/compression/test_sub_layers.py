@@ -314,6 +314,10 @@ def test_what_cannot_be_dropped_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     check_units(backbone, CompressConfig(n_drops=2, unit="sublayer"))
     with pytest.raises(UnitError, match=r"n_drops \(1\) must leave at least one of the 1 units"):
         check_units(backbone, CompressConfig(n_drops=1, unit="attention"))
+    check_units(backbone, CompressConfig(n_drops=1, unit="mlp", candidates=("1.mlp",)))
+    absent = CompressConfig(n_drops=1, unit="attention", candidates=("0.attention", "1.attention"))
+    with pytest.raises(UnitError, match=r"names 1\.attention, but the model has 0\.attention to"):
+        check_units(backbone, absent)
     monkeypatch.setattr(type(backbone), "sub_layers", {})
     with pytest.raises(UnitError, match=r"kind 'videomae' are dropped whole"):
         check_units(backbone, CompressConfig(n_drops=1, unit="mlp"))

@@ -117,6 +117,16 @@ def test_a_goal_out_of_reach_is_a_sentence() -> None:
     check_target(meter(loss=1.0), range(4), three)
 
 
+def test_a_goal_is_looked_for_among_the_candidates() -> None:
+    both = CompressConfig(n_drops=2, candidates=(1, 2))
+    check_target(meter("parameters", share=0.7), range(4), both)
+    one = CompressConfig(n_drops=1, candidates=(1, 2))
+    with pytest.raises(TargetError, match=r"raise compress\.n_drops to 2"):
+        check_target(meter("parameters", share=0.7), range(4), one)
+    with pytest.raises(TargetError, match="out of reach"):
+        check_target(meter("parameters", share=0.3), range(4), one)
+
+
 def test_the_advice_is_enough() -> None:
     """As many units as it says reach the goal, and one less does not."""
     goal = meter("parameters", share=0.62)

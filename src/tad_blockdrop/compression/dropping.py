@@ -7,7 +7,7 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.units import Unit, candidate_units, parse_unit, without_unit
+from tad_blockdrop.detector.units import Unit, as_stored, candidate_units, parse_unit, without_unit
 from tad_blockdrop.errors import BlockDropError
 
 
@@ -90,7 +90,14 @@ def check_units(backbone: Backbone, compress: CompressConfig) -> None:
             f"compress.unit is '{unit}', but the blocks of a backbone of kind '{kind}' are dropped "
             "whole: set compress.unit to block"
         )
-    there = len(candidate_units(backbone.kept_units, unit))
+    units = [as_stored(each) for each in candidate_units(backbone.kept_units, unit)]
+    absent = [str(each) for each in compress.candidates or () if each not in units]
+    if absent:
+        raise UnitError(
+            f"compress.candidates names {', '.join(absent)}, but the model has "
+            f"{', '.join(map(str, units))} to drop (compress.unit: {unit})"
+        )
+    there = len(units)
     if compress.n_drops >= there:
         raise UnitError(
             f"compress.n_drops ({compress.n_drops}) must leave at least one of the {there} units "

@@ -52,7 +52,7 @@ def score_blocks(
     value that is not a finite number becomes NaN and ranks last.
     """
     criterion = choose_criterion(compress)
-    units = candidate_units(model.kept_units, compress.unit)
+    units = candidate_units(model.kept_units, compress.unit, compress.candidates)
     skips = candidate_skips(units, compress.look_ahead)
     with evaluating(model):
         given = Candidates(

@@ -26,7 +26,6 @@ from tad_blockdrop.compression.refitting import (
     States,
     Walk,
     branch_end,
-    fitted_clips,
     fold,
 )
 from tad_blockdrop.config import RepairConfig
@@ -174,12 +173,12 @@ def calibration_clips(model: BlockModel, loader: Any, clips: int) -> Tensor:
 def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> float:
     """Root mean squared difference of pooled features, relative to how much the teacher's vary.
 
-    Of the clips that judge. Models are on one device and in evaluation mode.
+    Over all ``clips``. Models are on one device and in evaluation mode.
     """
     both = []
     for model in (student, teacher):
         pooled = []
-        for part in torch.split(clips[fitted_clips(len(clips)) :], 32):
+        for part in torch.split(clips, 32):
             tokens = model.backbone.embed_clips(part.to(student.device))
             for index in model.kept_blocks:
                 tokens = model.run_block(index, tokens)[1]

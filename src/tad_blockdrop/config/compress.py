@@ -1,8 +1,9 @@
 """The progressive loop: scoring, dropping, alignment, when to stop (docs/method.md §4)."""
 
-from typing import Literal, Self
+import re
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from tad_blockdrop.config.base import Config
 from tad_blockdrop.config.repair import RepairConfig
@@ -10,6 +11,12 @@ from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.config.training import TrainConfig
 
 UnitName = Literal["block", "attention", "mlp", "sublayer"]
+UNIT_PATTERNS: dict[UnitName, tuple[str, str]] = {  # what its candidates look like
+    "block": (r"\d+", "5"),
+    "attention": (r"\d+\.attention", "5.attention"),
+    "mlp": (r"\d+\.mlp", "5.mlp"),
+    "sublayer": (r"\d+\.(attention|mlp)", "5.attention"),
+}
 
 
 class AlignLossConfig(Config):
@@ -45,6 +52,9 @@ class CompressConfig(Config):
 
     n_drops: int = Field(3, ge=1)
     unit: UnitName = Field("block", description="what a step drops; sublayer: attention or MLP")
+    candidates: tuple[int | str, ...] | None = Field(
+        None, description="units that may be dropped, also as text: 0 3 6; none: all"
+    )
     criterion: str = Field("train_map", description="a name of compression.criteria")
     score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
     look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")
@@ -59,6 +69,37 @@ class CompressConfig(Config):
     target: TargetConfig | None = Field(None, description="none: n_drops units are dropped")
     stop: StopConfig = StopConfig()
     select: Literal["last", "within_tolerance"] = "last"
+
+    @field_validator("candidates", mode="before")
+    @classmethod
+    def _as_list(cls, given: Any) -> Any:
+        """Text, as tables list blocks and as ``--params`` can give it; a lone block is a number."""
+        if isinstance(given, int | float):
+            given = str(given)
+        parts = given.split() if isinstance(given, str) else given
+        if not isinstance(parts, list | tuple):
+            return parts
+        return [int(part) if part.isdecimal() else part for part in map(str, parts)]
+
+    @model_validator(mode="after")
+    def _candidates(self) -> Self:
+        if self.candidates is None:
+            return self
+        pattern, example = UNIT_PATTERNS[self.unit]
+        wrong = [str(each) for each in self.candidates if not re.fullmatch(pattern, str(each))]
+        if wrong:
+            raise ValueError(
+                f"compress.candidates: {', '.join(wrong)} cannot be dropped with compress.unit: "
+                f"{self.unit}, which drops such as {example}"
+            )
+        if len(set(self.candidates)) < len(self.candidates):
+            raise ValueError("compress.candidates names a unit twice: leave one of them out")
+        if self.n_drops > len(self.candidates):
+            raise ValueError(
+                f"compress.n_drops ({self.n_drops}) is more than the {len(self.candidates)} of "
+                "compress.candidates: name more of them or lower compress.n_drops"
+            )
+        return self
 
     @model_validator(mode="after")
     def _select(self) -> Self:

@@ -57,6 +57,12 @@ class Parameters(Config):
                 f"compress.n_drops ({self.compress.n_drops}) must leave at least one of the "
                 f"{units} {what} of detector.backbone"
             )
+        named = map(str, self.compress.candidates or ())
+        if beyond := [each for each in named if int(each.partition(".")[0]) >= geometry.depth]:
+            raise ValueError(
+                f"compress.candidates names {', '.join(beyond)}, but the blocks of "
+                f"detector.backbone are 0 to {geometry.depth - 1}"
+            )
         for key, multiple, what in (
             ("frames", geometry.clip_frames, "the frames of a clip"),
             ("crop", geometry.patch, "the side of a patch"),

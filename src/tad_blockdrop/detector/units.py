@@ -92,11 +92,16 @@ def sub_layers(kept: Sequence[Unit]) -> list[SubLayer]:
     ]
 
 
-def candidate_units(kept: Sequence[Unit], unit: UnitName) -> list[Unit]:
-    """What of ``kept`` can be dropped next, if units of this kind are."""
-    if unit == "block":
-        return [block_of(each) for each in kept]
-    return [part for part in sub_layers(kept) if unit in ("sublayer", part.name)]
+def candidate_units(
+    kept: Sequence[Unit], unit: UnitName, among: Sequence[int | str] | None = None
+) -> list[Unit]:
+    """What of ``kept`` can be dropped next, if units of this kind are: all, or some ``among``."""
+    units: list[Unit] = (
+        [block_of(each) for each in kept]
+        if unit == "block"
+        else [part for part in sub_layers(kept) if unit in ("sublayer", part.name)]
+    )
+    return units if among is None else [each for each in units if as_stored(each) in among]
 
 
 def without_unit(kept: Sequence[Unit], unit: Unit) -> tuple[Unit, ...]:

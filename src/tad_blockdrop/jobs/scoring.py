@@ -34,7 +34,7 @@ def score_blocks(
 
     ``scratch`` keeps what a ranking that was cut goes on from.
     """
-    units = candidate_units(student.kept_blocks, compress.unit)
+    units = candidate_units(student.kept_blocks, compress.unit, compress.candidates)
     candidates = len(ranking.candidate_skips(units, compress.look_ahead))
     videos = evaluator.dataset.records("train")[: compress.score_videos]
     parts, what = choose_criterion(compress).parts(len(videos), candidates)

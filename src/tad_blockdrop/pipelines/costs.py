@@ -147,7 +147,8 @@ def check_target(meter: Meter, kept: Kept, compress: CompressConfig) -> None:
     """
     measure, unit = meter.target.measure, UNITS[meter.target.measure]
     orders = [*permutations(SUB_LAYERS)] if compress.unit == "sublayer" else [(compress.unit,)]
-    there = [[u for name in order for u in candidate_units(kept, name)] for order in orders]
+    among = compress.candidates
+    there = [[u for name in order for u in candidate_units(kept, name, among)] for order in orders]
     least = [reduce(without_unit, units[: compress.n_drops], tuple(kept)) for units in there]
     whole, *costs = meter.costs([kept, *least])
     goal, lowest = meter.target.goal(whole), min(costs)
@@ -169,7 +170,7 @@ def check_target(meter: Meter, kept: Kept, compress: CompressConfig) -> None:
         saved = (whole - lowest) / compress.n_drops
         needed = ceil((whole - goal) / saved)
         advice = f"raise compress.n_drops to {needed} or more, or ask for less"
-        if needed >= len(there[0]):
+        if needed >= len(there[0]) + (among is not None):  # all candidates can go, all units not
             advice = "that is out of reach by dropping such units: ask for less"
         raise TargetError(
             f"compress.target: {compress.n_drops} units (compress.unit: {compress.unit}) bring "

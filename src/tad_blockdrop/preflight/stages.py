@@ -204,7 +204,7 @@ class _Plan:
             choose_criterion(compress),
             self.settings.detector.backbone.geometry.depth,
         )
-        units = candidate_units(range(blocks), compress.unit)
+        units = candidate_units(range(blocks), compress.unit, compress.candidates)
         candidates = sum(comb(len(units), size) for size in range(1, compress.look_ahead + 1))
         parts, _ = criterion.parts(work.videos["scored"], candidates)
         windows = compress.n_drops * work.scored

@@ -82,9 +82,11 @@ class RepairedFeatures(RepairedCriterion):
 
     def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:
         """On the clips that judge refits, on which none was fitted."""
+        from tad_blockdrop.compression.refitting import fitted_clips
         from tad_blockdrop.compression.repair import feature_error
 
-        return feature_error(repaired, candidates.teacher, clips)
+        judging = clips[fitted_clips(len(clips)) :]
+        return feature_error(repaired, candidates.teacher, judging)
 
 
 class RepairedMap(RepairedCriterion):

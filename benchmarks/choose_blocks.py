@@ -1,0 +1,123 @@
+"""Which blocks to drop together: those of which repair leaves the smallest error in the features.
+
+``python benchmarks/choose_blocks.py --env <name> --experiment <name> --drop 3 6`` takes the
+uncompressed model of an experiment (``kedro run --env <name> --pipeline compress --to-nodes
+evaluate.evaluate_baseline``). Blocks join the dropped ones greedily; at each count of ``--drop``,
+one that is dropped changes places with one that is kept for as long as that lowers the error. A
+set of blocks is dropped from the uncompressed backbone, which is repaired on ``--clips`` clips of
+training videos, and judged on ``--judged`` others. No labels, no test videos. Prints each set it
+tries and, for each count, the set to give to the job. An interrupted search goes on, in ``--work``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from criteria import ROOT, load
+
+from tad_blockdrop.compression.ranking import evaluating
+from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
+from tad_blockdrop.config import RepairConfig
+from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.jobs.repair import calibration_loader
+
+Blocks = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What all sets share, and the errors of those that were tried."""
+
+    teacher: Detector
+    fitted: torch.Tensor
+    judged: torch.Tensor
+    repair: RepairConfig
+    tried: dict[Blocks, float]
+    file: Path
+
+    def error(self, blocks: Blocks) -> float:
+        """The error of the features without ``blocks``, after repair; kept in ``file``."""
+        if blocks not in self.tried:
+            shorter = deepcopy(self.teacher)
+            for block in blocks:
+                shorter.backbone.drop(block)
+            repair_model(shorter, self.teacher, self.fitted, self.repair)
+            with evaluating(shorter):
+                self.tried[blocks] = feature_error(shorter, self.teacher, self.judged)
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([blocks, self.tried[blocks]]) + "\n")
+            print(f"without {named(blocks)}: {self.tried[blocks]:.4f}", flush=True)
+        return self.tried[blocks]
+
+    def best(self, sets: Iterable[Iterable[int]]) -> Blocks:
+        """The set with the smallest error."""
+        return min((tuple(sorted(each)) for each in sets), key=self.error)
+
+    def grown(self, blocks: Blocks) -> Blocks:
+        """The best set with one block more."""
+        return self.best({*blocks, other} for other in self._kept(blocks))
+
+    def exchanged(self, blocks: Blocks) -> Blocks:
+        """The set after changes of places that each lower the error, until none does."""
+        pairs = [(old, new) for old in blocks for new in self._kept(blocks)]
+        better = self.best([blocks, *({*blocks, new} - {old} for old, new in pairs)])
+        return blocks if better == blocks else self.exchanged(better)
+
+    def _kept(self, blocks: Blocks) -> list[int]:
+        return [block for block in self.teacher.kept_blocks if block not in blocks]
+
+
+def named(blocks: Blocks) -> str:
+    """Blocks as tables and ``compress.candidates`` have them."""
+    return " ".join(map(str, blocks))
+
+
+def start(arguments: argparse.Namespace) -> Search:
+    """The search, with what an earlier one has tried on the same model and clips."""
+    evaluator, baseline, _ = load(arguments.experiment, arguments.project, arguments.env)
+    teacher = from_checkpoint(baseline, evaluator.runtime.device)
+    config = RepairConfig(layers="all", donors=0, clips=arguments.clips + arguments.judged)
+    clips = calibration_clips(teacher, calibration_loader(evaluator, config), config.clips)
+    order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))
+    judging = len(clips) * arguments.judged // config.clips
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    name = f"{arguments.experiment}_{arguments.clips}_{arguments.judged}.jsonl"
+    file = arguments.work / name
+    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    tried = {tuple(blocks): error for blocks, error in map(json.loads, lines)}
+    parts = clips[order[judging:]], clips[order[:judging]]
+    return Search(teacher.eval(), *parts, config, tried, file)
+
+
+def main() -> None:
+    """Parse the command line, search, print what to give to the job."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--project", type=Path, default=ROOT)
+    parser.add_argument("--env")
+    parser.add_argument("--experiment", required=True)
+    parser.add_argument("--drop", nargs="+", type=int, required=True, help="how many blocks")
+    parser.add_argument("--clips", type=int, default=128, help="that a repair is fitted on")
+    parser.add_argument("--judged", type=int, default=256, help="other clips, which judge")
+    parser.add_argument("--work", type=Path, default=Path("data/choose_blocks"))
+    arguments = parser.parse_args()
+    search, blocks = start(arguments), Blocks()
+    depth = len(search.teacher.kept_blocks)
+    if not 0 < min(arguments.drop) <= max(arguments.drop) < depth:
+        parser.error(f"--drop: from 1 to {depth - 1} of the {depth} blocks can be dropped")
+    for count in range(1, max(arguments.drop) + 1):
+        blocks = greedy = search.grown(blocks)
+        if count in arguments.drop:
+            blocks = search.exchanged(greedy)
+            given = f"compress.n_drops={count},compress.candidates={named(blocks)}"
+            print(f"{count} greedily {named(greedy)}: {search.error(greedy):.4f}")
+            print(f'{count} blocks: {search.error(blocks):.4f}, --params "{given}"', flush=True)
+
+
+if __name__ == "__main__":
+    main()
