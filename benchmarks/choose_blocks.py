@@ -24,6 +24,7 @@ from criteria import ROOT, load
 from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
 from tad_blockdrop.config import RepairConfig
+from tad_blockdrop.detector.checkpoint import weights_hash
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.jobs.repair import calibration_loader
 
@@ -87,8 +88,8 @@ def start(arguments: argparse.Namespace) -> Search:
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))
     judging = len(clips) * arguments.judged // config.clips
     arguments.work.mkdir(parents=True, exist_ok=True)
-    name = f"{arguments.experiment}_{arguments.clips}_{arguments.judged}.jsonl"
-    file = arguments.work / name
+    model = weights_hash(baseline.weights)[:12]
+    file = arguments.work / f"{model}_{arguments.clips}_{arguments.judged}.jsonl"
     lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     tried = {tuple(blocks): error for blocks, error in map(json.loads, lines)}
     parts = clips[order[judging:]], clips[order[:judging]]

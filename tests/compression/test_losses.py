@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shortening import clips, without
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,7 +21,8 @@ from tad_blockdrop.compression.losses import (
     gram_distance,
     relation_loss,
 )
-from tad_blockdrop.config import AlignLossConfig
+from tad_blockdrop.compression.repair import repair_model
+from tad_blockdrop.config import AlignLossConfig, RepairConfig
 from tad_blockdrop.detections.task import DetectionTask, segment_loss
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.tasks.distillation import bernoulli_loss, dkd_loss, dkd_warmup, kl_loss
@@ -274,6 +276,37 @@ def test_features_say_what_their_frames_say(
     assert set(everything_on) == set(terms)  # there are no blocks to compare
     with pytest.raises(ValueError, match="lacks those of the teacher"):
         AlignLoss(everything(), task, student, teacher)(replace(batch, features=mine), 0)
+
+
+@pytest.mark.parametrize("blocks", [{2}, {1, 3}, {2, 3, 4}])
+def test_the_next_block_says_what_a_repaired_one_is_held_against(
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask, blocks: set[int]
+) -> None:
+    """Dropped blocks that add constants are put back exactly: nothing is left to align."""
+    teacher = make_detector(seed=2)
+    with torch.no_grad():
+        for block in blocks:
+            for branch in teacher.backbone.branches(teacher.backbone.blocks[str(block)]):
+                branch.last.weight.zero_()
+    student = without(teacher, blocks)
+    repair_model(student, teacher, clips(60), RepairConfig(layers="all", ridge=(1e-9,)))
+    found = {
+        aim: AlignLoss(everything(aim=aim), task, student, teacher)(batch, 0)
+        for aim in ("own", "next")
+    }
+    for name in DISTILLATION:
+        assert found["next"][name].item() < 1e-6, name
+    assert found["own"]["out"].item() > 1e-3
+
+
+def test_without_a_hole_both_aims_are_the_same(
+    make_detector: MakeDetector, batch: Batch, task: DetectionTask
+) -> None:
+    student, teacher = make_detector(seed=1), make_detector(seed=2)
+    own, following = (
+        AlignLoss(everything(aim=aim), task, student, teacher)(batch, 0) for aim in ("own", "next")
+    )
+    assert own == following
 
 
 def test_teacher_gets_no_gradient_and_stays_in_evaluation_mode(

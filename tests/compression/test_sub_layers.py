@@ -1,7 +1,7 @@
 """A block's attention or MLP is dropped, ranked and repaired like a block."""
 
 from collections.abc import Callable, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,13 @@ from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, write
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.detector.units import (
     SUB_LAYERS,
+    State,
     SubLayer,
     Unit,
     candidate_units,
     describe_blocks,
+    expected_states,
+    own_states,
     parse_unit,
     sub_layers,
     without_unit,
@@ -334,3 +337,37 @@ def test_states_of_what_is_left_have_their_places(
         found = model(batch.frames, batch.mask, outs=(0, 1, 2), mids=(0, 1, 2))
     assert torch.equal(found.mids[1], found.blocks[0])
     assert torch.equal(found.mids[2], found.blocks[2])
+
+
+def units(branches: Sequence[SubLayer]) -> list[Unit]:
+    """What is kept, if these sub-layers of three blocks are."""
+    kept: Sequence[Unit] = range(3)
+    for branch in sub_layers(range(3)):
+        if branch not in branches:
+            kept = without_unit(kept, branch)
+    return list(kept)
+
+
+@pytest.mark.parametrize("full", [(0, 1, 2), (0, M(1), 2), (A(0), 1, A(2))])
+def test_what_follows_is_led_to_what_it_expects(full: Sequence[Unit]) -> None:
+    """Counted in branches: those of the full model that come before the next kept one."""
+    every = sub_layers(full)
+
+    def passed(state: State) -> int:
+        """How many branches of the full model lie before a state."""
+        return sum(
+            branch.block < state.block
+            or (branch.block == state.block and not (state.middle and branch.name == "mlp"))
+            for branch in every
+        )
+
+    for count in range(1, len(every) + 1):
+        for branches in combinations(every, count):
+            states = expected_states(units(branches), full)
+            for branch, following in pairwise([*branches, None]):
+                middle, end = states[branch.block]
+                wanted = len(every) if following is None else every.index(following)
+                assert passed(middle if branch.name == "attention" else end) == wanted
+                if branch.other not in branches and branch.name == "attention":
+                    assert middle == end  # one and the same state of the shorter model
+    assert expected_states([0, 1, 2], range(3)) == own_states([0, 1, 2])

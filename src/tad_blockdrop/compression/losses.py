@@ -7,6 +7,7 @@ return a scalar that is differentiable in the student. Notation: ``s`` student, 
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -16,6 +17,7 @@ from torch.nn import functional
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.model import BlockModel, Inputs, Output, Spread
 from tad_blockdrop.detector.shared_batch import SharedBatch
+from tad_blockdrop.detector.units import expected_states, own_states
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import core_to_spare
 from tad_blockdrop.tasks.contract import Supervised, Task
@@ -25,7 +27,7 @@ def feature_loss(student: Mapping[int, Tensor], teacher: Mapping[int, Tensor]) -
     """``mean_i mean((s_i - t_i)²)`` over the student's blocks ``i`` (original indices).
 
     Serves ``L_out`` (block outputs) and ``L_mid`` (after the attention residual).
-    Both map a block's original index to tokens (clips, n_tokens, C); the teacher may hold more.
+    Both map a block's original index to tokens (clips, n_tokens, C); ``teacher`` may hold more.
     """
     return _block_mean(
         [functional.mse_loss(x.float(), teacher[i].float()) for i, x in student.items()]
@@ -64,10 +66,11 @@ class AlignLoss(nn.Module):
     """The weighted sum of all terms for one batch.
 
     The teacher sees the same (augmented) frames in evaluation mode and without gradients; only
-    blocks that the student still has are compared, and only what a term with a positive weight
-    needs is computed or kept. Of a batch of features, with the teacher's beside them, neither
-    backbone runs and no block is compared. State of this module is that of the task's loss alone;
-    student and teacher are neither registered nor moved with it. Where the student leaves a CPU
+    blocks that the student still has are compared, with the teacher's states that ``config.aim``
+    says, and only what a term with a positive weight needs is computed or kept. Of a batch of
+    features, with the teacher's beside them, neither backbone runs and no block is compared. State
+    of this module is that of the task's loss alone; student and teacher are neither registered nor
+    moved with it. Where the student leaves a CPU
     core idle, the teacher runs there at the same time. In a ``group`` a batch holds own clips only;
     the mean of the group's gradients is that of one process with all of them.
 
@@ -88,6 +91,11 @@ class AlignLoss(nn.Module):
         self.supervised = task.loss()
         # In a tuple, so that their parameters are not registered here.
         self._models = student, teacher.eval().requires_grad_(False)
+        self._aims = (
+            own_states(student.kept_units)
+            if config.aim == "own"
+            else expected_states(student.kept_units, teacher.kept_units)
+        )
         self._shared = SharedBatch(student, group)
         # In a group the two would tell the others what they have in any order.
         self._beside = ThreadPoolExecutor(1, "teacher") if group.world == 1 else None
@@ -127,12 +135,27 @@ class AlignLoss(nn.Module):
         kept = student.kept_blocks
         outs = kept if config.out > 0 or config.out_rel > 0 else ()
         mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
+        aims = {self._aims[i][0] for i in mids} | {self._aims[i][1] for i in outs}
         spread = self._shared.place(batch)
-        watch = partial(_watch, teacher, batch, outs, mids, spread)
+        watch = partial(
+            _watch,
+            teacher,
+            batch,
+            tuple(sorted(state.block for state in aims if not state.middle)),
+            tuple(sorted(state.block for state in aims if state.middle)),
+            spread,
+        )
         beside = self._beside if core_to_spare(batch.frames.device) else None
         watching = beside.submit(watch) if beside else None
         found: Output = student(batch.frames, batch.mask, outs, mids, spread)
-        return found, watching.result() if watching else watch()
+        seen = watching.result() if watching else watch()
+
+        def wanted(kept: tuple[int, ...], place: int) -> dict[int, Tensor]:
+            """The teacher's states that those of the student's blocks are compared with."""
+            states = {i: self._aims[i][place] for i in kept}
+            return {i: (seen.mids if s.middle else seen.blocks)[s.block] for i, s in states.items()}
+
+        return found, replace(seen, blocks=wanted(outs, 1), mids=wanted(mids, 0))
 
     def _look_at_features(self, batch: Inputs) -> tuple[Output, Output]:
         """What they say of the features that their backbones have given."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, inf
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from tad_blockdrop.compression.least_squares import Evidence
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.model import BlockModel
-from tad_blockdrop.detector.units import SubLayer, block_of
+from tad_blockdrop.detector.units import expected_states
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel.group import ALONE, Group, share_of
 
@@ -108,6 +108,7 @@ class Walk:
     ) -> None:
         self.student, self.teacher, self.ridges = student, teacher, config.ridge
         self.group = group
+        self._aims = expected_states(student.kept_units, teacher.kept_units)
         parts, total = deal(clips, group)
         check_clips(total)
         n_tokens = student.backbone.tokens_per_clip
@@ -145,24 +146,21 @@ class Walk:
         Returns what the student's attention and MLP should lead to: the state in the middle, and
         what the next kept block expects. A branch that is alone leads to the latter.
         """
-        kept = self.student.kept_units
-        later = [unit for unit in kept if block_of(unit) > index]
-        following = block_of(later[0]) if later else inf
-        hole = [i for i in self.teacher.kept_blocks if index < i < following]
-        # That block expects the state before its first branch.
-        half = bool(later) and later[0] == SubLayer(block_of(later[0]), "mlp")
+        whole, (_, end) = index in self.student.kept_units, self._aims[index]
+        stop = end.block if end.middle else end.block + 1
+        hole = [i for i in self.teacher.kept_blocks if index < i < stop]
         run = self.teacher.backbone.run_block
         mids, outs = [], []
         for place, tokens in enumerate(self.wanted):
             mid, out = run(index, tokens.to(self.student.device))
             out = self._led(hole, out)
-            if index in kept:
+            if whole:
                 mids.append(mid.cpu())
-            if half:
-                outs.append(run(block_of(later[0]), out)[0].cpu())
+            if end.middle:
+                outs.append(run(end.block, out)[0].cpu())
             self.wanted[place] = out.cpu()
-        after = outs if half else self.wanted
-        return (mids if index in kept else after), after
+        after = outs if end.middle else self.wanted
+        return (mids if whole else after), after
 
     def leave(self, index: int) -> None:
         """Lead the student through its block ``index``."""

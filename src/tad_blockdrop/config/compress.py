@@ -22,6 +22,9 @@ UNIT_PATTERNS: dict[UnitName, tuple[str, str]] = {  # what its candidates look l
 class AlignLossConfig(Config):
     """Weights of the eight terms of the alignment loss; 0 switches a term off."""
 
+    aim: Literal["own", "next"] = Field(
+        "own", description="teacher's states for out and mid: of the block, or before the next"
+    )
     cls: float = Field(1.0, ge=0)
     reg: float = Field(1.0, ge=0)
     out: float = Field(1.0, ge=0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from tad_blockdrop.config.compress import UnitName
@@ -90,6 +91,42 @@ def sub_layers(kept: Sequence[Unit]) -> list[SubLayer]:
         for unit in kept
         for part in ([SubLayer(unit, n) for n in SUB_LAYERS] if isinstance(unit, int) else [unit])
     ]
+
+
+@dataclass(frozen=True)
+class State:
+    """Tokens on their way through a backbone: in the ``middle`` of a block, or after all of it."""
+
+    block: int
+    middle: bool = False
+
+
+def own_states(kept: Sequence[Unit]) -> dict[int, tuple[State, State]]:
+    """Of each kept block the states that it has in any model: in its middle, and after it."""
+    return {block: (State(block, middle=True), State(block)) for block in map(block_of, kept)}
+
+
+def expected_states(kept: Sequence[Unit], full: Sequence[Unit]) -> dict[int, tuple[State, State]]:
+    """Where each kept block should lead in its middle and at its end, in a model of units ``full``.
+
+    What follows in the shorter model expects the state just before it in the full one, behind all
+    that was dropped between; after the last, there is the state after everything.
+    """
+    there, everything = set(sub_layers(kept)), sub_layers(full)
+    states = own_states(kept)
+    expected = State(everything[-1].block)
+    for before, branch in reversed(list(pairwise([None, *everything]))):
+        if branch not in there:
+            continue
+        middle, _ = states[branch.block]
+        if branch.name == "mlp":
+            states[branch.block] = middle, expected
+        elif branch.other not in there:
+            states[branch.block] = expected, expected
+        if before is not None:
+            halfway = before.name == "attention" and before.other in everything
+            expected = State(before.block, halfway)
+    return states
 
 
 def candidate_units(
