@@ -50,6 +50,15 @@ class Bench:
         compress = self.parameters.compress
         return score_blocks(student, self.baseline, self.evaluator, self.scratch, compress)
 
+    def repair(self, dropped: Any) -> Any:
+        """What is left of a model refitted towards the baseline, without training."""
+        from tad_blockdrop.pipelines.compress.nodes import repair
+
+        compress = self.parameters.compress
+        layers = compress.repair.model_copy(update={"layers": "all"})
+        compress = compress.model_copy(update={"repair": layers})
+        return repair(dropped, self.baseline, self.evaluator, self.scratch, compress)[0]
+
     def align(self, dropped: Any, student: Any, compress: Any) -> Any:
         """Aligned and merged, as a checkpoint."""
         from tad_blockdrop.pipelines.compress.nodes import align, merge_lora
@@ -90,8 +99,10 @@ def dropped_greedily(bench: Bench) -> Iterator[tuple[int, float]]:
             yield n, bench.average(student)
 
 
-def progressive(bench: Bench, **changes: Any) -> Iterator[tuple[int, float]]:
-    """The method: score, drop, align, merge, once per block."""
+def progressive(
+    bench: Bench, repaired: bool = False, **changes: Any
+) -> Iterator[tuple[int, float]]:
+    """The method: score, drop, align, merge, once per block; ``repaired``: after each drop."""
     from tad_blockdrop.pipelines.compress.nodes import drop_block
 
     compress = bench.parameters.compress.model_copy(
@@ -99,9 +110,17 @@ def progressive(bench: Bench, **changes: Any) -> Iterator[tuple[int, float]]:
     )
     student = bench.baseline
     for n in range(1, compress.n_drops + 1):
-        student = bench.align(drop_block(student, bench.scores(student)), student, compress)
+        dropped = drop_block(student, bench.scores(student))
+        if repaired:
+            dropped = bench.repair(dropped)
+        student = bench.align(dropped, student, compress)
         if n in points(bench):
             yield n, bench.average(student)
+
+
+def towards(bench: Bench, aim: str) -> Any:
+    """The weights of the alignment loss with another aim of its blocks."""
+    return bench.parameters.compress.loss.model_copy(update={"aim": aim})
 
 
 def without_features(bench: Bench) -> Iterator[tuple[int, float]]:
@@ -126,15 +145,39 @@ def looking_ahead(bench: Bench) -> Iterator[tuple[int, float]]:
     yield from progressive(bench, look_ahead=2)
 
 
-def one_shot_aligned(bench: Bench) -> Iterator[tuple[int, float]]:
+def one_shot_aligned(
+    bench: Bench, repaired: bool = False, **changes: Any
+) -> Iterator[tuple[int, float]]:
     """n blocks dropped at once, then one alignment as the n alignments together."""
     for n in points(bench):
-        compress = bench.parameters.compress
+        compress = bench.parameters.compress.model_copy(update=changes)
         recipe = compress.later
         longer = recipe.model_copy(update={"epochs": n * recipe.epochs, "stop": n * recipe.stop})
         compress = compress.model_copy(update={"first": longer, "later": longer})
         dropped = _without_first(bench, n)
+        if repaired:
+            dropped = bench.repair(dropped)
         yield n, bench.average(bench.align(dropped, bench.baseline, compress))
+
+
+def progressive_towards_next(bench: Bench) -> Iterator[tuple[int, float]]:
+    """The method, blocks held against what the next kept one expects."""
+    yield from progressive(bench, loss=towards(bench, "next"))
+
+
+def progressive_repaired(bench: Bench) -> Iterator[tuple[int, float]]:
+    """The same, after a repair of each drop."""
+    yield from progressive(bench, repaired=True, loss=towards(bench, "next"))
+
+
+def one_shot_towards_next(bench: Bench) -> Iterator[tuple[int, float]]:
+    """One long alignment, blocks held against what the next kept one expects."""
+    yield from one_shot_aligned(bench, loss=towards(bench, "next"))
+
+
+def one_shot_repaired(bench: Bench) -> Iterator[tuple[int, float]]:
+    """The same, after a repair."""
+    yield from one_shot_aligned(bench, repaired=True, loss=towards(bench, "next"))
 
 
 def control(bench: Bench) -> Iterator[tuple[int, float]]:

@@ -131,7 +131,7 @@ def alignment_run(bench: Bench, windows: Any, runtime: Any, **backbone: Any) -> 
     freeze_for(student, recipe)
     task = bench.task([])
     teacher = bench.model().to(runtime.device)  # the student is moved by its training run
-    loss = AlignLoss(p.compress.loss, task, student, teacher, runtime.group)
+    loss = AlignLoss(p.compress.settled_loss, task, student, teacher, runtime.group)
     run = TrainingRun({"model": student, "loss": loss}, loss, windows, recipe, runtime)
     student.train()
     return run

@@ -92,9 +92,9 @@ class AlignLoss(nn.Module):
         # In a tuple, so that their parameters are not registered here.
         self._models = student, teacher.eval().requires_grad_(False)
         self._aims = (
-            own_states(student.kept_units)
-            if config.aim == "own"
-            else expected_states(student.kept_units, teacher.kept_units)
+            expected_states(student.kept_units, teacher.kept_units)
+            if config.aim == "next"
+            else own_states(student.kept_units)
         )
         self._shared = SharedBatch(student, group)
         # In a group the two would tell the others what they have in any order.

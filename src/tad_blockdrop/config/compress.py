@@ -20,10 +20,13 @@ UNIT_PATTERNS: dict[UnitName, tuple[str, str]] = {  # what its candidates look l
 
 
 class AlignLossConfig(Config):
-    """Weights of the eight terms of the alignment loss; 0 switches a term off."""
+    """Weights of the eight terms of the alignment loss; 0 switches a term off.
 
-    aim: Literal["own", "next"] = Field(
-        "own", description="teacher's states for out and mid: of the block, or before the next"
+    ``aim``: the teacher's states that blocks are held against.
+    """
+
+    aim: Literal["own", "next"] | None = Field(
+        None, description="of the same block, or before the next kept one; none: as repaired"
     )
     cls: float = Field(1.0, ge=0)
     reg: float = Field(1.0, ge=0)
@@ -122,6 +125,12 @@ class CompressConfig(Config):
                 f"drop: set compress.align to 'each' or leave out {ending}"
             )
         return self
+
+    @property
+    def settled_loss(self) -> AlignLossConfig:
+        """The alignment's loss with an aim: a repair leads blocks to what the next one expects."""
+        aim = self.loss.aim or ("own" if self.repair.layers == "none" else "next")
+        return self.loss.model_copy(update={"aim": aim})
 
     def recipe(self, step: int) -> TrainConfig | None:
         """The training recipe of step 1..N: ``first`` for the first half of the drops.

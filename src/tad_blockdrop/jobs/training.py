@@ -161,7 +161,7 @@ def _align(
         from_checkpoint(teacher),
         evaluator.task(model, videos),
         dataset,
-        compress.loss,
+        compress.settled_loss,
         recipe,
         runtime,
         label=label,

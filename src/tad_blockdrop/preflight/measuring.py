@@ -115,7 +115,10 @@ def measure_training(
         add_lora(student, recipe.lora, runtime.seed)
     freeze_for(student, recipe)
     loss = AlignLoss(
-        settings.compress.loss, _task(student, record, settings), student, teacher.to(device)
+        settings.compress.settled_loss,
+        _task(student, record, settings),
+        student,
+        teacher.to(device),
     )
     begins: list[float] = []
     held: list[float] = []
