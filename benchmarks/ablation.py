@@ -59,6 +59,14 @@ class Bench:
         compress = compress.model_copy(update={"repair": layers})
         return repair(dropped, self.baseline, self.evaluator, self.scratch, compress)[0]
 
+    def longer(self, n: int, **changes: Any) -> Any:
+        """The loop's settings with one alignment as long as n."""
+        recipe = self.parameters.compress.later
+        epochs = {"epochs": n * recipe.epochs, "stop": n * recipe.stop}
+        recipe = recipe.model_copy(update=epochs)
+        changes |= {"first": recipe, "later": recipe}
+        return self.parameters.compress.model_copy(update=changes)
+
     def align(self, dropped: Any, student: Any, compress: Any) -> Any:
         """Aligned and merged, as a checkpoint."""
         from tad_blockdrop.pipelines.compress.nodes import align, merge_lora
@@ -150,10 +158,7 @@ def one_shot_aligned(
 ) -> Iterator[tuple[int, float]]:
     """n blocks dropped at once, then one alignment as the n alignments together."""
     for n in points(bench):
-        compress = bench.parameters.compress.model_copy(update=changes)
-        recipe = compress.later
-        longer = recipe.model_copy(update={"epochs": n * recipe.epochs, "stop": n * recipe.stop})
-        compress = compress.model_copy(update={"first": longer, "later": longer})
+        compress = bench.longer(n, **changes)
         dropped = _without_first(bench, n)
         if repaired:
             dropped = bench.repair(dropped)
@@ -178,6 +183,18 @@ def one_shot_towards_next(bench: Bench) -> Iterator[tuple[int, float]]:
 def one_shot_repaired(bench: Bench) -> Iterator[tuple[int, float]]:
     """The same, after a repair."""
     yield from one_shot_aligned(bench, repaired=True, loss=towards(bench, "next"))
+
+
+def aligned_last(bench: Bench) -> Iterator[tuple[int, float]]:
+    """Ranked, dropped and repaired one by one, then one alignment as long as one after each."""
+    from tad_blockdrop.pipelines.compress.nodes import drop_block
+
+    student = bench.baseline
+    for n in range(1, max(points(bench)) + 1):
+        student = bench.repair(drop_block(student, bench.scores(student)))
+        if n in points(bench):
+            compress = bench.longer(n, loss=towards(bench, "next"))
+            yield n, bench.average(bench.align(student, bench.baseline, compress))
 
 
 def control(bench: Bench) -> Iterator[tuple[int, float]]:
@@ -208,13 +225,18 @@ ARMS: dict[str, Arm] = {
     "uncompressed": uncompressed,
     "no alignment, one-shot ranking": dropped_one_shot,
     "no alignment, greedy ranking": dropped_greedily,
-    "progressive + alignment (the method)": progressive,
+    "progressive + alignment, as published": progressive,
     "… without feature alignment": without_features,
     "… with full fine-tuning": with_full_tuning,
     "one-shot drop + the same total alignment": one_shot_aligned,
     "control: nothing dropped, aligned as often": control,
     "same depth trained from scratch": from_scratch,
     "… with a ranking that looks one drop ahead": looking_ahead,
+    "progressive + alignment towards the next block": progressive_towards_next,
+    "… after a repair": progressive_repaired,
+    "one-shot drop + alignment towards the next block": one_shot_towards_next,
+    "… after a repair (one-shot)": one_shot_repaired,
+    "dropped and repaired one by one, aligned last (the default)": aligned_last,
 }
 
 
@@ -306,7 +328,7 @@ def main() -> None:
     """Parse the command line and run the seeds, ``--jobs`` at a time."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--env", default="base")
+    parser.add_argument("--env", default="published")
     parser.add_argument("--jobs", type=int, default=2, help="seeds run at the same time")
     parser.add_argument("--only-seed", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--params", type=json.loads, default={}, help="overrides, as JSON")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings(r"ignore:\s*register_new_resolver")
 
 CONF = Path(__file__).parents[1] / "conf"
 PAPER = ("thumos14_s", "thumos14_l", "activitynet_s")
-ALL = ("base", "smoke", "quick", "benchmark", *PAPER, "my_dataset_template")
+ALL = ("base", "smoke", "quick", "published", "benchmark", *PAPER, "my_dataset_template")
 
 
 def loader(environment: str, conf: Path = CONF) -> OmegaConfigLoader:

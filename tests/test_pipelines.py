@@ -10,7 +10,7 @@ from kedro.io import MemoryDataset
 from tad_blockdrop.pipelines import compress
 
 
-@pytest.mark.parametrize("environment", ["base", "smoke", "quick"])
+@pytest.mark.parametrize("environment", ["base", "smoke", "quick", "published"])
 def test_every_dataset_has_its_catalog_entry(project: Path, environment: str) -> None:
     """A name that is not in the catalog would silently become a MemoryDataset."""
     bootstrap_project(project)

@@ -41,6 +41,7 @@ def settings(**changes: dict[str, Any]) -> Parameters:
         "compress": {
             "n_drops": 2,
             "score_videos": None,
+            "align": "each",
             "first": recipe | {"epochs": 3, "stop": 3},
             "later": recipe | {"epochs": 5, "stop": 5},
         },

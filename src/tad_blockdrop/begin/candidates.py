@@ -180,6 +180,7 @@ def _loop(depth: int, frozen: bool, videos: int) -> Sequence[Setting]:
             Setting("compress.repair.videos", 24, "training videos that repair looks at"),
             Setting("compress.repair.read_out", False, "takes minutes a drop without a GPU"),
         ]
+    settings.append(Setting("compress.align", "each", "so that held-out videos judge every step"))
     for stage in ("first", "later"):
         settings += [
             Setting(f"compress.{stage}.epochs", 3, "of alignment after a drop"),
