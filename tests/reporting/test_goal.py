@@ -13,7 +13,7 @@ AFTER = {"step": 2, "latency_ms": 7.5, "gmacs": 0.4, "parameters": 1e6, "peak_me
 
 
 def sentence(facts, after=AFTER, **target) -> str | None:
-    settings = facts.parameters.compress.model_dump() | {"target": target}
+    settings = facts.parameters.compress.model_dump() | {"align": "each", "target": target}
     return goal_sentence(type(facts.parameters.compress).model_validate(settings), BEFORE, after)
 
 
@@ -42,7 +42,7 @@ def test_nothing_is_said_without_a_goal_or_a_measure(facts) -> None:
 
 
 def test_the_report_says_so(results, costs, scores, facts) -> None:
-    settings = facts.parameters.compress.model_dump() | {"target": {"share": 0.6}}
+    settings = facts.parameters.compress.model_dump() | {"align": "each", "target": {"share": 0.6}}
     compress = type(facts.parameters.compress).model_validate(settings)
     asked = replace(facts, parameters=facts.parameters.model_copy(update={"compress": compress}))
     page = render_report(results, costs, scores, asked, Figures())
