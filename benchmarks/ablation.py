@@ -209,6 +209,17 @@ def control(bench: Bench) -> Iterator[tuple[int, float]]:
             yield n, bench.average(student)
 
 
+def control_last(bench: Bench) -> Iterator[tuple[int, float]]:
+    """Nothing dropped, one alignment as long as n."""
+    from tad_blockdrop.pipelines.compress.nodes import keep_all
+
+    kept = bench.baseline
+    for n in range(1, max(points(bench)) + 1):
+        kept = keep_all(kept)
+        if n in points(bench):
+            yield n, bench.average(bench.align(kept, bench.baseline, bench.longer(n)))
+
+
 def from_scratch(bench: Bench) -> Iterator[tuple[int, float]]:
     """A model of the remaining depth, trained like the baseline."""
     from tad_blockdrop.pipelines.baseline.nodes import make_baseline
@@ -237,6 +248,7 @@ ARMS: dict[str, Arm] = {
     "one-shot drop + alignment towards the next block": one_shot_towards_next,
     "… after a repair (one-shot)": one_shot_repaired,
     "dropped and repaired one by one, aligned last (the default)": aligned_last,
+    "its control: nothing dropped, aligned as long": control_last,
 }
 
 
