@@ -17,7 +17,7 @@ from torch.nn import functional
 from tad_blockdrop.config import AlignLossConfig
 from tad_blockdrop.detector.model import BlockModel, Inputs, Output, Spread
 from tad_blockdrop.detector.shared_batch import SharedBatch
-from tad_blockdrop.detector.units import expected_states, own_states
+from tad_blockdrop.detector.units import State, expected_states, own_states
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.devices import core_to_spare
 from tad_blockdrop.tasks.contract import Supervised, Task
@@ -131,31 +131,15 @@ class AlignLoss(nn.Module):
 
     def _look_at_frames(self, batch: Inputs) -> tuple[Output, Output]:
         """What student and teacher say of frames, with the states of blocks that terms need."""
-        (student, teacher), config = self._models, self.config
-        kept = student.kept_blocks
-        outs = kept if config.out > 0 or config.out_rel > 0 else ()
-        mids = kept if config.mid > 0 or config.mid_rel > 0 else ()
-        aims = {self._aims[i][0] for i in mids} | {self._aims[i][1] for i in outs}
+        (student, teacher), config, aims = self._models, self.config, self._aims
+        outs = {i: end for i, (_, end) in aims.items()} if config.out + config.out_rel else {}
+        mids = {i: middle for i, (middle, _) in aims.items()} if config.mid + config.mid_rel else {}
         spread = self._shared.place(batch)
-        watch = partial(
-            _watch,
-            teacher,
-            batch,
-            tuple(sorted(state.block for state in aims if not state.middle)),
-            tuple(sorted(state.block for state in aims if state.middle)),
-            spread,
-        )
+        watch = partial(_watch, teacher, batch, outs, mids, spread)
         beside = self._beside if core_to_spare(batch.frames.device) else None
         watching = beside.submit(watch) if beside else None
-        found: Output = student(batch.frames, batch.mask, outs, mids, spread)
-        seen = watching.result() if watching else watch()
-
-        def wanted(kept: tuple[int, ...], place: int) -> dict[int, Tensor]:
-            """The teacher's states that those of the student's blocks are compared with."""
-            states = {i: self._aims[i][place] for i in kept}
-            return {i: (seen.mids if s.middle else seen.blocks)[s.block] for i, s in states.items()}
-
-        return found, replace(seen, blocks=wanted(outs, 1), mids=wanted(mids, 0))
+        found: Output = student(batch.frames, batch.mask, tuple(outs), tuple(mids), spread)
+        return found, watching.result() if watching else watch()
 
     def _look_at_features(self, batch: Inputs) -> tuple[Output, Output]:
         """What they say of the features that their backbones have given."""
@@ -172,13 +156,25 @@ class AlignLoss(nn.Module):
 def _watch(
     teacher: BlockModel,
     batch: Inputs,
-    outs: tuple[int, ...],
-    mids: tuple[int, ...],
+    outs: Mapping[int, State],
+    mids: Mapping[int, State],
     spread: Spread | None,
 ) -> Output:
-    """The teacher's output. Not under ``inference_mode``: the student's backward pass saves it."""
-    output: Output = teacher(batch.frames, batch.mask, outs, mids, spread)
-    return output
+    """The teacher's output, with its states by the student's blocks that they are meant for.
+
+    Not under ``inference_mode``: the student's backward pass saves it.
+    """
+    states = {*outs.values(), *mids.values()}
+    ends, middles = (
+        tuple(sorted(state.block for state in states if state.middle == middle))
+        for middle in (False, True)
+    )
+    seen: Output = teacher(batch.frames, batch.mask, ends, middles, spread)
+
+    def meant(aims: Mapping[int, State]) -> dict[int, Tensor]:
+        return {i: (seen.mids if s.middle else seen.blocks)[s.block] for i, s in aims.items()}
+
+    return replace(seen, blocks=meant(outs), mids=meant(mids))
 
 
 def _block_mean(values: list[Tensor]) -> Tensor:
