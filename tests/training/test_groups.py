@@ -8,6 +8,7 @@ from torch import nn
 from training_small import detector, train_config
 
 from tad_blockdrop.compression.lora import add_lora
+from tad_blockdrop.config import LoraSettings
 from tad_blockdrop.training.groups import freeze_for, parameter_groups
 
 # What must not be decayed, told by name: the independent description of the rule by type.
@@ -80,3 +81,14 @@ def test_lora_tuning_decays_norms_and_patch_embedding_as_published(part: str) ->
     model = detector()
     freeze_for(model, train_config(tuning="lora"))
     assert f"backbone.{part}" in grouped(model, "lora")["backbone"]
+
+
+def test_a_patch_embedding_can_be_left_as_it_is() -> None:
+    config = train_config(tuning="lora", lora=LoraSettings(embedding=False))
+    model, published = detector(), detector()
+    for each, settings in ((model, config), (published, train_config(tuning="lora"))):
+        add_lora(each, settings.lora, seed=0)
+        freeze_for(each, settings)
+    embedding = {f"backbone.patch_embed.projection.{part}" for part in ("weight", "bias")}
+    trained = grouped(published, "lora")
+    assert grouped(model, "lora") == trained | {"backbone": trained["backbone"] - embedding}

@@ -43,6 +43,7 @@ class LoraSettings(Config):
     targets: tuple[Literal["attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"], ...] = Field(
         ("attn.qkv", "attn.proj"), min_length=1, description="layers of a block that get a LoRA"
     )
+    embedding: bool = Field(True, description="whether the embedding trains too, as published")
 
 
 class TrainConfig(Config):

@@ -19,7 +19,8 @@ def freeze_for(model: BlockModel, config: TrainConfig) -> None:
     """Mark every parameter as trained or frozen, whatever it was before.
 
     ``tuning: full`` trains everything. ``tuning: lora`` freezes the backbone but for its LoRA
-    matrices, LayerNorms and embedding; call ``add_lora`` first. ``tuning: frozen`` freezes it all.
+    matrices, LayerNorms and, with ``lora.embedding``, embedding; call ``add_lora`` first.
+    ``tuning: frozen`` freezes it all.
     """
     norms = {
         id(parameter)
@@ -29,7 +30,8 @@ def freeze_for(model: BlockModel, config: TrainConfig) -> None:
     }
     embedding = tuple(f"backbone.{name}" for name in model.backbone.embedding)
     for name, parameter in model.named_parameters():
-        beside = name.startswith(embedding) or id(parameter) in norms
+        embeds = config.lora.embedding and name.startswith(embedding)
+        beside = embeds or id(parameter) in norms
         adapted = config.tuning == "lora" and (beside or any(part in name for part in LORA))
         parameter.requires_grad_(config.tuning == "full" or not _in_backbone(name) or adapted)
 
