@@ -172,7 +172,13 @@ PARAMETERS = {
         "train": {"epochs": 2, "stop": 2, "warmup": 0.1},
         "aids": {"dct_patch_init": False, "xavier_init": True},
     },
-    "compress": {"n_drops": 1, "criterion": "weight_norm", "first": ALIGN, "later": ALIGN},
+    "compress": {
+        "n_drops": 1,
+        "criterion": "weight_norm",
+        "repair": "none",  # which the backbone from outside says nothing for
+        "first": ALIGN,
+        "later": ALIGN,
+    },
     "evaluation": {"bootstrap": 20, "latency_repeats": 1},
     "report": {"control": False},
 }
