@@ -155,11 +155,12 @@ def test_the_loop_drops_sub_layers(finished_project: Path, tmp_path: Path) -> No
 
 
 def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_path: Path) -> None:
+    """It begins with a step of another loop, and trains the last of its own, as its control."""
     folder = tiny_project(tmp_path / "target")
-    given = next(finished_project.glob("data/06_models/smoke/baseline_checkpoint/*/*"))
+    given = next(finished_project.glob("data/06_models/smoke/compress/step_01/checkpoint/*/*"))
     target = "compress.target.measure=parameters,compress.target.share"
     job = (
-        "compress.unit=sublayer,compress.repair=none,compress.align=null,"
+        "compress.unit=sublayer,compress.repair=none,compress.align=last,"
         "compress.criterion=train_loss,"
         f"baseline.source=checkpoint,baseline.checkpoint={given},compress.n_drops=5"
     )
@@ -177,6 +178,7 @@ def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_p
     ) as session:
         catalog = session.load_context().catalog
         table, scores = catalog.load("result_table"), catalog.load("score_table")
+        history = catalog.load("history")
         assert "repairs put back" not in catalog.load("html_report"), "nothing was repaired"
     steps = table[table["family"] == "progressive"]
     share = steps["parameters"] / table["parameters"].iloc[0]
@@ -187,6 +189,11 @@ def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_p
     assert (share[taken].iloc[:-1] > 0.9).all()
     assert set(scores["criterion"]) == {"train_loss/parameters"}
     assert (scores["gain"] > 0).all()
+    assert table["n_blocks"].iloc[0] == 7
+    last = taken.sum()
+    assert set(history["stage"]) == {f"step_{last:02d}", f"control_{last:02d}"}
+    assert list(table.loc[table["family"] == "control", "step"]) == [last]
+    assert list(steps["delta_control"].notna()) == list(steps["step"] == last)
 
 
 def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:

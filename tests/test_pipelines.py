@@ -56,9 +56,17 @@ def test_the_control_is_the_loop_without_scoring_and_dropping() -> None:
         return {n.name.split(".")[-1] for n in pipeline.nodes if "step_01" in (n.namespace or "")}
 
     missing = names(compress.create_pipeline(2, repair=False)) - names(
-        compress.create_control_pipeline(2)
+        compress.create_control_pipeline(2, "each")
     )
     assert missing == {"score_blocks", "drop_block"}
+
+
+def test_the_control_of_one_alignment_is_one_step() -> None:
+    steps = {align: {n.namespace for n in compress.create_control_pipeline(3, align).nodes}
+             for align in ("each", "last", None)}  # fmt: skip
+    assert steps["each"] == {f"control.step_{step:02d}" for step in (1, 2, 3)}
+    assert steps["last"] == {"control.step_03"}
+    assert steps[None] == set()
 
 
 def test_the_whole_job_needs_nothing_but_the_user_and_what_hooks_provide(project: Path) -> None:

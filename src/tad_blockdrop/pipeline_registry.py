@@ -8,6 +8,7 @@ from pathlib import Path
 from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.config.compress import Alignment
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class PipelineShape:
     """What the configuration decides about the graph itself."""
 
     n_drops: int
-    control: bool
+    control: Alignment | None
     repair: bool
     synthetic: bool
     compared: tuple[str, str]
@@ -31,7 +32,7 @@ class PipelineShape:
         """The shape that ``parameters`` ask for."""
         return cls(
             n_drops=parameters.compress.n_drops,
-            control=parameters.report.control and parameters.compress.align is not None,
+            control=parameters.compress.align if parameters.report.control else None,
             repair=parameters.compress.repair.layers != "none",
             synthetic=parameters.data.source == "synthetic",
             compared=(parameters.compare.first or "first", parameters.compare.second or "second"),
@@ -86,7 +87,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     from tad_blockdrop.pipelines.watch import pipeline as watch
 
     shape = _shape or _shape_from_base()
-    control = compress.create_control_pipeline(shape.n_drops) if shape.control else Pipeline([])
+    control = compress.create_control_pipeline(shape.n_drops, shape.control)
     # What is made in memory belongs to all the stages that need it, so that each runs alone.
     evaluator = evaluator_pipeline()
     references = evaluate.create_references_pipeline()
@@ -99,7 +100,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "report": evaluator
         + references
         + results
-        + report.create_pipeline(shape.control, shape.repair),
+        + report.create_pipeline(shape.control is not None, shape.repair),
     }
     whole_job = sum(stages.values(), compress.create_pipeline(shape.n_drops, shape.repair))
     uses = {

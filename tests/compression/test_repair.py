@@ -20,7 +20,7 @@ from tad_blockdrop.compression.repair import (
     refitted,
     repair_model,
 )
-from tad_blockdrop.config import CompressConfig, RepairConfig, TimmConfig, VJEPA2Config
+from tad_blockdrop.config import RepairConfig, TimmConfig, VJEPA2Config
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.storage.resumable_pass import PassError, Scratch, scratch_for
@@ -161,14 +161,6 @@ def test_a_state_that_cannot_be_written_is_told(
     teacher, student = make_detector(), make_detector(kept=(0, 1, 3, 4))
     with limited_files(100), pytest.raises(PassError, match="free some space"):
         repair_model(student, teacher, clips(10), ALL, scratch_for(tmp_path, student, {}))
-
-
-def test_aligning_after_a_last_drop_that_may_not_come_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"compress\.stop may end the loop"):
-        CompressConfig.model_validate({"align": "last", "stop": {"max_gmacs": 1.0}})
-    assert CompressConfig(n_drops=2, align="last").recipe(1) is None
-    assert CompressConfig(n_drops=2, align="last").recipe(2) is not None
-    assert CompressConfig(n_drops=2, align=None).recipe(2) is None
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 4])

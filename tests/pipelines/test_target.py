@@ -22,6 +22,7 @@ from tad_blockdrop.config import (
     RepairConfig,
     RuntimeConfig,
     TargetConfig,
+    TrainConfig,
     WindowConfig,
 )
 from tad_blockdrop.detector.checkpoint import Checkpoint
@@ -30,7 +31,13 @@ from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.metrics.cost import macs
 from tad_blockdrop.metrics.measure import parameters
 from tad_blockdrop.pipelines.baseline.nodes import find_given
-from tad_blockdrop.pipelines.costs import Meter, TargetError, check_target, find_savings
+from tad_blockdrop.pipelines.costs import (
+    Meter,
+    TargetError,
+    check_target,
+    find_savings,
+    goal_reached,
+)
 from tad_blockdrop.runtime.runtime import Runtime
 
 RUNTIME = RuntimeConfig(threads=1)
@@ -65,9 +72,28 @@ def test_a_goal_that_means_nothing_is_refused(given: dict[str, Any], problem: st
         TargetConfig.model_validate(given)
 
 
-def test_a_last_alignment_needs_a_count() -> None:
-    with pytest.raises(ValidationError, match=r"compress\.target may end the loop"):
-        CompressConfig.model_validate({"align": "last", "target": {"share": 0.5}})
+@pytest.mark.parametrize("ends", [{"target": {"loss": 1.0}}, {"stop": {"max_gmacs": 1.0}}])
+def test_a_last_alignment_is_not_judged_before(ends: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="rates each step as it would be used"):
+        CompressConfig.model_validate({"align": "last", **ends})
+    assert CompressConfig.model_validate({"align": "last", "target": {"share": 0.5}})
+    assert CompressConfig.model_validate({"align": None, **ends})
+
+
+def test_which_recipes_a_loop_uses() -> None:
+    first, later = TrainConfig(stop=8), TrainConfig(stop=9)
+    loop = CompressConfig(n_drops=3, first=first, later=later)
+    assert loop.recipes == [first, later, later]
+    assert loop.model_copy(update={"align": "last"}).recipes == [later]
+    assert loop.model_copy(update={"align": "last"}).recipe(1) == later
+    assert loop.model_copy(update={"align": None}).recipes == []
+
+
+def test_when_the_goal_is_reached() -> None:
+    goal = meter("parameters", share=0.7)
+    assert goal_reached(goal, (0, 1, 3), range(4)) is None
+    assert "compress.target is reached" in str(goal_reached(goal, (0, 1), range(4)))
+    assert goal_reached(meter("parameters", loss=1.0), (0,), range(4)) is None
 
 
 def test_costs_are_those_of_the_models() -> None:

@@ -14,8 +14,9 @@ def stop_reason(
 ) -> str | None:
     """Why the loop ends before another block is dropped, or None (``compress.stop``)."""
     stop, metrics = compress.stop, student.metrics
-    if student.lineage["skipped"]:
-        return str(student.lineage["skipped"])
+    for why in ("skipped", "ended"):
+        if student.lineage.get(why):
+            return str(student.lineage[why])
     if stop.max_gmacs is not None and metrics["gmacs"] <= stop.max_gmacs:
         return f"{metrics['gmacs']:.3g} GMACs are within compress.stop.max_gmacs {stop.max_gmacs}"
     if stop.max_latency_ms is not None and metrics.get("latency_ms", inf) <= stop.max_latency_ms:

@@ -11,6 +11,7 @@ from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.config.training import TrainConfig
 
 UnitName = Literal["block", "attention", "mlp", "sublayer"]
+Alignment = Literal["each", "last"]  # after which drops
 UNIT_PATTERNS: dict[UnitName, tuple[str, str]] = {  # what its candidates look like
     "block": (r"\d+", "5"),
     "attention": (r"\d+\.attention", "5.attention"),
@@ -65,7 +66,7 @@ class CompressConfig(Config):
     score_videos: int | None = Field(None, ge=1, description="training videos used; none: all")
     look_ahead: int = Field(1, ge=1, le=2, description="blocks a ranking looks ahead")
     repair: RepairConfig = RepairConfig()
-    align: Literal["each", "last"] | None = Field(
+    align: Alignment | None = Field(
         "each", description="align after each drop, or only after the last; none: never"
     )
     teacher: Literal["static", "dynamic"] = "static"
@@ -118,11 +119,19 @@ class CompressConfig(Config):
 
     @model_validator(mode="after")
     def _aligned_last(self) -> Self:
-        if self.align == "last" and (self.stop != StopConfig() or self.target is not None):
-            ending = "compress.stop" if self.target is None else "compress.target"
+        if self.align != "last":
+            return self
+        if self.stop != StopConfig():
             raise ValueError(
-                f"compress.align is 'last', but {ending} may end the loop before the last "
-                f"drop: set compress.align to 'each' or leave out {ending}"
+                "compress.align is 'last', but compress.stop rates each step as it would be used: "
+                "set compress.align to 'each', or give a cost as compress.target, not as "
+                "compress.stop"
+            )
+        if self.target is not None and self.target.loss is not None:
+            raise ValueError(
+                "compress.align is 'last', but compress.target.loss rates each step as it would "
+                "be used: set compress.align to 'each' (the epochs are then those of each drop) or "
+                "to null, or give compress.target.share or amount"
             )
         return self
 
@@ -132,11 +141,13 @@ class CompressConfig(Config):
         aim = self.loss.aim or ("own" if self.repair.layers == "none" else "next")
         return self.loss.model_copy(update={"aim": aim})
 
-    def recipe(self, step: int) -> TrainConfig | None:
-        """The training recipe of step 1..N: ``first`` for the first half of the drops.
+    def recipe(self, step: int) -> TrainConfig:
+        """How step 1..N is aligned, if it is: by ``first`` in the first half of several rounds."""
+        early = self.align == "each" and step <= self.n_drops // 2
+        return self.first if early else self.later
 
-        None for a step that is not aligned.
-        """
-        if self.align is None or (self.align == "last" and step < self.n_drops):
-            return None
-        return self.first if step <= self.n_drops // 2 else self.later
+    @property
+    def recipes(self) -> list[TrainConfig]:
+        """Those of all alignments, if no goal ends the loop before."""
+        rounds = {"each": self.n_drops, "last": 1, None: 0}[self.align]
+        return [self.recipe(step) for step in range(1, rounds + 1)]

@@ -69,6 +69,7 @@ class _Lineage(_Part):
     step: int = Field(0, ge=0)
     dropped_block: int | str | None = None
     skipped: str | None = None
+    ended: str | None = None
     dataset: str = ""
 
 

@@ -94,7 +94,7 @@ def align(
     """
     model, recipe = from_checkpoint(shortened), compress.recipe(step)
     taught: Path | None = None
-    if recipe is not None and recipe.tuning == "frozen":
+    if recipe.tuning == "frozen":
         taught = with_frozen_features(from_checkpoint(teacher), evaluator, scratch).features
         evaluator = with_frozen_features(model, evaluator, scratch)
         processes = processes_for(evaluator, recipe.batch, "windows in a batch")
@@ -114,7 +114,7 @@ def align(
         work_at_alignment, processes, evaluator, folder, settings,
         shortened=shortened, teacher=teacher,
     )  # fmt: skip
-    if recipe is not None and recipe.tuning == "lora":
+    if recipe.tuning == "lora":
         add_lora(model, recipe.lora, evaluator.runtime.seed)
     model.load_state_dict(load_file(folder / TRAINED))
     return model, read_parquet(folder / HISTORY)
@@ -147,7 +147,6 @@ def _align(
     taught: Path | None,
 ) -> pd.DataFrame:
     recipe = compress.recipe(step)
-    assert recipe is not None
     videos = evaluator.dataset.records("train")
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + step)
     if evaluator.features is None:

@@ -139,6 +139,15 @@ def find_savings(meter: Meter, student: Kept, uncompressed: Kept, unit: UnitName
     return Savings(own, meter.target.goal(whole), gains, whole)
 
 
+def goal_reached(meter: Meter, student: Kept, uncompressed: Kept) -> str | None:
+    """That ``student`` has reached the goal, in a sentence; None while it has not."""
+    whole, own = meter.costs([uncompressed, student])
+    goal = meter.target.goal(whole)
+    if goal is None or own > goal:
+        return None
+    return f"compress.target is reached: {own:.4g} of {goal:.4g} {UNITS[meter.target.measure]}"
+
+
 def check_target(meter: Meter, kept: Kept, compress: CompressConfig) -> None:
     """Raise TargetError unless dropping ``compress.n_drops`` units of ``kept`` can reach the goal.
 

@@ -37,7 +37,8 @@ def child_lineage(parent: Checkpoint, **changes: Any) -> dict[str, Any]:
     """The lineage of a model made from ``parent``: its hash, and what is different now."""
     return (
         parent.lineage
-        | {"parent": weights_hash(parent.weights), "versions": versions(), "skipped": None}
+        | {"parent": weights_hash(parent.weights), "versions": versions()}
+        | {"skipped": None, "ended": None}
         | changes
     )
 

@@ -43,9 +43,9 @@ def disk_needed(proxies: float, weights: float, settings: Parameters, devices: i
     A checkpoint per step, the uncompressed and the final one, the state of a run under way
     (weights, their average, two moments), and what several devices are given (two) and give back.
     """
-    rounds = 2 if settings.report.control and settings.compress.align else 1
+    controls = len(settings.compress.recipes) if settings.report.control else 0
     given = 3 if devices > 1 else 0
-    return proxies + weights * (rounds * settings.compress.n_drops + 2 + 4 + given)
+    return proxies + weights * (settings.compress.n_drops + controls + 2 + 4 + given)
 
 
 class Room(NamedTuple):

@@ -99,11 +99,11 @@ def predict(
     aligned = one.training.seconds / one.batch
     plain = max(aligned - one.detection.seconds, 0.0)
     trained = [settings.baseline.train] if settings.baseline.source == "train" else []
-    rounds = 2 if report.control and compress.align else 1
-    recipes = [r for k in range(1, compress.n_drops + 1) if (r := compress.recipe(k))] * rounds
+    controls = compress.recipes if report.control else []
+    recipes = compress.recipes + controls
     # A frozen backbone is rated on features that are kept, which takes no time beside the rest.
     ratings = sum(recipe.ratings for recipe in trained + recipes if recipe.tuning != "frozen")
-    models = 1 + rounds * compress.n_drops
+    models = 1 + compress.n_drops + len(controls)
     one_shot = compress.n_drops if report.one_shot else 0
     learning = [plan.training(recipe, plain, backbones=1) for recipe in trained]
     aligning = [plan.training(recipe, aligned, backbones=2) for recipe in recipes]

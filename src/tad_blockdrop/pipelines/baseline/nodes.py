@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -164,4 +165,7 @@ def _given(baseline: BaselineConfig, classes: tuple[str, ...]) -> Checkpoint:
     assert baseline.checkpoint is not None  # guaranteed by config validation
     checkpoint = read_checkpoint(Path(baseline.checkpoint))
     require_classes(checkpoint, classes, baseline.checkpoint)
-    return respelled(checkpoint, classes)
+    # The loop counts from it, though it may be a step of another one.
+    start = {"family": "uncompressed", "step": 0, "dropped_block": None}
+    lineage = checkpoint.lineage | start | {"skipped": None, "ended": None}
+    return replace(respelled(checkpoint, classes), lineage=lineage)

@@ -6,6 +6,7 @@ Heavy imports stand inside the functions: the command line must not pay for them
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ import pandas as pd
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes
 from tad_blockdrop.detector.units import as_stored, parse_unit
-from tad_blockdrop.pipelines.costs import Meter, Savings, find_savings
+from tad_blockdrop.pipelines.costs import Meter, Savings, find_savings, goal_reached
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 
@@ -56,7 +57,8 @@ def score_blocks(
     savings = None
     if reason is None and compress.target is not None:
         savings = _savings(student, uncompressed, evaluator, compress)
-        if savings.reached:
+        # After a drop that is aligned only if it is the last, the alignment has decided that.
+        if savings.reached and (compress.align != "last" or step == 1):
             reason = f"compress.target is reached: {savings.cost:.4g} of {savings.goal:.4g}"
     if reason is not None:
         logger.info("step %d is skipped: %s", step, reason)
@@ -84,11 +86,15 @@ def _savings(
     student: Checkpoint, uncompressed: Checkpoint, evaluator: Evaluator, compress: CompressConfig
 ) -> Savings:
     """What the student costs in the measure of ``compress.target``, and what units save."""
+    meter = _meter(uncompressed, evaluator, compress)
+    return find_savings(meter, student.kept_blocks, uncompressed.kept_blocks, compress.unit)
+
+
+def _meter(uncompressed: Checkpoint, evaluator: Evaluator, compress: CompressConfig) -> Meter:
     assert compress.target is not None
     size = uncompressed.detector, uncompressed.window, len(uncompressed.classes)
     repeats = evaluator.evaluation.latency_repeats
-    meter = Meter(compress.target, *size, evaluator.runtime, repeats)
-    return find_savings(meter, student.kept_blocks, uncompressed.kept_blocks, compress.unit)
+    return Meter(compress.target, *size, evaluator.runtime, repeats)
 
 
 def drop_block(student: Checkpoint, scores: pd.DataFrame) -> Checkpoint:
@@ -137,10 +143,17 @@ def repair(
     return repaired, table.assign(step=int(dropped.lineage["step"]))
 
 
-def keep_all(student: Checkpoint) -> Checkpoint:
-    """The control's stand-in for dropping: the next round, with every block still there."""
-    step = int(student.lineage["step"]) + 1
-    return replace(student, lineage=child_lineage(student, family="control", step=step))
+def keep_all(student: Checkpoint, taken: Sequence[Checkpoint] | None = None) -> Checkpoint:
+    """The control's stand-in for dropping: the next round, with every block still there.
+
+    ``taken``: the steps of a loop that aligns its last model only; the control goes with that one.
+    """
+    if taken is None:
+        step = int(student.lineage["step"]) + 1
+        return replace(student, lineage=child_lineage(student, family="control", step=step))
+    step = int(taken[-1].lineage["step"]) if taken else 0
+    lineage = child_lineage(student, family="control", step=step)
+    return replace(student, lineage=lineage | ({} if taken else {"skipped": "nothing was dropped"}))
 
 
 def align(
@@ -154,22 +167,40 @@ def align(
     """Align with the teacher (docs/method.md §4.3); returns model and history.
 
     The teacher is the uncompressed model, or with ``compress.teacher: dynamic`` the student
-    before the drop. A step that is skipped or not aligned trains nothing.
+    before the drop. A step that is skipped or not aligned trains nothing; with ``align: last`` the
+    last one is aligned, whether the count or a goal makes it that.
     """
     from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.jobs import training
 
     name, step = model_name(shortened), int(shortened.lineage["step"])
-    recipe = compress.recipe(step)
-    skipped = bool(shortened.lineage["skipped"])
+    skipped, align = bool(shortened.lineage["skipped"]), compress.align == "each"
     if not skipped:
         require_classes(shortened, evaluator.dataset.classes, name)
-    if skipped or recipe is None:
+        if compress.align == "last":
+            ended = _last(shortened, uncompressed, evaluator, compress)
+            shortened = replace(shortened, lineage=shortened.lineage | {"ended": ended})
+            align = ended is not None
+    if skipped or not align:
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
         return AlignedModel(None if skipped else from_checkpoint(shortened), shortened), nothing
     teacher = student if compress.teacher == "dynamic" else uncompressed
     model, history = training.align(shortened, teacher, evaluator, compress, step, name, scratch)
     return AlignedModel(model, shortened), history.assign(stage=name, step=step)
+
+
+def _last(
+    shortened: Checkpoint, uncompressed: Checkpoint, evaluator: Evaluator, compress: CompressConfig
+) -> str | None:
+    """Why no drop follows this one, in a sentence; None if one does."""
+    if shortened.lineage["family"] == "control":
+        return "there is one control, aligned as long as the last step"
+    if int(shortened.lineage["step"]) == compress.n_drops:
+        return f"compress.n_drops ({compress.n_drops}) are dropped"
+    if compress.target is None:
+        return None
+    meter = _meter(uncompressed, evaluator, compress)
+    return goal_reached(meter, shortened.kept_blocks, uncompressed.kept_blocks)
 
 
 def merge_lora(

@@ -1,7 +1,10 @@
 """The loop as a graph: one template, instantiated as ``compress.step_01``, ``step_02``, ..."""
 
+from collections.abc import Iterable
+
 from kedro.pipeline import Node, Pipeline
 
+from tad_blockdrop.config.compress import Alignment
 from tad_blockdrop.pipelines.compress import nodes
 from tad_blockdrop.pipelines.graph import node
 from tad_blockdrop.pipelines.shared import evaluate_model, join_tables
@@ -37,25 +40,27 @@ def _drop_step(repair: bool) -> Pipeline:
     )
 
 
-def _control_step() -> Pipeline:
+def _control_step(align: Alignment) -> Pipeline:
     """The same alignment with nothing dropped."""
-    return Pipeline([node(nodes.keep_all, "student", "dropped"), *_alignment("dropped")])
+    taken = ["step_checkpoints"] if align == "last" else []
+    keeping = node(nodes.keep_all, ["student", *taken], "dropped")
+    return Pipeline([keeping, *_alignment("dropped")])
 
 
-def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
-    """``template`` n times, each step starting from the checkpoint of the one before."""
+def _chain(template: Pipeline, numbers: Iterable[int], namespace: str) -> Pipeline:
+    """``template`` once a step, each starting from the checkpoint of the one before."""
     parameters = {name: name for name in template.inputs() if name.startswith("params:")}
+    shared = {"evaluator", "scratch", "step_checkpoints"} & template.inputs()
     steps = Pipeline([])
     student = "baseline_checkpoint"
-    for step in range(1, n_steps + 1):
+    for step in numbers:
         steps += Pipeline(
             template,
             namespace=f"{namespace}.step_{step:02d}",
             inputs={
                 "student": student,
                 "uncompressed": "baseline_checkpoint",
-                "evaluator": "evaluator",
-                "scratch": "scratch",
+                **{name: name for name in shared},
             },
             parameters=parameters,
             tags={f"step_{step:02d}"},
@@ -64,50 +69,67 @@ def _chain(template: Pipeline, n_steps: int, namespace: str) -> Pipeline:
     return steps
 
 
-def _entries(namespace: str, n_steps: int, *names: str) -> list[str]:
+def _entries(namespace: str, steps: Iterable[int], *names: str) -> list[str]:
     """Catalog names of entries of all steps, step by step."""
-    return [
-        f"{namespace}.step_{step:02d}.{name}" for step in range(1, n_steps + 1) for name in names
-    ]
+    return [f"{namespace}.step_{step:02d}.{name}" for step in steps for name in names]
+
+
+def _loop_steps(n_drops: int) -> range:
+    return range(1, n_drops + 1)
+
+
+def _control_steps(n_drops: int, align: Alignment | None) -> range:
+    """The steps of the loop that are aligned; of ``last`` this entry, whichever step it is."""
+    steps = _loop_steps(n_drops)
+    return {"each": steps, "last": steps[-1:], None: steps[:0]}[align]
 
 
 def create_pipeline(n_drops: int, repair: bool) -> Pipeline:
     """The loop of ``n_drops`` steps, then the choice of the final model."""
-    name = "compress"
+    name, steps = "compress", _loop_steps(n_drops)
     tables = {"score": "scores"} | ({"repair": "repairs"} if repair else {})
     collecting = [
-        node(join_tables, _entries(name, n_drops, kind), f"{table}_table", f"collect_{kind}", name)
+        node(join_tables, _entries(name, steps, kind), f"{table}_table", f"collect_{kind}", name)
         for table, kind in tables.items()
     ]
-    candidates = ["baseline_checkpoint", COMPRESS, *_entries(name, n_drops, "checkpoint")]
+    candidates = ["baseline_checkpoint", COMPRESS, *_entries(name, steps, "checkpoint")]
     choosing = node(nodes.select_final, candidates, "final_checkpoint", namespace=name)
-    return _chain(_drop_step(repair), n_drops, name) + Pipeline([*collecting, choosing])
+    return _chain(_drop_step(repair), steps, name) + Pipeline([*collecting, choosing])
 
 
-def create_control_pipeline(n_drops: int) -> Pipeline:
+def create_control_pipeline(n_drops: int, align: Alignment | None) -> Pipeline:
     """The uncompressed model through as many alignments, so that gains of training longer show."""
-    return _chain(_control_step(), n_drops, "control")
+    if align is None:
+        return Pipeline([])
+    return _chain(_control_step(align), _control_steps(n_drops, align), "control")
 
 
 def create_models_pipeline(n_drops: int) -> Pipeline:
     """The models of all steps, in memory: whose costs are measured."""
     name, found = "compress", "step_checkpoints"
-    models = _entries(name, n_drops, "checkpoint")
+    models = _entries(name, _loop_steps(n_drops), "checkpoint")
     return Pipeline([node(nodes.collect_checkpoints, models, found, f"collect_{found}", name)])
 
 
-def create_results_pipeline(n_drops: int, control: bool) -> Pipeline:
-    """The tables of all steps, joined in memory: the inputs of the report."""
-    chains = {"compress": "step"} | ({"control": "control"} if control else {})
+def create_results_pipeline(n_drops: int, align: Alignment | None) -> Pipeline:
+    """The tables of all steps, joined in memory: the inputs of the report.
+
+    ``align``: how the control is aligned, none without one.
+    """
+    chains = {
+        "compress": ("step", _loop_steps(n_drops)),
+        "control": ("control", _control_steps(n_drops, align)),
+    }
     kinds = ("history", "detections", "metrics")
     return Pipeline(
         [
             node(
                 nodes.collect_results,
-                _entries(chain, n_drops, *kinds),
+                _entries(chain, steps, *kinds),
                 f"{family}_results",
                 namespace=chain,
             )
-            for chain, family in chains.items()
+            for chain, (family, steps) in chains.items()
+            if steps
         ]
     )
