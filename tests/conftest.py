@@ -49,7 +49,7 @@ TINY = {
         "validation_videos": 4,
         "mean_frames": 160,
     },
-    "compress": {"n_drops": 2, "first": ALIGN, "later": ALIGN},
+    "compress": {"n_drops": 2, "align": "each", "first": ALIGN, "later": ALIGN},
     "baseline": {"train": {"epochs": 2, "stop": 2, "warmup": 0.1}},
     "evaluation": {"bootstrap": 50, "latency_repeats": 2},
 }

@@ -178,7 +178,7 @@ def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_p
     ) as session:
         catalog = session.load_context().catalog
         table, scores = catalog.load("result_table"), catalog.load("score_table")
-        history = catalog.load("history")
+        history = catalog.load("history_table")
         assert "repairs put back" not in catalog.load("html_report"), "nothing was repaired"
     steps = table[table["family"] == "progressive"]
     share = steps["parameters"] / table["parameters"].iloc[0]
