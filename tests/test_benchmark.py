@@ -88,3 +88,18 @@ def test_blocks_to_drop_together_are_chosen_by_features(
     again = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     assert "without" not in again.stdout
     assert again.stdout.splitlines()[-1] == two
+
+
+def test_blocks_to_drop_together_are_chosen_by_map(finished_copy: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks/choose_blocks.py"), "--env", "smoke"]
+    command += ["--project", str(finished_copy), "--experiment", "smoke", "--drop", "1"]
+    command += ["--work", str(tmp_path), "--by", "map", "--clips", "24"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    (file,) = tmp_path.iterdir()
+    lost = {tuple(blocks): points for blocks, points in map(json.loads, file.open())}
+    assert set(lost) == {(block,) for block in range(8)}
+    assert all(-100 < points < 100 for points in lost.values())
+    assert len(set(lost.values())) > 1
+    (best,) = min(lost, key=lost.__getitem__)
+    assert f"compress.n_drops=1,compress.candidates={best}" in done.stdout

@@ -70,9 +70,9 @@ class AlignLoss(nn.Module):
     says, and only what a term with a positive weight needs is computed or kept. Of a batch of
     features, with the teacher's beside them, neither backbone runs and no block is compared. State
     of this module is that of the task's loss alone; student and teacher are neither registered nor
-    moved with it. Where the student leaves a CPU
-    core idle, the teacher runs there at the same time. In a ``group`` a batch holds own clips only;
-    the mean of the group's gradients is that of one process with all of them.
+    moved with it. Where the student leaves a CPU core idle, the teacher runs there at the same
+    time. In a ``group`` a batch holds own clips only; the mean of the group's gradients is that of
+    one process with all of them.
 
     Raises ValueError for a distillation that means nothing for the task.
     """
