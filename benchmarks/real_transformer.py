@@ -8,9 +8,11 @@ Needs an environment with ``baseline.train.tuning: frozen`` and its uncompressed
 Every seed trains a neck and head of its own on the same features. Blocks are dropped all at once,
 as ``--drop`` lists them; sub-layers one after the other by ``cosine``, as many as there are in the
 blocks of a list. Each shorter backbone is repaired in one of three ways without labels (none, gap,
-all) and looks at all videos once. Neck and head stay as they were, or are refitted without labels
-as well, and either way may learn for ``--epochs`` beside the uncompressed model (as an alignment
-with ``compress.first.tuning: frozen`` does); the control learns as long with nothing dropped.
+all) and looks at all videos once. With ``--lora-epochs``, those without blocks also learn by LoRA
+after the last way, from the uncompressed one's features alone, which serves any neck and head. Neck
+and head stay as they were, or are refitted without labels as well, and either way may learn for
+``--epochs`` beside the uncompressed model (as an alignment with ``compress.first.tuning: frozen``
+does); the control learns as long with nothing dropped.
 Nothing is chosen by the test videos. Prints the average mAP on them, seed by seed, with the CPU
 seconds of a row's repair, features and learning. An interrupted run goes on, in ``--work``.
 """
@@ -31,7 +33,7 @@ from typing import Any
 import pandas as pd
 from criteria import ROOT, load
 
-from tad_blockdrop.config import CompressConfig
+from tad_blockdrop.config import CompressConfig, TrainConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.video.windows.batches import Batch, collate
@@ -39,6 +41,8 @@ from tad_blockdrop.video.windows.batches import Batch, collate
 RATE = 0.3  # of the baseline's learning rate, as `learn` has it
 SCORED = 8  # training videos that rank sub-layers
 REPAIRS = ("all", "none", "gap")
+LORA = {"warmup": 0.2, "batch": 1, "lr_backbone": 1e-4, "ema": 0.99, "keep": "last"}
+LORA_RANK = 32
 WAYS = "as they were", "learned", "refitted", "refitted, learned"  # neck and head
 
 
@@ -49,6 +53,7 @@ class Bench:
     evaluator: Evaluator
     heads: list[Checkpoint]
     compress: CompressConfig
+    lora: CompressConfig
     work: Path
 
     @property
@@ -163,20 +168,25 @@ def refitted(model: Checkpoint, seen: Evaluator, bench: Bench, seed: int) -> Che
     return replace(model, weights=weights_of(student))
 
 
-def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dict[str, Any]:
+def try_backbone(
+    name: str, short: Checkpoint, repair: str, lora: int, bench: Bench
+) -> dict[str, Any]:
     """The row of a shorter backbone, with neck and head in each of ``WAYS``.
 
-    Not refitted where nothing is repaired: refitting is a part of repair.
+    Not refitted where nothing is repaired: refitting is a part of repair. ``lora``: epochs of it.
     """
     from tad_blockdrop.jobs.repair import repair as refit
 
-    folder = bench.work / f"{name}_{repair}"
-    row: dict[str, Any] = {"dropped": name, "repair": repair}
+    folder = bench.work / _label(name, repair, lora)
+    row: dict[str, Any] = {"dropped": name, "repair": repair, "LoRA epochs": lora}
     with counted(row, "repair s"):
         if repair != "none":
             config = bench.compress.repair.model_copy(update={"layers": repair, "read_out": False})
             weights, _ = refit(short, bench.heads[0], bench.evaluator, config, folder)
             short = replace(short, weights=weights)
+    with counted(row, "LoRA s"):
+        if lora:
+            short = learned_by_blocks(short, bench, folder / "lora")
     with counted(row, "features s"):
         seen = on_features(short, bench.evaluator, bench.work)
     models = [with_backbone(head, short) for head in bench.heads]
@@ -193,6 +203,10 @@ def try_backbone(name: str, short: Checkpoint, repair: str, bench: Bench) -> dic
     taught = [learned(m, seen, bench, seed, folder) for seed, m in enumerate(models)]
     row["refitted, learned"] = [rated(model, seen) for model in taught]
     return row
+
+
+def _label(name: str, repair: str, lora: int) -> str:
+    return f"{name}_{repair}" + (f"_lora_{lora}" if lora else "")
 
 
 def shorter(baseline: Checkpoint, lists: Sequence[Sequence[int]], bench: Bench) -> dict[str, Any]:
@@ -217,6 +231,27 @@ def shorter(baseline: Checkpoint, lists: Sequence[Sequence[int]], bench: Bench) 
         if step in {2 * len(blocks) for blocks in lists}:
             found[f"{step} sub-layers"] = model
     return found
+
+
+def with_lora(train: TrainConfig, compress: CompressConfig, epochs: int) -> CompressConfig:
+    """Settings of an alignment of the blocks alone, by what the next kept one expects."""
+    lora = train.lora.model_copy(update={"rank": LORA_RANK, "embedding": False})
+    changes = {"epochs": epochs, "stop": epochs, "tuning": "lora", "lora": lora}
+    recipe = train.model_copy(update=LORA | changes)
+    labels = dict.fromkeys(("cls", "reg", "kd_cls", "kd_reg"), 0.0)
+    loss = compress.loss.model_copy(update={"aim": "next", **labels})
+    return compress.model_copy(update={"first": recipe, "later": recipe, "loss": loss})
+
+
+def learned_by_blocks(short: Checkpoint, bench: Bench, folder: Path) -> Checkpoint:
+    """The shorter backbone after an alignment by ``bench.lora``, merged."""
+    from tad_blockdrop.compression.lora import merge_lora
+    from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.jobs.training import align
+
+    model, _ = align(short, bench.heads[0], bench.evaluator, bench.lora, 1, folder.name, folder)
+    merge_lora(model)
+    return replace(short, weights=weights_of(model))
 
 
 def table(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -244,6 +279,7 @@ def main() -> None:
     parser.add_argument("--experiment", required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10, help="of alignment")
+    parser.add_argument("--lora-epochs", type=int, default=0, help="of blocks after a repair")
     parser.add_argument("--drop", nargs="+", default=["1,3,4", "1,2,3,4,6,7"])
     parser.add_argument("--work", type=Path, default=Path("data/real_transformer"))
     arguments = parser.parse_args()
@@ -257,15 +293,20 @@ def main() -> None:
         }
     )  # fmt: skip
     compress = typed.compress.model_copy(update={"first": recipe, "later": recipe})
-    bench = Bench(evaluator, [baseline], compress, arguments.work)
+    lora = with_lora(typed.compress.first, typed.compress, arguments.lora_epochs)
+    bench = Bench(evaluator, [baseline], compress, lora, arguments.work)
     bench.heads[:] = all_seeds(baseline, bench.uncompressed, typed, arguments.seeds, arguments.work)
     lists = [tuple(map(int, blocks.split(","))) for blocks in arguments.drop]
     models = shorter(baseline, lists, bench)
     ways = [("none", "none"), *product(REPAIRS, [name for name in models if name != "none"])]
+    todo = [(name, repair, 0) for repair, name in ways]
+    if arguments.lora_epochs:
+        blocks = [name for name in models if name.startswith("blocks")]
+        todo += [(name, "all", arguments.lora_epochs) for name in blocks]
     rows = []
-    for repair, name in ways:
-        kept = bench.work / "rows" / f"{name}_{repair}.json"
-        rows.append(once(kept, partial(try_backbone, name, models[name], repair, bench)))
+    for name, repair, epochs in todo:
+        kept = bench.work / "rows" / f"{_label(name, repair, epochs)}.json"
+        rows.append(once(kept, partial(try_backbone, name, models[name], repair, epochs, bench)))
     print(table(rows).to_string(index=False))
 
 

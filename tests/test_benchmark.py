@@ -44,13 +44,13 @@ def test_the_check_of_a_gpu_can_be_tried_on_a_cpu(finished_copy: Path) -> None:
 def test_a_shorter_backbone_is_repaired_and_read_anew(finished_copy: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/real_transformer.py"), "--env", "smoke"]
     command += ["--project", str(finished_copy), "--experiment", "smoke", "--work", str(tmp_path)]
-    command += ["--seeds", "1", "--epochs", "1", "--drop", "4"]
+    command += ["--seeds", "1", "--epochs", "1", "--lora-epochs", "1", "--drop", "4"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     assert done.returncode == 0, done.stderr[-3000:]
     rows = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "rows").iterdir()}
     names = ["blocks 4", "2 sub-layers"]
     repaired = {f"{name}_{repair}" for name in names for repair in ("none", "gap", "all")}
-    assert set(rows) == {"none_none"} | repaired
+    assert set(rows) == {"none_none", "blocks 4_all_lora_1"} | repaired
     assert all(0 <= mean <= 1 for row in rows.values() for mean in row["learned"])
     assert rows["none_none"]["learned"] != rows["none_none"]["as they were"]
     ways = {"as they were", "learned", "refitted", "refitted, learned"}
@@ -58,7 +58,8 @@ def test_a_shorter_backbone_is_repaired_and_read_anew(finished_copy: Path, tmp_p
     lines = done.stdout.splitlines()
     head = next(n for n, line in enumerate(lines) if "neck and head" in line and "by seed" in line)
     assert "refitted" not in lines[head]  # ways are rows, not columns
-    assert sum("refitted, learned" in line for line in lines[head:]) == 4  # two models, two repairs
+    # Two models, two repairs, and one of them with LoRA.
+    assert sum("refitted, learned" in line for line in lines[head:]) == 5
 
 
 def test_blocks_to_drop_together_are_chosen_by_features(
@@ -93,10 +94,10 @@ def test_blocks_to_drop_together_are_chosen_by_features(
 def test_blocks_to_drop_together_are_chosen_by_map(finished_copy: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "benchmarks/choose_blocks.py"), "--env", "smoke"]
     command += ["--project", str(finished_copy), "--experiment", "smoke", "--drop", "1"]
-    command += ["--work", str(tmp_path), "--by", "map", "--clips", "24"]
+    command += ["--work", str(tmp_path / "work"), "--by", "map", "--clips", "24"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     assert done.returncode == 0, done.stderr[-3000:]
-    (file,) = tmp_path.iterdir()
+    (file,) = (tmp_path / "work").iterdir()
     lost = {tuple(blocks): points for blocks, points in map(json.loads, file.open())}
     assert set(lost) == {(block,) for block in range(8)}
     assert all(-100 < points < 100 for points in lost.values())
