@@ -1,11 +1,11 @@
-"""Which blocks to drop together: those whose loss a repair leaves smallest.
+"""Which blocks to drop together: those without which a repaired model loses least.
 
 ``python benchmarks/choose_blocks.py --env <name> --experiment <name> --drop 3 6`` takes the
 uncompressed model of an experiment (``kedro run --env <name> --pipeline compress --to-nodes
 evaluate.evaluate_baseline``). Blocks join the dropped ones greedily; at each count of ``--drop``,
 one that is dropped changes places with one that is kept for as long as less is lost. A set of
 blocks is dropped from the uncompressed backbone, which is repaired on ``--clips`` clips of training
-videos. What is lost is, ``--by features``, their error on ``--judged`` other clips, without labels;
+videos. What is lost is, ``--by features``, the error of the features of ``--judged`` other clips;
 or, ``--by map``, points of average mAP on the held-out videos (``data.holdout``), neck and head
 repaired too. Test videos choose nothing. Prints each set it tries and, for each count, the set to
 give to the job. An interrupted search goes on, in ``--work``.
