@@ -26,7 +26,7 @@ define try
 	$(UV) pip install --python $(VENV)-$(1) --resolution $(1) $(if $(filter cpu,$(TORCH)),--torch-backend cpu) -e ".[dev]"
 	$(VENV)-$(1)/bin/kedro run --pipeline compress --env smoke --params experiment=smoke_$(1)
 	$(VENV)-$(1)/bin/kedro versions --experiment smoke_$(1) --delete --yes
-	$(VENV)-$(1)/bin/python -m pytest -n 2
+	$(VENV)-$(1)/bin/python -m pytest -n 3 --dist worksteal
 endef
 
 .DEFAULT_GOAL := help
@@ -49,7 +49,7 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 fuzz: $(VENV)/.installed-dev  ## spoilt files, other ones each time, for MINUTES=5; ends at a failure
 	end=$$(( $$(date +%s) + 60 * $(MINUTES) )); while [ $$(date +%s) -lt $$end ]; do \

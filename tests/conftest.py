@@ -1,5 +1,6 @@
 """What the tests of pipelines and command line share: project folders, one of them finished."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
+
+from tad_blockdrop.parallel.starting import clean_processes
 
 # The suite says the same each time. `make fuzz` looks for more, with fresh random examples.
 settings.register_profile(
@@ -53,6 +57,14 @@ TINY = {
     "baseline": {"train": {"epochs": 2, "stop": 2, "warmup": 0.1}},
     "evaluation": {"bootstrap": 50, "latency_repeats": 2},
 }
+
+
+def pytest_sessionstart() -> None:
+    """Import once, in the server that all processes are forked from, what takes them seconds."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        used = [f"tad_blockdrop.{name}" for name in ("jobs.training", "prediction.stream")]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(used)
+        clean_processes()
 
 
 def environment() -> dict[str, str]:
@@ -118,11 +130,22 @@ def kedro(project: Path) -> Kedro:
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny project in which the whole job has run, as experiment ``smoke``; only to be read."""
-    folder = tiny_project(tmp_path_factory.mktemp("finished"))
-    done = run_kedro(folder, "run", "--pipeline", "compress", "--env", "smoke")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert "step_02" in done.stdout
+    """A tiny project in which the whole job has run, as experiment ``smoke``; only to be read.
+
+    One for all processes of pytest-xdist: the first that needs it makes it, others wait.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished"
+    with FileLock(folder.with_suffix(".lock")):
+        if not folder.exists():
+            making = folder.with_suffix(".making")
+            shutil.rmtree(making, ignore_errors=True)  # of a process that failed
+            making.mkdir()
+            tiny_project(making)
+            done = run_kedro(making, "run", "--pipeline", "compress", "--env", "smoke")
+            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+            assert "step_02" in done.stdout
+            making.rename(folder)
     return folder
 
 

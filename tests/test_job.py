@@ -64,15 +64,15 @@ def test_the_report_is_there_and_self_contained(finished_project: Path) -> None:
     assert "What the repairs put back" in page
 
 
-def test_a_finished_run_is_not_done_again(finished_project: Path) -> None:
-    models = finished_project / "data/06_models/smoke"
+def test_a_finished_run_is_not_done_again(finished_copy: Path) -> None:
+    models = finished_copy / "data/06_models/smoke"
 
     def versions() -> list[Path]:
         return sorted(models.glob("**/????-??-??T*Z"))
 
     before = versions()
     assert len(before) >= 5
-    again = run_kedro(finished_project, *JOB, "--only-missing-outputs")
+    again = run_kedro(finished_copy, *JOB, "--only-missing-outputs")
     assert again.returncode == 0
     assert "step_02" in again.stdout, "the results are shown again"
     assert versions() == before
@@ -196,8 +196,8 @@ def test_the_loop_ends_where_its_target_is_reached(finished_project: Path, tmp_p
     assert list(steps["delta_control"].notna()) == list(steps["step"] == last)
 
 
-def test_other_parameters_are_not_mixed_in(finished_project: Path) -> None:
-    refused = run_kedro(finished_project, *JOB, "--params", "compress.criterion=block_mse")
+def test_other_parameters_are_not_mixed_in(finished_copy: Path) -> None:
+    refused = run_kedro(finished_copy, *JOB, "--params", "compress.criterion=block_mse")
     assert refused.returncode == 1
     assert "compress.criterion: train_map -> block_mse" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -151,8 +151,8 @@ def test_a_killed_round_goes_on_to_the_same_model(corrected: Path, learned: Roun
     assert "It is not adopted (learn.adopt is never)" in " ".join(done.stdout.split())
 
 
-def test_without_corrections_nothing_begins(finished_project: Path) -> None:
-    refused = run_kedro(finished_project, *JOB, f"{SETTINGS}=never")
+def test_without_corrections_nothing_begins(finished_copy: Path) -> None:
+    refused = run_kedro(finished_copy, *JOB, f"{SETTINGS}=never")
     assert refused.returncode == 1
     assert "there are no corrections at" in refused.stderr
     assert "Traceback" not in refused.stderr
