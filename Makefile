@@ -35,7 +35,7 @@ endef
 help:                ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 22
 
-compress: $(VENV)/.installed  ## the whole job on the embedded benchmark; goes on where it was cut
+compress: $(VENV)/.installed  ## the whole job on the generated benchmark; resumes if interrupted
 	$(KEDRO) run --pipeline compress $(if $(ENV),--env $(ENV)) --only-missing-outputs
 
 quick: $(VENV)/.installed     ## the same without alignment, repaired in closed form: half the time
@@ -51,7 +51,7 @@ test: $(VENV)/.installed-dev  ## linter, type checker and test suite
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-fuzz: $(VENV)/.installed-dev  ## spoilt files, other ones each time, for MINUTES=5; ends at a failure
+fuzz: $(VENV)/.installed-dev  ## damaged files, new ones each time, for MINUTES=5; stops at the first failure
 	end=$$(( $$(date +%s) + 60 * $(MINUTES) )); while [ $$(date +%s) -lt $$end ]; do \
 	  $(BIN)/python -m pytest tests/hostile -k fuzz --hypothesis-profile=fuzz || exit 1; done
 
@@ -64,14 +64,14 @@ benchmark: $(VENV)/.installed-dev        ## how fast everything is, as ratios: s
 benchmark-large: $(VENV)/.installed-dev  ## the same of the THUMOS14 size: latency, training memory
 	$(BIN)/python benchmarks/benchmark.py --large --repeats 3
 
-gpu-check: $(VENV)/.installed-dev        ## what your GPU makes of it: ten minutes, a table to send in
+gpu-check: $(VENV)/.installed-dev        ## checks and times your GPU: ten minutes, a table to send in
 	$(BIN)/python benchmarks/gpu_check.py
 
 soak: $(VENV)/.installed-dev  ## kill every pipeline, 30 times in all, change what it works on, compare
 	$(BIN)/python benchmarks/soak.py
 	$(BIN)/python benchmarks/soak_changes.py
 
-field: $(VENV)/.installed-dev ## files as people have them, made and tried: docs/field.md
+field: $(VENV)/.installed-dev ## tries unusual videos, names and annotation files: docs/field.md
 	PYTHONPATH=tests/helpers $(BIN)/python tests/field/field_table.py $(WRITE)
 
 bounds: check-python ## the oldest and the newest packages that pyproject.toml allows: half an hour
