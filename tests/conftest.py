@@ -59,14 +59,6 @@ TINY = {
 }
 
 
-def pytest_sessionstart() -> None:
-    """Import once, in the server that all processes are forked from, what takes them seconds."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        used = [f"tad_blockdrop.{name}" for name in ("jobs.training", "prediction.stream")]
-        multiprocessing.get_context("forkserver").set_forkserver_preload(used)
-        clean_processes()
-
-
 def environment() -> dict[str, str]:
     """For commands of the tests: wide lines, one thread."""
     return os.environ | {"COLUMNS": "200", "OMP_NUM_THREADS": "1"}
@@ -114,6 +106,15 @@ def tiny_project(folder: Path) -> Path:
     copy_project(folder)
     (folder / "conf" / "smoke" / "parameters.yml").write_text(yaml.safe_dump(TINY))
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _server() -> None:
+    """Import once, in the server that all processes are forked from, what takes them seconds."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        used = [f"tad_blockdrop.{name}" for name in ("jobs.training", "prediction.stream")]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(used)
+        clean_processes()
 
 
 @pytest.fixture

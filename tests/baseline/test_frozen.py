@@ -17,6 +17,7 @@ from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
+from tad_blockdrop.video.windows.features import FeatureTraining
 from tad_blockdrop.video.windows.loading import TestWindows
 
 LENGTHS = {"a": 40, "b": 16, "c": 25, "held": 40, "seen": 20}  # samples, all frames
@@ -120,6 +121,23 @@ def test_batches_of_features_are_those_of_the_pixels(evaluator: Evaluator, tmp_p
         found, expected = model.output_of(features), model.output_of(pixels)
         torch.testing.assert_close(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(found.offsets, expected.offsets, rtol=1e-4, atol=1e-5)
+
+
+def test_actions_that_are_a_small_share_of_their_video_are_not_learned(
+    evaluator: Evaluator, tmp_path: Path
+) -> None:
+    """Of 0.5 and 0.6 s; their share of 2.5 s lies between 0.2 and 0.24, of 1.6 s above both."""
+    window = evaluator.data.window.model_copy(update={"min_instance_share": 0.22})
+    strict = replace(evaluator, data=evaluator.data.model_copy(update={"window": window}))
+    frozen = with_frozen_features(new_model(strict), strict, tmp_path)
+    videos = strict.dataset.records("train")
+    assert frozen.features is not None
+    training = FeatureTraining(videos, strict.data, frozen.features)
+    learned: dict[str, set[int]] = {}
+    for number in range(len(training)):
+        cut = training[0, number].window
+        learned.setdefault(cut.video_id, set()).update(cut.labels.tolist())
+    assert learned == {"b": {0, 1}, "c": {0}}  # run is 0, jump 1; both are too short in a
 
 
 def test_the_backbone_stays_bit_for_bit_and_the_rest_is_trained(

@@ -53,3 +53,12 @@ def test_xavier_spreads_each_part_of_qkv_to_its_own_bound(model: Detector) -> No
             bound = math.sqrt(6 / sum(part.shape))
             assert 0.9 * bound < part.abs().max().item() <= bound
         assert (block.attn.qkv.bias == 0).all()
+
+
+def test_xavier_takes_layers_without_bias(model: Detector) -> None:
+    layers = [m for m in model.backbone.blocks.modules() if isinstance(m, torch.nn.Linear)]
+    layers[0].bias = None
+    before = [layer.weight.clone() for layer in layers]
+    xavier_init(model)
+    assert not any(map(torch.equal, before, (layer.weight for layer in layers)))
+    assert not any(layer.bias.any() for layer in layers[1:])

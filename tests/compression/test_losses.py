@@ -25,7 +25,13 @@ from tad_blockdrop.compression.repair import repair_model
 from tad_blockdrop.config import AlignLossConfig, RepairConfig
 from tad_blockdrop.detections.task import DetectionTask, segment_loss
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.tasks.distillation import bernoulli_loss, dkd_loss, dkd_warmup, kl_loss
+from tad_blockdrop.tasks.distillation import (
+    bernoulli_loss,
+    class_distillation,
+    dkd_loss,
+    dkd_warmup,
+    kl_loss,
+)
 from tad_blockdrop.video.windows.batches import Batch
 
 MakeDetector = Callable[..., Detector]
@@ -409,8 +415,19 @@ def test_softmax_distillation_of_one_class_is_refused(
 ) -> None:
     student, teacher = make_detector(seed=1, n_classes=1), make_detector(n_classes=1)
     task = replace(task, classes=("action",))
-    with pytest.raises(ValueError, match=r"set compress\.loss\.kd_kind to 'bernoulli'"):
+    with pytest.raises(ValueError, match=r"set compress\.loss\.kd_kind to null"):
         AlignLoss(AlignLossConfig(kd_kind=kind), task, student, teacher)  # type: ignore[arg-type]
     one = replace(batch, labels=[x * 0 for x in batch.labels])
     loss = AlignLoss(AlignLossConfig(kd_kind="bernoulli"), task, student, teacher)
     assert loss(one, 0)["kd_cls"].item() > 0
+
+
+@pytest.mark.parametrize(("n_classes", "kind"), [(1, "bernoulli"), (3, "kl")])
+def test_without_a_kind_it_is_the_one_that_says_something(n_classes: int, kind: str) -> None:
+    student, teacher = torch.randn(2, 5, n_classes, generator=torch.Generator().manual_seed(0))
+    target = torch.zeros(5, n_classes, dtype=torch.bool)
+    found, expected = (
+        class_distillation(AlignLossConfig(kd_kind=given), student, teacher, target)  # type: ignore[arg-type]
+        for given in (None, kind)
+    )
+    assert found == expected > 0

@@ -81,6 +81,7 @@ def score(
         {"criterion": "train_map", "look_ahead": 2},
         {"criterion": "train_loss"},
         {"criterion": "block_mse"},
+        {"criterion": "cosine", "target": {"share": 0.5}},
     ],
 )
 @pytest.mark.parametrize("cut", [1, 3, 6])

@@ -25,7 +25,7 @@ from tad_blockdrop.compression.dropping import ScoringError, choose_block
 from tad_blockdrop.compression.ranking import candidate_skips, evaluating, rank, score_blocks
 from tad_blockdrop.compression.refitting import fitted_clips
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
-from tad_blockdrop.compression.skipping import Skip
+from tad_blockdrop.compression.skipping import Skip, Sums
 from tad_blockdrop.config import CompressConfig, RepairConfig
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detections.pooling import detect
@@ -129,6 +129,26 @@ def test_score_blocks_ranks_every_block_and_leaves_the_model_as_it_was(
     assert look_ahead == 2 or (table["alone"] == table["value"]).all()
     assert model.training
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
+
+
+@pytest.mark.parametrize("criterion", ["block_mse", "cosine"])
+def test_leaving_nothing_out_changes_nothing(
+    make_detector: MakeDetector, loader: Any, task: DetectionTask, criterion: str
+) -> None:
+    """With ``compress.target`` the model as it is is rated, too."""
+    model = make_detector()
+    skips = candidate_skips(model.kept_blocks, look_ahead=1)
+    alone = values(criterion, model, skips, task, loader)
+    assert values(criterion, model, [Skip(), *skips], task, loader) == {Skip(): 0.0, **alone}
+
+
+def test_sums_of_which_one_lacks_a_part_are_not_kept() -> None:
+    sums = Sums(["a", "b"])
+    sums.add("b", 1.0)
+    with pytest.raises(AssertionError):
+        sums.state()
+    sums.add("a", 2.0)
+    assert sums.state()["sums"].tolist() == [[2.0], [1.0]]
 
 
 def test_cosine_is_blind_to_the_size_of_tokens(

@@ -11,6 +11,7 @@ from dataset_files import damage, database, video, write_video
 from kedro.io import DatasetError
 
 from tad_blockdrop.config import (
+    CompressConfig,
     DataConfig,
     DetectorConfig,
     EvaluationConfig,
@@ -55,7 +56,7 @@ def check(
     raw: Any, folder: VideoFolder, data: DataConfig, cache: Path
 ) -> tuple[Dataset, pd.DataFrame]:
     facts, unreadable = nodes.probe_videos(raw, folder, cache, data, RUNTIME)
-    return nodes.check_dataset(raw, facts, unreadable, data, EvaluationConfig())
+    return nodes.check_dataset(raw, facts, unreadable, data, EvaluationConfig(), CompressConfig())
 
 
 def accept(raw: Any, folder: VideoFolder, data: DataConfig, cache: Path) -> ActionDataset:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
+from training_small import DETECTOR, WINDOW
 
 from tad_blockdrop.compression.dropping import UnitError
 from tad_blockdrop.compression.lora import LoraError
@@ -17,10 +18,13 @@ from tad_blockdrop.config import (
     DetectorConfig,
     EvaluationConfig,
     LoraSettings,
+    PostprocessConfig,
     RuntimeConfig,
     TrainConfig,
 )
 from tad_blockdrop.detector.backbones import make_backbone
+from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.pipelines.baseline.nodes import BaselineError, find_given
 from tad_blockdrop.pipelines.shared import join_tables
@@ -81,9 +85,41 @@ def test_sub_layers_that_cannot_be_dropped_are_refused(monkeypatch: pytest.Monke
     check_units(unit="sublayer", n_drops=11)
     with pytest.raises(UnitError, match="one of the 6 units"):
         check_units(unit="mlp", n_drops=6)
+    gap = {"criterion": "gap_error", "repair": "all"}
+    check_units(candidates="0 3 5", n_drops=2, **gap)
+    with pytest.raises(UnitError, match="never drops the first unit, 0: name one more"):
+        check_units(candidates="0 3 5", n_drops=3, **gap)
     monkeypatch.setattr(TimmViT, "sub_layers", {})
     with pytest.raises(UnitError, match=r"kind 'timm' are dropped whole: set compress\.unit"):
         check_units(unit="sublayer")
+
+
+def test_aids_of_another_kind_of_backbone_are_refused() -> None:
+    with pytest.raises(BaselineError, match="kind is 'timm': set it to false"):
+        check(detector(), aids={"dct_patch_init": True})
+
+
+def test_a_checkpoint_of_other_windows_is_refused(tmp_path: Path) -> None:
+    window = WINDOW.model_copy(update={"frames": 32, "per_video": 3, "overlap": 0.1})
+    settings = CompressConfig(n_drops=1)
+    torch.manual_seed(0)
+    model = Detector(DETECTOR, 1, window)
+    given = Checkpoint(
+        weights_of(model), DETECTOR, model.kept_units, ("run",), window, None, 5.0,
+        PostprocessConfig(), {}, {},
+    )  # fmt: skip
+    write_checkpoint(given, tmp_path / "given")
+    baseline = BaselineConfig(source="checkpoint", checkpoint=str(tmp_path / "given"))
+
+    def find(data: DataConfig) -> BaselineConfig:
+        where = RuntimeConfig(device="cpu"), EvaluationConfig()
+        return find_given(baseline, DETECTOR, data, settings, *where)
+
+    same = WINDOW.model_copy(update={"frames": 32})
+    assert find(DataConfig(fps=5.0, window=same)) == baseline
+    other = r"set data\.every: None \(not 2\), data\.fps: 5\.0 \(not None\), data\.window\.frames"
+    with pytest.raises(BaselineError, match=other):
+        find(DataConfig(every=2, window=WINDOW))
 
 
 def test_tables_of_skipped_steps_only_join_to_an_empty_one() -> None:

@@ -6,6 +6,7 @@ import pytest
 from test_forecast import WORK, one, settings
 
 from tad_blockdrop.config import Parameters
+from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.preflight.forecast import disk_needed, repair_states, training_memory
 from tad_blockdrop.preflight.stages import Machine, Stage, narrowest, predict
 from tad_blockdrop.preflight.work import Measured
@@ -80,6 +81,17 @@ def test_repairs_are_divided(criterion: str, ranking: float) -> None:
     blocks, neck_and_head = 2 * 20 * 0.2 / 8 + 2 * 7 * 3 / 4, 2 * 20 * 2 / 4
     assert found["repair"].seconds == pytest.approx(blocks + neck_and_head)
     assert found["repair"].devices == 4
+
+
+def test_a_target_changes_nothing_in_who_reads_what() -> None:
+    """With it the model as it is is rated, too: one candidate more."""
+    compress = {"criterion": "repaired_features", "repair": "all", "align": None}
+    found = [
+        stages(four(compress=compress | more), scoring=None, repair=Measured(3.0, 1e9))["ranking"]
+        for more in ({}, {"target": TargetConfig(share=0.5)})
+    ]
+    reading = [stage.phases[0].reading for stage in found]
+    assert reading[0] == reading[1] > 0
 
 
 def test_the_narrowest_is_told_with_what_widens_it() -> None:

@@ -227,8 +227,19 @@ def test_held_out_videos_do_not_depend_on_the_order() -> None:
 
 
 def test_videos_without_actions_can_be_held_out() -> None:
-    videos, instances = many({"x": 3})
-    assert len(held_out(videos, instances.iloc[:0], 0.4)) == 1
+    videos, instances = many({"x": 6, "empty": 6})
+    held = held_out(videos, instances[instances["label"] == "x"], 0.4)
+    assert {name[0] for name in held} == {"x", "e"}
+    assert held_out(videos, instances.iloc[:0], 0.4) == []
+
+
+@pytest.mark.parametrize("active", [1, 2, 3, 6])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
+def test_held_out_videos_show_actions_and_leave_some(active: int, share: float) -> None:
+    videos, instances = many({"x": active, "empty": 9 - active})
+    shown = instances[instances["label"] == "x"]
+    held = [name for name in held_out(videos, shown, share) if name.startswith("x")]
+    assert 0 < len(held) < active if active > 1 else not held
 
 
 def test_holdout_is_taken_from_training_only() -> None:

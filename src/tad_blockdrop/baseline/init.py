@@ -30,7 +30,8 @@ def xavier_init(model: Detector) -> None:
             if isinstance(module, nn.Linear):
                 for part in module.weight.chunk(3 if name.endswith("qkv") else 1):
                     nn.init.xavier_uniform_(part)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
 
 @torch.no_grad()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from tad_blockdrop.compression.criteria.gap_error import GapError
 from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint
@@ -96,6 +97,13 @@ def check_units(backbone: Backbone, compress: CompressConfig) -> None:
         raise UnitError(
             f"compress.candidates names {', '.join(absent)}, but the model has "
             f"{', '.join(map(str, units))} to drop (compress.unit: {unit})"
+        )
+    able = set(compress.candidates or units) - {units[0]}
+    if compress.criterion == GapError.name and compress.n_drops > len(able):
+        raise UnitError(
+            f"compress.criterion '{compress.criterion}' never drops the first unit, {units[0]}: "
+            "name one more in compress.candidates, lower compress.n_drops, or choose another "
+            "criterion"
         )
     there = len(units)
     if compress.n_drops >= there:

@@ -182,7 +182,7 @@ def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> fl
             tokens = model.backbone.embed_clips(part.to(student.device))
             for index in model.kept_blocks:
                 tokens = model.run_block(index, tokens)[1]
-            pooled.append(model.backbone.pool_clips(tokens).flatten(0, 1).double().cpu())
+            pooled.append(model.backbone.pool_clips(tokens).flatten(0, 1).cpu().double())
         both.append(torch.cat(pooled))
     found, wanted = both
     spread = (wanted - wanted.mean(0)).square().sum()

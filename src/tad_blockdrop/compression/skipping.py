@@ -77,6 +77,7 @@ class Sums(Generic[Key]):
     def state(self) -> dict[str, Tensor]:
         """All that was gathered."""
         parts = torch.tensor(list(self.parts.values()), dtype=torch.float64)
+        assert parts.numel() == sum(map(len, self.parts.values()))  # all have as many
         return {"sums": parts, "count": torch.tensor(self.count)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:

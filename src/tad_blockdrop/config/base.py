@@ -1,9 +1,29 @@
 """The base classes of all configuration: frozen, and they refuse keys they do not know."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    model_validator,
+)
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"[{pair[0]}, {pair[1]}] must not fall: give the lower number first")
+    return pair
+
+
+_Positive = Annotated[float, Field(gt=0)]
+_PositiveShare = Annotated[float, Field(gt=0, le=1)]
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+PositiveRange = Annotated[tuple[_Positive, _Positive], AfterValidator(_rising)]
+ShareRange = Annotated[tuple[_PositiveShare, _PositiveShare], AfterValidator(_rising)]
 
 
 class Config(BaseModel):

@@ -37,7 +37,9 @@ class AlignLossConfig(Config):
     mid_rel: float = Field(0.0, ge=0)
     kd_cls: float = Field(1.0, ge=0)
     kd_reg: float = Field(1.0, ge=0)
-    kd_kind: Literal["kl", "dkd", "bernoulli"] = "kl"
+    kd_kind: Literal["kl", "dkd", "bernoulli"] | None = Field(
+        None, description="none: kl, or bernoulli where there is one class"
+    )
     temperature: float = Field(3.5, gt=0)
     dkd_alpha: float = Field(1.0, ge=0)
     dkd_beta: float = Field(6.0, ge=0)
@@ -133,6 +135,21 @@ class CompressConfig(Config):
                 "be used: set compress.align to 'each' (the epochs are then those of each drop) or "
                 "to null, or give compress.target.share or amount"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _something_to_learn(self) -> Self:
+        heads, blocks = ("cls", "reg", "kd_cls", "kd_reg"), ("out", "mid", "out_rel", "mid_rel")
+        for recipe in self.recipes:
+            frozen = recipe.tuning == "frozen"
+            terms = heads if frozen else (*heads, *blocks)
+            if not any(getattr(self.loss, term) for term in terms):
+                why = " of tuning: frozen, which changes no block," if frozen else ""
+                raise ValueError(
+                    f"an alignment{why} needs a weight above 0 for one of "
+                    f"{', '.join(f'compress.loss.{term}' for term in terms)}; or set "
+                    "compress.align to null"
+                )
         return self
 
     @property

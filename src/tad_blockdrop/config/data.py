@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.base import Config, PositiveRange, ShareRange
 
 Share = float
 Clock = Literal["player", "frames"]  # video/files/clock.py says what each means
@@ -64,7 +64,7 @@ class WindowConfig(Config):
     )
     overlap: Share = Field(0.5, ge=0, lt=1, description="of test windows")
     min_inside: Share = Field(0.75, gt=0, le=1, description="share of an action a window must hold")
-    short_video_crop: tuple[Share, Share] = (0.9, 1.0)
+    short_video_crop: ShareRange = (0.9, 1.0)
     min_instance_share: Share = Field(
         0.0, ge=0, lt=1, description="training drops instances up to this share of the video"
     )
@@ -96,8 +96,8 @@ class WindowConfig(Config):
 class AugmentConfig(Config):
     """Training augmentation; one draw per window, the same for all its frames."""
 
-    crop_scale: tuple[Share, Share] = (0.08, 1.0)
-    crop_ratio: tuple[float, float] = (0.75, 4 / 3)
+    crop_scale: ShareRange = (0.08, 1.0)
+    crop_ratio: PositiveRange = (0.75, 4 / 3)
     flip: Share = Field(0.5, ge=0, le=1)
     colour_jitter: float = Field(0.4, ge=0, le=1)
     policy_ops: int = Field(2, ge=0, description="light geometric/colour operations per window")

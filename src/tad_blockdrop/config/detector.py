@@ -5,9 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
 from tad_blockdrop.config.backbones import BackboneConfig, VideoMAEConfig
-from tad_blockdrop.config.base import Config, Variant
-
-Range = tuple[float, float]
+from tad_blockdrop.config.base import Config, Range, Variant
 
 
 def _odd(value: int, info: ValidationInfo) -> int:
@@ -56,7 +54,7 @@ class HeadConfig(Variant):
     ranges: tuple[Range, ...] = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
     centre_radius: float = Field(1.5, gt=0, description="in strides")
     focal_alpha: float = 0.25
-    focal_gamma: float = 2.0
+    focal_gamma: float = Field(2.0, ge=0)
     loss_normaliser: float = Field(100.0, gt=0, description="initial EMA of positives")
     loss_normaliser_momentum: float = Field(0.9, ge=0, lt=1)
     regression_weight: float = Field(1.0, ge=0)

@@ -6,11 +6,13 @@ from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
 
 class RuntimeConfig(Config):
     """Where and how the work runs. Speed, not meaning; ``precision`` also rounds results."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
         1, description="GPUs, or processes on a CPU; auto: all GPUs, or 1 on a CPU"
@@ -57,7 +59,7 @@ class TrainConfig(Config):
     lr_backbone: float = Field(5e-5, gt=0)
     lr_detector: float = Field(1e-4, gt=0)
     weight_decay: float = Field(0.05, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     clip_norm: float = Field(1.0, gt=0)
     ema: float = Field(0.999, ge=0, lt=1)
     keep: Literal["best", "last"] = Field(

@@ -66,11 +66,11 @@ class DetectionTask(Task):
 
     def check_distillation(self, config: AlignLossConfig) -> None:
         """Raise ValueError for a distillation that says nothing about a detector of one class."""
-        if len(self.classes) == 1 and config.kd_cls > 0 and config.kd_kind != "bernoulli":
+        if len(self.classes) == 1 and config.kd_cls > 0 and config.kd_kind in ("kl", "dkd"):
             raise ValueError(
                 f"compress.loss.kd_kind is '{config.kd_kind}', but the detector has one class: a "
                 "softmax over one class is constant and the term would be zero; "
-                "set compress.loss.kd_kind to 'bernoulli' (or compress.loss.kd_cls to 0)"
+                "set compress.loss.kd_kind to null (or compress.loss.kd_cls to 0)"
             )
 
 

@@ -35,7 +35,7 @@ from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
 from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
-from tad_blockdrop.video.windows.cutting import VideoRecord, training_instances
+from tad_blockdrop.video.windows.cutting import VideoRecord, trained_on
 from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 
@@ -64,7 +64,7 @@ def given_model(settings: Parameters, n_classes: int) -> Detector:
 
 def choose_record(records: Sequence[VideoRecord], data: DataConfig) -> VideoRecord:
     """The shortest video that fills a window and has actions; else the longest that has some."""
-    able = [r for r in records if len(training_instances(r, data.window)[1])]
+    able = [r for r in records if len(trained_on(r, data.window).labels)]
     if not able:
         raise PreflightError("no training video has an action to learn: see problems.csv")
     filling = [r for r in able if r.n_samples >= data.window.frames]
@@ -114,8 +114,11 @@ def measure_training(
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)
     freeze_for(student, recipe)
+    terms = settings.compress.settled_loss
+    if settings.compress.align is None:  # it stands for a step of the baseline, of any classes
+        terms = terms.model_copy(update={"kd_kind": None})
     loss = AlignLoss(
-        settings.compress.settled_loss,
+        terms,
         _task(student, record, settings),
         student,
         teacher.to(device),

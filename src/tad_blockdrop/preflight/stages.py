@@ -11,7 +11,6 @@ from itertools import chain
 from math import ceil, comb, inf
 
 from tad_blockdrop.compression.criteria import choose_criterion
-from tad_blockdrop.compression.criteria.repaired import RepairedCriterion
 from tad_blockdrop.compression.read_out import windows_for
 from tad_blockdrop.compression.refitting import shares
 from tad_blockdrop.config import Parameters, TrainConfig
@@ -213,9 +212,7 @@ class _Plan:
             return (self.phase(parts, windows * one.scoring.seconds, reading),)
         assert one.repair is not None  # guaranteed by choose_criterion
         # Who repairs a candidate needs all clips.
-        readers = (
-            min(self.machine.devices, parts) if isinstance(criterion, RepairedCriterion) else 1
-        )
+        readers = min(self.machine.devices, parts) if criterion.reads_all else 1
         passes = criterion.passes(candidates)
         refits = compress.n_drops * criterion.refits(blocks, candidates)
         return (

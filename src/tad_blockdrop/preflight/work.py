@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tad_blockdrop.config import Parameters, WindowConfig
-from tad_blockdrop.video.windows.cutting import VideoRecord, test_windows, training_instances
+from tad_blockdrop.video.windows.cutting import VideoRecord, test_windows, trained_on
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def count_work(
 
 def training_windows(training: Sequence[VideoRecord], window: WindowConfig) -> int:
     """How many windows an epoch has."""
-    return window.per_video * sum(len(training_instances(r, window)[1]) > 0 for r in training)
+    return window.per_video * sum(len(trained_on(r, window).labels) > 0 for r in training)
 
 
 def kept_samples(record: VideoRecord, window: WindowConfig) -> int:

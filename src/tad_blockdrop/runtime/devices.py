@@ -106,6 +106,11 @@ def cores_here() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
+def for_double(x: torch.Tensor) -> torch.Tensor:
+    """``x`` where it can become float64: on the CPU, if its device has none (MPS)."""
+    return x.cpu() if x.device.type == "mps" else x
+
+
 def core_to_spare(device: torch.device) -> bool:
     """Whether a second thread can run a model on the CPU without taking from the first.
 

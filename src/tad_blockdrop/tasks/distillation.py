@@ -19,9 +19,10 @@ def class_distillation(
     config: AlignLossConfig, student: Tensor, teacher: Tensor, target: Tensor
 ) -> Tensor:
     """The loss of ``config.kd_kind`` between logits (V, K); ``target`` bool (V, K), for ``dkd``."""
-    if config.kd_kind == "kl":
+    kind = config.kd_kind or ("kl" if student.shape[-1] > 1 else "bernoulli")
+    if kind == "kl":
         return kl_loss(student, teacher, config.temperature)
-    if config.kd_kind == "bernoulli":
+    if kind == "bernoulli":
         return bernoulli_loss(student, teacher, config.temperature)
     return dkd_loss(student, teacher, target, config.temperature, config.dkd_alpha, config.dkd_beta)
 

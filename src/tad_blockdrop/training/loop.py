@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tad_blockdrop.config import TrainConfig
 from tad_blockdrop.parallel.group import Group
-from tad_blockdrop.runtime.devices import epoch_seed, seed_all
+from tad_blockdrop.runtime.devices import epoch_seed, for_double, seed_all
 from tad_blockdrop.runtime.progress import TrainingProgress
 from tad_blockdrop.runtime.read_ahead import ReadAhead, waiting_advice
 from tad_blockdrop.runtime.runtime import Runtime
@@ -281,6 +281,6 @@ class TrainingRun:
 def _means(terms: Sequence[Mapping[str, Tensor]], group: Group) -> dict[str, float]:
     """The mean of each loss term over the batches of an epoch, and over the group."""
     table = torch.stack([torch.stack(list(values.values())).float() for values in terms])
-    means = table.double().mean(dim=0)
+    means = for_double(table).double().mean(dim=0)
     group.average([means])
     return dict(zip(terms[0], means.tolist(), strict=True))

@@ -148,7 +148,16 @@ def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> lis
     """The ids of a share of ``videos``: at least one of two or more, the same for the same ids.
 
     The share is taken evenly from the videos of each class (the one most frequent in a video).
+    Where it would have all or none of those with actions, it is a share of these alone.
     """
+    chosen = _evenly(videos, instances, share)
+    active = videos[videos["video_id"].isin(instances["video_id"])]
+    there = active["video_id"].isin(chosen)
+    return chosen if there.any() and not there.all() else _evenly(active, instances, share)
+
+
+def _evenly(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list[str]:
+    """A share of each class, videos without actions being another one."""
     count = min(max(round(share * len(videos)), 1), len(videos) - 1) if share else 0
     if count < 1:
         return []

@@ -14,6 +14,8 @@ from tad_blockdrop.video.windows import (
 )
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
+    _best_share,
+    _share_inside,
     grid_mask,
     records,
     to_seconds,
@@ -117,6 +119,19 @@ def test_a_training_window_holds_an_action_and_lies_in_the_video(
         start, end = segments[label]  # clipping moves only the ends that are outside
         expected = max(start - window.start, 0), min(end - window.start, window.n_valid)
         assert segment == pytest.approx(expected, abs=1e-4)
+
+
+@given(
+    n_samples=st.integers(17, 80),
+    spans=st.lists(st.tuples(st.floats(0, 79), st.floats(0.01, 40)), max_size=6),
+)
+def test_the_best_share_is_that_of_all_windows_with_all_actions(
+    n_samples: int, spans: list[tuple[float, float]]
+) -> None:
+    segments = np.array([(a, a + length) for a, length in spans]).reshape(-1, 2)
+    starts = np.arange(n_samples - 15)
+    everywhere = _share_inside(segments, starts[:, None], 16).max(axis=1, initial=0.0)
+    assert np.array_equal(_best_share(segments, starts, 16), everywhere)
 
 
 def test_training_windows_are_uniform_over_the_places_that_hold_the_action() -> None:

@@ -31,6 +31,7 @@ class ChangeCriterion(Criterion):
 
         from tad_blockdrop.compression.skipping import Skip, Sums, candidate_batches
         from tad_blockdrop.detector.units import SubLayer
+        from tad_blockdrop.runtime.devices import for_double
 
         sums = Sums(candidates.skips)
         for batch in candidate_batches(model, candidates, sums):
@@ -44,8 +45,10 @@ class ChangeCriterion(Criterion):
                         (SubLayer(index, "mlp"), mid, out),
                     ):
                         if (skip := Skip({unit})) in sums.parts:
-                            change = self.change(before, after)
+                            change = for_double(self.change(before, after))
                             sums.add(skip, float(change.sum(dtype=torch.float64)))
                     tokens = out
+                if (nothing := Skip()) in sums.parts:
+                    sums.add(nothing, 0.0)
                 sums.count += change.numel()
         return sums.means()

@@ -57,7 +57,9 @@ class Criterion(ABC):
     """A way to rate what a model is without some of its blocks.
 
     ``title`` stands at an axis, ``explanation`` is a sentence for people. ``looks_ahead``: whether
-    several blocks can be rated together; ``repairs``: whether it needs ``compress.repair``.
+    several blocks can be rated together; ``repairs``: whether it needs ``compress.repair``;
+    ``reads_all``: whether every process of a group reads all inputs; ``by_metric``: whether it is
+    the task's metric, for which there must be something to find.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Criterion(ABC):
     larger_is_better: bool
     looks_ahead: bool = True
     repairs: bool = False
+    reads_all: bool = False
+    by_metric: bool = False
 
     @abstractmethod
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:

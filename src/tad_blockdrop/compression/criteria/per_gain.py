@@ -32,6 +32,7 @@ class PerGain(Criterion):
             f"uncompressed model's {target.measure} that is gained; the lowest is dropped."
         )
         self.looks_ahead, self.repairs = criterion.looks_ahead, criterion.repairs
+        self.reads_all, self.by_metric = criterion.reads_all, criterion.by_metric
 
     def parts(self, videos: int, candidates: int) -> tuple[int, str]:
         """Those of the criterion."""

@@ -21,6 +21,7 @@ class RepairedCriterion(Criterion):
     """Every candidate becomes a model of its own, repaired as ``compress.repair`` says."""
 
     repairs = True
+    reads_all = True
 
     def parts(self, videos: int, candidates: int) -> tuple[int, str]:
         """By candidates, each of which is repaired."""
@@ -99,6 +100,7 @@ class RepairedMap(RepairedCriterion):
         "highest is dropped."
     )
     larger_is_better = True
+    by_metric = True
 
     def rate(self, repaired: BlockModel, candidates: Candidates, clips: Tensor) -> float:
         """In percent; NaN where the output is not finite."""

@@ -29,6 +29,7 @@ class TrainMap(Criterion):
         "The mAP on training videos without the block; the block with the highest is dropped."
     )
     larger_is_better = True
+    by_metric = True
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """In percent; NaN, and a warning, where the output is not finite.

@@ -22,7 +22,13 @@ from tad_blockdrop.detector.checkpoint import (
     respelled,
 )
 from tad_blockdrop.detector.units import Unit
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.pipelines.baseline.checks import (
+    BaselineError,
+    check_aids,
+    check_sampling,
+    check_videos,
+    loss_limit,
+)
 from tad_blockdrop.pipelines.costs import Meter, check_target
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
@@ -30,10 +36,6 @@ from tad_blockdrop.pipelines.lineage import first_lineage
 logger = logging.getLogger(__name__)
 
 PRETRAINED = "pretrained"  # in the place of a path: where the kind of backbone gets its weights
-
-
-class BaselineError(BlockDropError):
-    """The uncompressed model cannot be made from what was given."""
 
 
 def find_given(
@@ -67,9 +69,11 @@ def find_given(
         assert baseline.checkpoint is not None  # guaranteed by config validation
         _exists("baseline.checkpoint", baseline.checkpoint)
         given = read_checkpoint(Path(baseline.checkpoint))
+        check_sampling(given, data)
         kind, crop, kept = given.detector.backbone, given.window.crop, given.kept_blocks
         detector, n_classes = given.detector, len(given.classes)
     else:
+        check_aids(baseline, detector)
         weights = starting_weights(detector, baseline)
         recipes = [baseline.train, *recipes]
     where = Runtime(runtime)
@@ -119,23 +123,20 @@ def make_baseline(
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Train the uncompressed model (docs/method.md §3), or take ``baseline.checkpoint``.
 
-    Returns its history (no rows for a given checkpoint) and the checkpoint. Raises RepairError if
-    there would be too few clips to repair models on.
+    Returns its history (no rows for a given checkpoint) and the checkpoint. Raises the errors of
+    :func:`check_videos`.
     """
-    if compress.repair.layers != "none":
-        from tad_blockdrop.compression.refitting import check_clips
-        from tad_blockdrop.jobs.repair import calibration_loader
-
-        windows = len(calibration_loader(evaluator, compress.repair).dataset)
-        per_window = evaluator.data.window.frames // detector.backbone.geometry.clip_frames
-        check_clips(windows * per_window)
     from tad_blockdrop.baseline.training import new_detector
     from tad_blockdrop.detector.model import weights_of
     from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
 
+    check_videos(evaluator, detector, compress)
     data, classes = evaluator.data, evaluator.dataset.classes
     if baseline.source == "checkpoint":
-        return pd.DataFrame({"stage": [], "epoch": []}), _given(baseline, classes)
+        given = _given(baseline, classes)
+        if loss_limit(compress):
+            given = _rated(given, evaluator)
+        return pd.DataFrame({"stage": [], "epoch": []}), given
     model = new_detector(detector, len(classes), data, baseline, evaluator.runtime.seed)
     weights = starting_weights(detector, baseline)
     if weights is not None:
@@ -169,3 +170,13 @@ def _given(baseline: BaselineConfig, classes: tuple[str, ...]) -> Checkpoint:
     start = {"family": "uncompressed", "step": 0, "dropped_block": None}
     lineage = checkpoint.lineage | start | {"skipped": None, "ended": None}
     return replace(respelled(checkpoint, classes), lineage=lineage)
+
+
+def _rated(given: Checkpoint, evaluator: Evaluator) -> Checkpoint:
+    """With its accuracy on the held-out videos of this experiment, which steps are judged by."""
+    from tad_blockdrop.detector.model import from_checkpoint
+
+    rate = evaluator.held_out_map()
+    assert rate is not None  # as check_videos has found
+    average = rate(from_checkpoint(given, evaluator.runtime.device))
+    return replace(given, metrics={**given.metrics, "holdout_average": average})

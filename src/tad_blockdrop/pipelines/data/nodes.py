@@ -8,7 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
+from tad_blockdrop.config import (
+    CompressConfig,
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+)
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.datasets.videos import VideoFolder, VideoTask, VideoTasks
 from tad_blockdrop.pipelines.hints import Dataset
@@ -65,11 +71,15 @@ def check_dataset(
     unreadable: list[Problem],
     data: DataConfig,
     evaluation: EvaluationConfig,
+    compress: CompressConfig,
 ) -> tuple[Dataset, pd.DataFrame]:
     """Hold the annotations against the files, and an external classifier against both.
 
+    And settings against the number of classes, which is known here first.
+
     Returns what can be used of the dataset, and the table of all problems.
     """
+    from tad_blockdrop.detections.class_count import class_count_problems
     from tad_blockdrop.detections.classifier import classifier_problems
     from tad_blockdrop.video.annotations import read_annotations, read_classes_file
     from tad_blockdrop.video.dataset import build_dataset
@@ -86,7 +96,8 @@ def check_dataset(
         named = classifier_problems(
             Path(evaluation.postprocess.classifier), list(test), list(shown.unique())
         )
-    problems = problems_table([*unreadable, *found.problems, *named])
+    settings = class_count_problems(len(found.classes), compress, evaluation.postprocess)
+    problems = problems_table([*unreadable, *found.problems, *named, *settings])
     for kind, rows in problems.groupby("kind", sort=False):
         logger.warning("%s: %d (first: %s)", kind, len(rows), rows["message"].iloc[0])
     return found, problems

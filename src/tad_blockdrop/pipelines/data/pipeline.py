@@ -36,7 +36,14 @@ def create_validation_pipeline(synthetic: bool) -> Pipeline:
         ),
         node(
             nodes.check_dataset,
-            ["raw_annotations", "video_facts", "unreadable", "params:data", "params:evaluation"],
+            [
+                "raw_annotations",
+                "video_facts",
+                "unreadable",
+                "params:data",
+                "params:evaluation",
+                "params:compress",
+            ],
             ["checked_dataset", "problems"],
         ),
         node(

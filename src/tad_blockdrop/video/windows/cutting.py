@@ -7,8 +7,9 @@ reads a frame. Units: a *sample* is a frame taken at the video's uniform ``rate`
 """
 
 import hashlib
+import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -195,7 +196,8 @@ def training_window(record: VideoRecord, window: WindowConfig, rng: np.random.Ge
     come closest are drawn from. Without actions any window may come. A video no longer than the
     window is cropped to ``short_video_crop`` of itself and padded. ``resize``: the whole video.
     """
-    segments_seconds, labels = training_instances(record, window)
+    record = trained_on(record, window)
+    segments_seconds, labels = record.segments_seconds, record.labels
     if window.kind == "resize":
         return _whole(record, window, segments_seconds, labels)
     length = window.frames
@@ -203,20 +205,24 @@ def training_window(record: VideoRecord, window: WindowConfig, rng: np.random.Ge
         length = max(1, round(record.n_samples * rng.uniform(*window.short_video_crop)))
     segments = segments_seconds * record.rate
     starts = np.arange(record.n_samples - length + 1)
-    best = _share_inside(segments, starts[:, None], length).max(axis=1, initial=0.0)
+    best = _best_share(segments, starts, length)
     needed = min(window.min_inside, float(best.max()))
     start = int(rng.choice(starts[best >= needed]))
     return _cut(record, window, segments, labels, start, length, needed)
 
 
-def training_instances(record: VideoRecord, window: WindowConfig) -> tuple[Floats, Integers]:
-    """Segments (G, 2) in seconds and labels (G,) that are long enough to train on.
+def trained_on(record: VideoRecord, window: WindowConfig) -> VideoRecord:
+    """The record with the actions alone that are long enough to train on.
 
-    An instance of up to ``min_instance_share`` of the video's duration is left out.
+    One of up to ``min_instance_share`` of the video's duration is left out.
     """
     lengths = record.segments_seconds[:, 1] - record.segments_seconds[:, 0]
     long_enough = lengths > window.min_instance_share * record.duration
-    return record.segments_seconds[long_enough], record.labels[long_enough]
+    return replace(
+        record,
+        segments_seconds=record.segments_seconds[long_enough],
+        labels=record.labels[long_enough],
+    )
 
 
 def to_seconds(
@@ -245,6 +251,17 @@ def _share_inside(segments: Floats, start: Integers | int, length: int) -> Float
     longest_possible = np.minimum(segments[:, 1] - segments[:, 0], length)
     share: Floats = inside.clip(0.0) / longest_possible
     return share
+
+
+def _best_share(segments: Floats, starts: Integers, length: int) -> Floats:
+    """The largest :func:`_share_inside` of all segments, for windows at ``starts`` 0, 1, 2, …"""
+    best = np.zeros(len(starts))
+    for segment in segments:  # each only where it is seen: memory does not grow with their number
+        first = max(0, math.floor(segment[0]) - length)
+        near = slice(first, max(first, math.ceil(segment[1])))
+        share = _share_inside(segment[None], starts[near, None], length)[:, 0]
+        best[near] = np.maximum(best[near], share)
+    return best
 
 
 def _cut(

@@ -24,7 +24,7 @@ from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
 from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
-from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
+from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask, trained_on
 from tad_blockdrop.video.windows.loading import EpochWindows, TestWindows, make_loader
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,8 @@ class FeatureTraining(EpochWindows):
         teacher: Path | None = None,
     ) -> None:
         super().__init__(records, data)
-        self.windows = FeatureWindows(records, data, folder)
+        learned = [trained_on(record, data.window) for record in records]
+        self.windows = FeatureWindows(learned, data, folder)
         self.teacher = None if teacher is None else FeatureWindows(records, data, teacher)
         self.chosen = [i for i, (_, w) in enumerate(self.windows.items) if len(w.labels)]
         if not self.chosen:

@@ -29,7 +29,7 @@ from tad_blockdrop.video.windows.cutting import (
     grid_mask,
     records_hash,
     test_windows,
-    training_instances,
+    trained_on,
     training_window,
 )
 from tad_blockdrop.video.windows.reading import read_window
@@ -74,7 +74,7 @@ class TrainingWindows(EpochWindows):
     """
 
     def __init__(self, records: Sequence[VideoRecord], data: DataConfig, seed: int) -> None:
-        shown = [r for r in records if len(training_instances(r, data.window)[1])]
+        shown = [r for r in records if len(trained_on(r, data.window).labels)]
         if not shown:
             raise ValueError(
                 f"none of the {len(records)} training videos has an action to learn; check the "
