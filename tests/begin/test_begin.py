@@ -64,8 +64,8 @@ def test_from_a_folder_and_a_table_to_an_environment(project: Path, kedro: Kedro
     videos, table = generated(project / "elsewhere")
     write_video(videos / "not annotated.mp4")
     done = kedro(
-        "begin", "--videos", str(videos), "--annotations", str(table), "--minutes", "1",
-        "--name", "own",
+        "begin", "--videos", "elsewhere/my films", "--annotations", "elsewhere/actions.csv",
+        "--minutes", "1", "--name", "own",
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode == 0, said

@@ -21,9 +21,9 @@ def described(look: Look, dataset: Dataset) -> str:
     """What was found, in a few lines."""
     split = dataset.videos["split"]
     chosen = "" if look.has_subsets else ", chosen here: the annotations name no subsets"
+    classes = f"{len(dataset.classes)} classes" if len(dataset.classes) > 1 else "one class"
     lines = [
-        f"{len(dataset.videos)} videos, {len(dataset.instances)} actions of "
-        f"{len(dataset.classes)} classes: {(split != 'test').sum()} videos to learn from, "
+        f"{len(dataset.videos)} videos, {len(dataset.instances)} actions of {classes}: {(split != 'test').sum()} videos to learn from, "
         f"{(split == 'test').sum()} to measure on{chosen}"
     ]
     if look.unreadable:

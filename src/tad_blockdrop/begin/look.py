@@ -101,9 +101,10 @@ def look_at(videos: Path, annotations: Path, data: DataConfig, timeout: float) -
 
 def _unlisted(videos: Path, facts: pd.DataFrame, unreadable: list[Problem]) -> list[str]:
     """The videos below the folder that no annotation names, by their paths in it."""
+    root = videos.resolve()  # as probed paths are
     named = {*facts["path"], *(problem.file for problem in unreadable)}
-    there = folder_contents(videos).videos
-    return sorted(path.relative_to(videos).as_posix() for path in there if str(path) not in named)
+    there = folder_contents(root).videos
+    return sorted(path.relative_to(root).as_posix() for path in there if str(path) not in named)
 
 
 def evaluation_subset(annotations: Annotations) -> str:
