@@ -23,13 +23,12 @@ from pathlib import Path
 import torch
 from criteria import ROOT, load
 
-from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.read_out import read_features, refit_read_out, windows_for
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import weights_hash
-from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.detector.model import Detector, evaluating, from_checkpoint
 from tad_blockdrop.jobs.repair import calibration_loader
 from tad_blockdrop.metrics.average_precision import average_map
 
@@ -126,7 +125,10 @@ def start(arguments: argparse.Namespace) -> Search:
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))
     judging = len(clips) * others // config.clips
     fitted, judged = clips[order[judging:]], clips[order[:judging]]
-    judge = by_features(teacher, judged) if others else by_map(teacher, evaluator, config)
+    if arguments.by == "features":
+        judge = by_features(teacher, judged)
+    else:
+        judge = by_map(teacher, evaluator, config)
     arguments.work.mkdir(parents=True, exist_ok=True)
     model = weights_hash(baseline.weights)[:12]
     file = arguments.work / f"{model}_{arguments.clips}_{others or 'map'}.jsonl"
@@ -147,6 +149,8 @@ def main() -> None:
     parser.add_argument("--judged", type=int, default=256, help="other clips, --by features")
     parser.add_argument("--work", type=Path, default=Path("data/choose_blocks"))
     arguments = parser.parse_args()
+    if arguments.judged < 1:
+        parser.error("--judged: at least one clip")
     search, blocks = start(arguments), Blocks()
     depth = len(search.teacher.kept_blocks)
     if not 0 < min(arguments.drop) <= max(arguments.drop) < depth:

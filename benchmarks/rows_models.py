@@ -100,7 +100,7 @@ def memory(bench: Bench, dropped: list[int]) -> list[Row]:
     rows = []
     for n in dropped:
         kept = range(depth - n)
-        peak = peak_memory(p.detector, p.data.window, len(bench.classes), kept, bench.runtime())
+        peak = peak_memory(p.detector, len(bench.classes), p.data.window, kept, bench.runtime())
         rows.append(
             Row("5 memory", f"one window, {depth - n} blocks", note=f"{peak / 1e6:.0f} MB at peak")
         )
@@ -176,7 +176,8 @@ def scoring_cost(
     """
     from tad_blockdrop.compression.criteria.contract import Candidates
     from tad_blockdrop.compression.criteria.train_map import TrainMap
-    from tad_blockdrop.compression.ranking import candidate_skips, evaluating
+    from tad_blockdrop.compression.ranking import candidate_skips
+    from tad_blockdrop.detector.model import evaluating
     from tad_blockdrop.metrics.measure import resident
     from tad_blockdrop.video.windows.loading import TestWindows, make_loader
 

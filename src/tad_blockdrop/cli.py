@@ -17,11 +17,10 @@ from tad_blockdrop.runtime.logs import escape_for_terminal
 from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from
 from tad_blockdrop.storage.experiment_files import versions as stored_versions
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK, hold
-from tad_blockdrop.storage.experiment_record import STAGE_KEYS, forget
+from tad_blockdrop.storage.experiment_record import RECORD, STAGE_KEYS, forget
 
 DATA = Path("data")
 MODELS = DATA / "06_models"
-RECORD = "experiment.json"
 CONF = Path("conf")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 

@@ -46,9 +46,9 @@ def test_the_later_of_two_settings_counts() -> None:
 
 
 def test_a_base_is_left_as_it_is() -> None:
-    base = {"a": {"b": 0}}
-    merged(base, [Setting("a.b", 1, "")])
-    assert base == {"a": {"b": 0}}
+    base: dict[str, object] = {"a": {"b": 0}, "c": {}}
+    merged(base, [Setting("a.b", 1, ""), Setting("c.d", 2, "")])
+    assert base == {"a": {"b": 0}, "c": {}}
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:

@@ -21,16 +21,17 @@ from tad_blockdrop.compression.criteria import (
     find_criterion,
 )
 from tad_blockdrop.compression.criteria.contract import Candidates
+from tad_blockdrop.compression.criteria.gathering import Sums
 from tad_blockdrop.compression.dropping import ScoringError, choose_block
-from tad_blockdrop.compression.ranking import candidate_skips, evaluating, rank, score_blocks
+from tad_blockdrop.compression.ranking import candidate_skips, rank, score_blocks
 from tad_blockdrop.compression.refitting import fitted_clips
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
-from tad_blockdrop.compression.skipping import Skip, Sums
+from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import CompressConfig, RepairConfig
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.model import Detector, evaluating
 from tad_blockdrop.metrics.average_precision import average_map, average_precision
 from tad_blockdrop.video.windows.batches import Batch
 

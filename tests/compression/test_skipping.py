@@ -3,6 +3,7 @@
 import runpy
 from collections.abc import Callable
 from itertools import combinations
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import ROOT
 from torch import Tensor
 
+from tad_blockdrop.compression import skipping
 from tad_blockdrop.compression.skipping import Skip, skipped_features
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.video.windows.batches import Batch
@@ -27,11 +29,9 @@ def naive(model: Detector, frames: Tensor, skip: Skip) -> Tensor:
     return model.backbone.pool(tokens, len(frames), model.window.grid)
 
 
-def assert_equal_to_naive(
-    model: Detector, frames: Tensor, skips: list[Skip], at_once: int | None
-) -> None:
+def assert_equal_to_naive(model: Detector, frames: Tensor, skips: list[Skip]) -> None:
     with torch.inference_mode():
-        found = skipped_features(model, frames, skips, at_once)
+        found = skipped_features(model, frames, skips)
         for one, skip in zip(found, skips, strict=True):
             torch.testing.assert_close(one, naive(model, frames, skip), rtol=1e-5, atol=1e-5)
 
@@ -41,7 +41,7 @@ def test_every_candidate_equals_its_own_forward_pass(
     make_detector: MakeDetector, batch: Batch, kept: tuple[int, ...]
 ) -> None:
     model = make_detector(kept=kept)
-    assert_equal_to_naive(model, batch.frames, [frozenset({i}) for i in kept], None)
+    assert_equal_to_naive(model, batch.frames, [frozenset({i}) for i in kept])
 
 
 def test_candidate_equals_the_detector_that_lost_the_block(
@@ -57,10 +57,11 @@ def test_candidate_equals_the_detector_that_lost_the_block(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.frozensets(st.integers(0, 4)), min_size=1, max_size=6), st.integers(1, 5000))
 def test_any_sets_in_any_order_and_chunk_size(
-    make_detector: MakeDetector, batch: Batch, skips: list[Skip], at_once: int | None
+    make_detector: MakeDetector, batch: Batch, skips: list[Skip], at_once: int
 ) -> None:
     """Also nothing skipped, everything skipped, the same set twice, chunks below one clip."""
-    assert_equal_to_naive(make_detector(), batch.frames, skips, at_once)
+    with patch.object(skipping, "_CPU", (at_once, 16 * at_once)):
+        assert_equal_to_naive(make_detector(), batch.frames, skips)
 
 
 def count_block_evaluations(model: Detector, frames: Tensor, skips: list[Skip]) -> float:

@@ -16,7 +16,7 @@ from tad_blockdrop.compression.criteria import find_criterion
 from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.compression.dropping import UnitError, check_units, choose_block, drop_block
 from tad_blockdrop.compression.lora import add_lora, merge_lora
-from tad_blockdrop.compression.ranking import candidate_skips, evaluating, score_blocks
+from tad_blockdrop.compression.ranking import candidate_skips, score_blocks
 from tad_blockdrop.compression.repair import refitted, repair_model
 from tad_blockdrop.compression.skipping import Skip, skipped_features
 from tad_blockdrop.config import (
@@ -31,7 +31,7 @@ from tad_blockdrop.detections.task import DetectionTask
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from tad_blockdrop.detector.model import Detector, from_checkpoint
+from tad_blockdrop.detector.model import Detector, evaluating, from_checkpoint
 from tad_blockdrop.detector.units import (
     SUB_LAYERS,
     State,

@@ -13,7 +13,7 @@ from tad_blockdrop.config import (
 )
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.units import SubLayer
-from tad_blockdrop.metrics.cost import Macs, macs, paper_macs
+from tad_blockdrop.metrics.cost import Macs, count_parameters, macs, paper_macs
 
 NECKS = [
     AttentionNeckConfig(width=16, heads=2, levels=3, embed_layers=3, stem_blocks=1),
@@ -55,7 +55,7 @@ def _neck(config: NeckConfig, in_width, steps):
     )
 
 
-def counted(config, window, n_classes, kept):
+def counted(config, n_classes, window, kept):
     """MACs (two FLOPs each) that PyTorch counts in a forward pass without numbers."""
     with torch.device("meta"):
         model = Detector(config, n_classes, window, kept).eval()
@@ -71,27 +71,36 @@ def counted(config, window, n_classes, kept):
 @pytest.mark.parametrize("n_classes", [1, 7])
 def test_macs_are_those_of_the_closed_form(config, coarse_window, neck, kept, n_classes):
     config = config.model_copy(update={"pyramid": neck})
-    ours = macs(config, coarse_window, n_classes, kept)
+    ours = macs(config, n_classes, coarse_window, kept)
     assert ours == closed_form(config, coarse_window, n_classes, len(kept))
-    assert ours.total == counted(config, coarse_window, n_classes, kept)
+    assert ours.total == counted(config, n_classes, coarse_window, kept)
+
+
+def test_parameters_are_those_of_the_model(config, coarse_window):
+    kept = (0, SubLayer(1, "attention"), SubLayer(2, "mlp"))
+    model = Detector(config, 5, coarse_window, kept)
+    ours = count_parameters(config, 5, coarse_window, kept)
+    assert ours == sum(parameter.numel() for parameter in model.parameters())
+    assert ours < count_parameters(config, 5, coarse_window)
 
 
 def test_counting_leaves_random_numbers_and_gradients_alone(config, coarse_window):
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    macs(config, coarse_window, 3)
+    macs(config, 3, coarse_window)
+    count_parameters(config, 3, coarse_window)
     assert torch.equal(torch.rand(3), expected)
     assert torch.is_grad_enabled()
 
 
 def test_macs_at_the_size_of_the_paper():
     config, window = DetectorConfig(), WindowConfig()
-    ours = macs(config, window, 20)
+    ours = macs(config, 20, window)
     assert ours == closed_form(config, window, 20, 12)
     # AdaTAD-S, which has adapters on top, was measured at 1174 G
     assert 1.12e12 < ours.total < 1.174e12
-    assert macs(config, window, 20, range(9)).total == ours.total - 3 * ours.block
+    assert macs(config, 20, window, range(9)).total == ours.total - 3 * ours.block
 
 
 @pytest.mark.parametrize(
@@ -113,12 +122,12 @@ def test_the_papers_formula_reproduces_its_table(n_blocks, width, head, printed)
 
 def test_what_is_left_of_blocks_is_counted(config, coarse_window):
     window = coarse_window
-    whole = macs(config, window, 5, (0, 1, 2))
+    whole = macs(config, 5, window, (0, 1, 2))
     kept = (0, SubLayer(1, "attention"), SubLayer(2, "mlp"))
-    assert macs(config, window, 5, kept).blocks == 2 * whole.block
-    mlp = macs(config, window, 5, (SubLayer(2, "mlp"),)).blocks
+    assert macs(config, 5, window, kept).blocks == 2 * whole.block
+    mlp = macs(config, 5, window, (SubLayer(2, "mlp"),)).blocks
     backbone, clips = config.backbone, window.frames // config.backbone.clip_frames
     tokens = backbone.clip_frames // backbone.tubelet * (window.crop // backbone.patch) ** 2
     hidden = int(backbone.width * backbone.mlp_ratio)
     assert mlp == clips * 2 * tokens * backbone.width * hidden
-    assert macs(config, window, 5, kept).total == counted(config, window, 5, kept)
+    assert macs(config, 5, window, kept).total == counted(config, 5, window, kept)

@@ -117,7 +117,7 @@ def test_a_checkpoint_of_other_windows_is_refused(tmp_path: Path) -> None:
 
     same = WINDOW.model_copy(update={"frames": 32})
     assert find(DataConfig(fps=5.0, window=same)) == baseline
-    other = r"set data\.every: None \(not 2\), data\.fps: 5\.0 \(not None\), data\.window\.frames"
+    other = r"set data\.every: null \(not 2\), data\.fps: 5\.0 \(not null\), data\.window\.frames"
     with pytest.raises(BaselineError, match=other):
         find(DataConfig(every=2, window=WINDOW))
 

@@ -26,10 +26,8 @@ from tad_blockdrop.config import (
     WindowConfig,
 )
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.units import SubLayer
-from tad_blockdrop.metrics.cost import macs
-from tad_blockdrop.metrics.measure import parameters
+from tad_blockdrop.metrics.cost import count_parameters, macs
 from tad_blockdrop.pipelines.baseline.nodes import find_given
 from tad_blockdrop.pipelines.costs import (
     Meter,
@@ -53,7 +51,7 @@ WINDOW = WindowConfig(frames=16, grid=8, crop=16, short_side=16)
 
 def meter(measure: Any = "gmacs", **target: Any) -> Meter:
     goal = TargetConfig(measure=measure, **(target or {"share": 0.5}))
-    return Meter(goal, DETECTOR, WINDOW, 3, Runtime(RUNTIME), 2)
+    return Meter(goal, DETECTOR, 3, WINDOW, Runtime(RUNTIME), 2)
 
 
 @pytest.mark.parametrize(
@@ -101,9 +99,9 @@ def test_costs_are_those_of_the_models() -> None:
     twin = (SubLayer(0, "attention"), 1, SubLayer(2, "mlp"))
     whole = range(4)
     models = [whole, kept, twin]
-    expected = [macs(DETECTOR, WINDOW, 3, k).total / 1e9 for k in models]
+    expected = [macs(DETECTOR, 3, WINDOW, k).total / 1e9 for k in models]
     assert meter().costs(models) == expected
-    numbers = [parameters(Detector(DETECTOR, 3, WINDOW, k)) / 1e6 for k in models]
+    numbers = [count_parameters(DETECTOR, 3, WINDOW, k) / 1e6 for k in models]
     assert meter("parameters").costs(models) == numbers
     first, second, third = meter("latency").costs(models)
     assert first > 0

@@ -18,8 +18,9 @@ from tad_blockdrop.config.predict import PredictConfig
 from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import write_checkpoint
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos, read_folder
+from tad_blockdrop.pipelines.predict.nodes import detect_actions, draw_videos
 from tad_blockdrop.pipelines.predict.pipeline import create_pipeline
+from tad_blockdrop.pipelines.shared import model_used
 from tad_blockdrop.prediction import stream
 
 RUNTIME = RuntimeConfig(threads=1, device="cpu", workers=1)
@@ -125,8 +126,9 @@ def test_too_high_a_threshold_is_explained(checkpoint, write_video, caplog):
 
 
 def test_a_wrong_checkpoint_folder_names_its_parameter(tmp_path):
+    _, (reader,) = model_used("predict", from_folder=True)
     with pytest.raises(BlockDropError, match=r"predict\.checkpoint: .*not a checkpoint"):
-        read_folder(PredictConfig(checkpoint=str(tmp_path)))
+        reader.func(PredictConfig(checkpoint=str(tmp_path)))
 
 
 def test_the_pipeline_needs_a_checkpoint_folder_and_videos_only(checkpoint, write_video, tmp_path):

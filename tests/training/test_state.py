@@ -109,19 +109,19 @@ def test_interrupted_with_workers_and_accumulation(tmp_path: Path) -> None:
     assert_same(run(tmp_path, config=config), expected)
 
 
-def test_buffers_of_a_loss_that_is_a_function_are_resumed(tmp_path: Path) -> None:
+def test_buffers_of_the_loss_are_resumed(tmp_path: Path) -> None:
     def attempt(scratch: Path | None, call: int | None = None) -> dict[str, Tensor]:
         model = detector()
-        memory = FailingLoss(model, call)
-        train(
-            model, memory.forward, NoiseWindows(), train_config(),
-            Runtime(RUNTIME), scratch, None, "test", modules={"memory": memory},
-        )  # fmt: skip
-        return weights(model) | weights(memory)
+        loss = FailingLoss(model, call)
+        runtime = Runtime(RUNTIME)
+        train(model, loss, NoiseWindows(), train_config(), runtime, scratch, None, "test")
+        return weights(loss)
 
     with pytest.raises(InterruptionError):
         attempt(tmp_path, 2 * STEPS)
-    assert same_bits(attempt(tmp_path), attempt(None))
+    whole = attempt(None)
+    assert whole
+    assert same_bits(attempt(tmp_path), whole)
 
 
 def test_finished_run_is_not_repeated(

@@ -11,6 +11,7 @@ from tad_blockdrop.begin.look import Look, Numbers
 from tad_blockdrop.begin.request import Request
 from tad_blockdrop.begin.split import SEED
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.errors import some
 from tad_blockdrop.video.summary import STEPS_OF_SHORT, WINDOW_OF_LONG
 
 SLOWEST = 2.0  # samples per second: with fewer no motion is seen; of very long actions there are
@@ -61,8 +62,7 @@ def _on_missing(look: Look) -> Setting:
     if not look.unreadable:
         return Setting("data.on_missing", "error", "all videos of the annotations can be read")
     names = [problem.video_id for problem in look.unreadable]
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    reason = f"missing or unreadable: {', '.join(names[:SHOWN])}{more}"
+    reason = f"missing or unreadable: {some(names, SHOWN)}"
     return Setting("data.on_missing", "skip", reason)
 
 

@@ -1,6 +1,7 @@
 """Chosen parameters with their reasons, and the environment made of them."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 
 from tad_blockdrop.begin.request import BeginError
 from tad_blockdrop.storage.atomic import atomic_write
+from tad_blockdrop.storage.experiment_record import flatten, unflatten
 
 LISTED = 4  # entries of a list beyond which each has a line of its own
 
@@ -24,14 +26,8 @@ class Setting:
 
 def merged(base: Mapping[str, Any], settings: Iterable[Setting]) -> dict[str, Any]:
     """The raw parameters of ``base`` with the settings over them, as Kedro merges environments."""
-    tree = _copied(base)
-    for setting in settings:
-        *groups, last = setting.key.split(".")
-        inner = tree
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = setting.value
-    return tree
+    flat = flatten(deepcopy(dict(base)))  # a copy: groups that are empty would be filled
+    return unflatten(flat | {setting.key: setting.value for setting in settings})
 
 
 def environment_text(heading: str, settings: Iterable[Setting]) -> str:
@@ -39,21 +35,9 @@ def environment_text(heading: str, settings: Iterable[Setting]) -> str:
 
     Of two settings with one key the later counts.
     """
-    tree: dict[str, Any] = {}
-    for setting in settings:
-        *groups, last = setting.key.split(".")
-        inner = tree
-        for group in groups:
-            inner = inner.setdefault(group, {})
-        inner[last] = setting
+    tree = unflatten({setting.key: setting for setting in settings})
     lines = [f"# {_one_line(line)}".rstrip() for line in heading.split("\n")]
     return "\n".join([*lines, *_lines(tree, "")]) + "\n"
-
-
-def _copied(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _copied(value) if isinstance(value, Mapping) else value for key, value in tree.items()
-    }
 
 
 def _lines(tree: Mapping[str, Any], indent: str) -> list[str]:

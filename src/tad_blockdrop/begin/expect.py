@@ -8,6 +8,7 @@ from tad_blockdrop.begin.choose import FEW_ACTIONS
 from tad_blockdrop.begin.look import Look, Numbers
 from tad_blockdrop.begin.pace import Pace
 from tad_blockdrop.config import DataConfig, DetectorConfig
+from tad_blockdrop.errors import some
 from tad_blockdrop.preflight.forecast import size
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
@@ -23,14 +24,15 @@ def described(look: Look, dataset: Dataset) -> str:
     chosen = "" if look.has_subsets else ", chosen here: the annotations name no subsets"
     classes = f"{len(dataset.classes)} classes" if len(dataset.classes) > 1 else "one class"
     lines = [
-        f"{len(dataset.videos)} videos, {len(dataset.instances)} actions of {classes}: {(split != 'test').sum()} videos to learn from, "
-        f"{(split == 'test').sum()} to measure on{chosen}"
+        f"{len(dataset.videos)} videos, {len(dataset.instances)} actions of {classes}: "
+        f"{(split != 'test').sum()} videos to learn from, {(split == 'test').sum()} to measure on"
+        f"{chosen}"
     ]
     if look.unreadable:
         reasons = "; ".join(f"{p.video_id}: {p.message}" for p in look.unreadable[:3])
         lines.append(f"{len(look.unreadable)} of the annotated videos are left out ({reasons})")
     if look.unlisted:
-        count, named = len(look.unlisted), _names(look.unlisted)
+        count, named = len(look.unlisted), some(look.unlisted, ENTRIES)
         lines.append(f"{count} of the folder are left out, not being in the annotations: {named}")
     return "\n".join(lines)
 
@@ -72,7 +74,7 @@ def hardly_learned(numbers: Numbers) -> list[str]:
     few = {name: count for name, count in numbers.actions.items() if count < FEW_ACTIONS}
     if not few:
         return []
-    named = _names([f"{name} ({count})" for name, count in few.items()])
+    named = some([f"{name} ({count})" for name, count in few.items()], ENTRIES)
     return [
         f"{len(few)} of {len(numbers.actions)} classes have fewer than {FEW_ACTIONS} examples to "
         f"learn from and may hardly be found: {named}"
@@ -86,9 +88,11 @@ def never_measured(dataset: ActionDataset) -> list[str]:
     learned = set(dataset.instances.loc[split != "test", "label"])
     found = []
     if missing := [name for name in dataset.classes if name not in learned]:
-        found.append(f"no video to learn from shows {_names(missing)}: it cannot be found")
+        found.append(f"no video to learn from shows {some(missing, ENTRIES)}: it cannot be found")
     if missing := [name for name in dataset.classes if name not in test]:
-        found.append(f"no video to measure on shows {_names(missing)}: its accuracy stays unknown")
+        found.append(
+            f"no video to measure on shows {some(missing, ENTRIES)}: its accuracy stays unknown"
+        )
     return found
 
 
@@ -101,7 +105,7 @@ def hardly_found(dataset: ActionDataset, data: DataConfig, detector: DetectorCon
     if short.any():
         seconds = (dataset.instances["end"] - dataset.instances["start"])[short].max()
         counts = dataset.instances.loc[short, "label"].value_counts()
-        named = _names([f"{name} ({count})" for name, count in counts.items()])
+        named = some([f"{name} ({count})" for name, count in counts.items()], ENTRIES)
         found.append(
             f"{short.sum()} of {len(steps)} actions, of up to {seconds:.2g} s, are too short to be "
             f"found at {data.fps:g} samples a second: {named}"
@@ -119,8 +123,3 @@ def seen_share(numbers: Numbers) -> list[str]:
         f"a square from the middle of the picture is looked at: {1 - 1 / numbers.aspect:.0%} of "
         "it, on its long sides, is not seen; crop the videos first if actions happen there"
     ]
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - ENTRIES} more" if len(names) > ENTRIES else ""
-    return ", ".join(names[:ENTRIES]) + more

@@ -1,6 +1,5 @@
 """Look at videos and annotations: what can be used, and the numbers that choices are made from."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import pandas as pd
 
 from tad_blockdrop.begin.request import BeginError
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.runtime.devices import cores_here, main_memory
 from tad_blockdrop.video.annotations import (
     NO_SUBSET,
     Annotations,
@@ -87,7 +87,7 @@ def look_at(videos: Path, annotations: Path, data: DataConfig, timeout: float) -
     subset = evaluation_subset(found)
     listed, _ = listed_videos(found, data.model_copy(update={"evaluation_subset": subset}))
     facts, unreadable = probe_videos(
-        listed, videos, Timing(data.clock), cores(), timeout, fatal=False
+        listed, videos, Timing.of(data), cores_here(), timeout, fatal=False
     )
     if facts.empty:
         reasons = "; ".join(f"{p.video_id}: {p.message}" for p in unreadable[:3])
@@ -129,13 +129,7 @@ def numbers_of(dataset: Dataset, gpu: bool) -> Numbers:
         short=float(lengths.quantile(SHORT)),
         long=float(lengths.quantile(LONG)),
         actions={str(name): int(n) for name, n in actions["label"].value_counts().items()},
-        cores=cores(),
-        memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cores=cores_here(),
+        memory=main_memory(),
         gpu=gpu,
     )
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(allowed(0)) if allowed else os.cpu_count() or 1

@@ -5,10 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tad_blockdrop.config.backbones import PRETRAINED
+from tad_blockdrop.config.base import EXPERIMENT
 from tad_blockdrop.errors import BlockDropError
-
-PRETRAINED = "pretrained"  # in the place of a file of weights: timm downloads them
-NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 class BeginError(BlockDropError):
@@ -51,7 +50,7 @@ def refuse_bad(request: Request) -> None:
 
 
 def _wrong_name(request: Request) -> str | None:
-    if not NAME.fullmatch(request.name):
+    if not re.fullmatch(EXPERIMENT, request.name):
         return (
             f"'{request.name}' cannot be the name of an environment: use letters, digits, '_', '-' "
             "and '.' (--name)"

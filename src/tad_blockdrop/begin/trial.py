@@ -16,11 +16,10 @@ from tad_blockdrop.config import BaselineConfig, CompressConfig, Parameters
 from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
-from tad_blockdrop.pipelines.data.nodes import extract_frames
+from tad_blockdrop.pipelines.data.nodes import extract_frames, with_frames
 from tad_blockdrop.pipelines.shared import make_evaluator
 from tad_blockdrop.training.state import FILE
 from tad_blockdrop.video.action_dataset import ActionDataset
-from tad_blockdrop.video.files.listing import file_name
 
 FEWEST = 8  # training videos that are tried on, even where that takes longer
 FEWEST_HELD = 4  # of the held-out ones, for a rating that is not chance
@@ -142,12 +141,7 @@ def with_proxies(dataset: ActionDataset, settings: Parameters, folder: Path) -> 
     videos = dataset.videos[~dataset.videos["video_id"].isin(list(made.failed))]
     if not (videos["split"] == "train").any():
         raise BeginError("no training video can be decoded to its end: " + _reasons(made.failed))
-    ids = videos["video_id"]
-    videos = videos.assign(
-        path=[str(folder / file_name(video, ".mp4")) for video in ids],
-        content=[made.made_from[video] for video in ids],
-    )
-    return replace(dataset, videos=videos.drop(columns=["start", "variable_rate"]))
+    return replace(dataset, videos=with_frames(videos, made, settings.data))
 
 
 def _reasons(failed: Mapping[str, str]) -> str:

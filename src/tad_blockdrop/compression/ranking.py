@@ -5,19 +5,17 @@ Each input is read once for all candidates, and candidates share what they have 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import pandas as pd
-import torch
 
 from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
 from tad_blockdrop.compression.skipping import Skip
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.detector.model import BlockModel, evaluating
 from tad_blockdrop.detector.units import Unit, as_stored, candidate_units
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.storage.resumable_pass import Scratch
@@ -90,15 +88,3 @@ def rank(values: Mapping[Skip, float], units: Sequence[Unit], criterion: Criteri
 
 def _finite(value: float) -> float:
     return value if math.isfinite(value) else math.nan
-
-
-@contextmanager
-def evaluating(model: BlockModel) -> Iterator[None]:
-    """Evaluation mode without gradients; the mode it had comes back after."""
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        model.train(training)

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.compression.least_squares import Evidence
-from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.refitting import cut, fitted_clips
 from tad_blockdrop.config import RepairConfig
-from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.detector.model import BlockModel, evaluating
 from tad_blockdrop.detector.necks.contract import TimeConv
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.progress import progress

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from tad_blockdrop.compression.exchange import donors_for, refit_with
 from tad_blockdrop.compression.least_squares import relative
-from tad_blockdrop.compression.ranking import evaluating
 from tad_blockdrop.compression.refitting import (
     Refit,
     RepairError,
@@ -30,7 +29,7 @@ from tad_blockdrop.compression.refitting import (
 )
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
-from tad_blockdrop.detector.model import BlockModel
+from tad_blockdrop.detector.model import BlockModel, evaluating
 from tad_blockdrop.detector.units import SUB_LAYERS, SubLayer, Unit, block_of, sub_layers
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.runtime.progress import progress

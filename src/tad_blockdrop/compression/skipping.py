@@ -11,15 +11,11 @@ For the L single blocks that is (L - 1)(L + 2) / 2 block evaluations instead of 
 of 1/2 + 1/L; the results are those of L separate models.
 """
 
-import operator
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from functools import reduce
-from typing import Any, Generic, TypeVar
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from tad_blockdrop.compression.criteria.contract import Candidates
 from tad_blockdrop.detector.backbones.contract import Backbone, on_grid
 from tad_blockdrop.detector.model import BlockModel, Output
 from tad_blockdrop.detector.units import (
@@ -30,68 +26,13 @@ from tad_blockdrop.detector.units import (
     as_stored,
     sub_layers,
 )
-from tad_blockdrop.parallel.group import Group
-from tad_blockdrop.storage.resumable_pass import Gathering, resume_batches
 
 Skip = frozenset[Unit]
-
-Key = TypeVar("Key", bound=Hashable)
 
 # Numbers (tokens times width) that go through a block at once, and that are held between blocks.
 # Measured best on CPUs, where the first should stay in the cache. For GPUs counted only: with
 # a quarter at once THUMOS14-S made 310 calls of blocks to rank a window, with these it makes 90.
 _CPU, _GPU = (2**18, 2**22), (2**24, 2**26)
-
-
-def candidate_batches(
-    model: BlockModel, candidates: Candidates, gathering: Gathering
-) -> Iterator[Any]:
-    """The batches that ``gathering`` still lacks, on the model's device."""
-    given = candidates
-    scoring = resume_batches(given.batches, "scoring blocks", gathering, given.scratch, given.group)
-    for batch in scoring:
-        yield batch.to(model.device, non_blocking=True)
-
-
-class Sums(Generic[Key]):
-    """A sum per key and one common count, gathered batch by batch.
-
-    ``parts``: what was added, by key. They are summed in their order at the end, so that a sum does
-    not depend on how many processes gathered it.
-    """
-
-    def __init__(self, keys: Sequence[Key]) -> None:
-        self.parts: dict[Key, list[float]] = {key: [] for key in keys}
-        self.count = 0
-
-    def add(self, key: Key, value: float) -> None:
-        """Take a part of a sum."""
-        self.parts[key].append(value)
-
-    def means(self) -> dict[Key, float]:
-        """Each sum divided by the count."""
-        # Not ``sum``, which rounds in another way since Python 3.12.
-        sums = {key: reduce(operator.add, parts, 0.0) for key, parts in self.parts.items()}
-        return {key: value / max(self.count, 1) for key, value in sums.items()}
-
-    def state(self) -> dict[str, Tensor]:
-        """All that was gathered."""
-        parts = torch.tensor(list(self.parts.values()), dtype=torch.float64)
-        assert parts.numel() == sum(map(len, self.parts.values()))  # all have as many
-        return {"sums": parts, "count": torch.tensor(self.count)}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Become the sums that ``state`` was taken from, maybe by a version that kept no parts."""
-        parts = state["sums"].reshape(len(self.parts), -1).tolist()
-        self.parts = dict(zip(self.parts, parts, strict=True))
-        self.count = int(state["count"])
-
-    def share(self, group: Group) -> None:
-        """Hold the parts of all processes, in order of rank."""
-        states = group.gather(self.state())
-        counts = [state["count"] for state in states]
-        parts = torch.cat([state["sums"] for state in states], dim=1)
-        self.restore({"sums": parts, "count": torch.stack(counts).sum()})
 
 
 def skipped_outputs(
@@ -111,16 +52,12 @@ def skipped_outputs(
             yield output[i * len(mask) : (i + 1) * len(mask)]
 
 
-def skipped_features(
-    model: BlockModel, frames: Tensor, skips: Sequence[Skip], at_once: int | None = None
-) -> Tensor:
+def skipped_features(model: BlockModel, frames: Tensor, skips: Sequence[Skip]) -> Tensor:
     """Features with each of S skips: frames (B, T, H, W, 3) -> (S, B, feature_width, grid).
 
     Clips are encoded independently, so they are taken a few at a time: memory does not grow with
-    the length of the window. ``at_once`` limits the numbers (tokens times width) that go through
-    a block together, of 16 times as many held; none takes good values for the device. ``model``
-    should be in evaluation mode, since drop path is random otherwise. Raises ValueError without any
-    skip or for a unit that the model does not have.
+    the length of the window. ``model`` should be in evaluation mode, since drop path is random
+    otherwise. Raises ValueError without any skip or for a unit that the model does not have.
     """
     there = {*model.kept_blocks, *sub_layers(model.kept_units)}
     unknown = [as_stored(unit) for unit in set[Unit]().union(*skips) - there]
@@ -129,7 +66,7 @@ def skipped_features(
             f"blocks {unknown} cannot be skipped in a model that has {model.kept_blocks}; "
             "give at least one set of blocks, all out of these"
         )
-    at_once, held = (at_once, 16 * at_once) if at_once else _limits(frames)
+    at_once, held = _limits(frames)
     backbone = model.backbone
     clips = frames.reshape(-1, backbone.geometry.clip_frames, *frames.shape[2:])
     held_per_clip = len(skips) * backbone.tokens_per_clip * backbone.geometry.width

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from tad_blockdrop.config.base import Variant
 from tad_blockdrop.config.timm_models import timm_model
 
+PRETRAINED = "pretrained"  # in the place of a path of weights: those that timm downloads
 NEEDS_TRANSFORMERS = (
     "a backbone of kind vjepa2 needs the package transformers, version 5 or later: "
     "`pip install -e '.[vjepa2]'` in the project's folder"

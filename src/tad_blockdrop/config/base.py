@@ -24,6 +24,8 @@ _PositiveShare = Annotated[float, Field(gt=0, le=1)]
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 PositiveRange = Annotated[tuple[_Positive, _Positive], AfterValidator(_rising)]
 ShareRange = Annotated[tuple[_PositiveShare, _PositiveShare], AfterValidator(_rising)]
+EXPERIMENT = r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$"  # their names, which are those of folders
+Experiment = Annotated[str, Field(pattern=EXPERIMENT)]
 
 
 class Config(BaseModel):

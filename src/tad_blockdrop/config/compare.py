@@ -1,12 +1,10 @@
 """Comparing two finished experiments: what the pipeline ``compare`` reads."""
 
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, model_validator
 
-from tad_blockdrop.config.base import Config
-
-Experiment = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")]
+from tad_blockdrop.config.base import Config, Experiment
 
 
 class CompareConfig(Config):

@@ -1,5 +1,6 @@
 """The architecture of the detector: backbone, neck, head (docs/method.md §2.1-2.3)."""
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, model_validator
@@ -48,10 +49,15 @@ class MaxNeckConfig(NeckConfig):
     kind: Literal["max"] = "max"
 
 
+def doubling_ranges(levels: int) -> tuple[tuple[int, int], ...]:
+    """ActionFormer's regression ranges: 4 steps on the finest level, doubling, open at the end."""
+    return tuple(pairwise([0, *(4 * 2**level for level in range(levels - 1)), 10000]))
+
+
 class HeadConfig(Variant):
     """The points of all levels, their targets and losses; kinds differ in the network."""
 
-    ranges: tuple[Range, ...] = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
+    ranges: tuple[Range, ...] = doubling_ranges(6)
     centre_radius: float = Field(1.5, gt=0, description="in strides")
     focal_alpha: float = 0.25
     focal_gamma: float = Field(2.0, ge=0)

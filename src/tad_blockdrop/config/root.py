@@ -2,9 +2,9 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.base import Config, Experiment
 from tad_blockdrop.config.compare import CompareConfig
 from tad_blockdrop.config.compress import CompressConfig
 from tad_blockdrop.config.data import DataConfig, SyntheticConfig
@@ -20,7 +20,7 @@ from tad_blockdrop.config.weights import ImportWeightsConfig
 class Parameters(Config):
     """``conf/<env>/parameters*.yml`` merged over ``conf/base``."""
 
-    experiment: str = Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9_.-]*$")
+    experiment: Experiment
     runtime: RuntimeConfig
     synthetic: SyntheticConfig
     data: DataConfig

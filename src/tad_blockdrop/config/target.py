@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from tad_blockdrop.config.base import Config
 
+UNITS = {"latency": "ms", "gmacs": "GMACs", "parameters": "M parameters", "memory": "MiB"}
+
 
 class TargetConfig(Config):
     """A goal for one measure of a window, or the accuracy that may be lost on the way.
@@ -38,6 +40,18 @@ class TargetConfig(Config):
             raise ValueError("runtime is for a measure that is timed: set measure to latency")
         return self
 
+    @property
+    def unit(self) -> str:
+        """What the measure is counted in."""
+        return UNITS[self.measure]
+
     def goal(self, uncompressed: float) -> float | None:
         """The measure to reach, given that of the uncompressed model; none where loss decides."""
         return self.amount if self.share is None else self.share * uncompressed
+
+    def reached(self, cost: float, uncompressed: float) -> str | None:
+        """That ``cost`` is within the goal, in a sentence; None if not, or where loss decides."""
+        goal = self.goal(uncompressed)
+        if goal is not None and cost <= goal:
+            return f"compress.target is reached: {cost:.4g} of {goal:.4g} {self.unit}"
+        return None

@@ -8,7 +8,7 @@ from kedro.io import DatasetError
 from kedro_datasets._typing import TablePreview
 
 from tad_blockdrop.datasets.folder import PathDataset
-from tad_blockdrop.storage.experiment_record import read_record
+from tad_blockdrop.storage.experiment_record import RECORD, read_record
 
 
 class ExperimentsDataset(PathDataset[NoReturn, dict[str, dict[str, Any]]]):
@@ -19,7 +19,7 @@ class ExperimentsDataset(PathDataset[NoReturn, dict[str, dict[str, Any]]]):
 
     def load(self) -> dict[str, dict[str, Any]]:
         """The record of every experiment, by name."""
-        files = sorted(self._path.glob("*/experiment.json"))
+        files = sorted(self._path.glob(f"*/{RECORD}"))
         records = {file.parent.name: read_record(file) for file in files}
         return {name: asdict(record) for name, record in records.items() if record}
 

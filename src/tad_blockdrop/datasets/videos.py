@@ -15,7 +15,7 @@ from kedro.io import DatasetError
 from tad_blockdrop.checksums import DamagedError, verify
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.datasets.folder import PathDataset
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, first_lines
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write, sweep
 from tad_blockdrop.storage.stamps import fault_of, read_stamp, stamp_of, write_stamp
@@ -162,11 +162,8 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
 
 
 def _listed(failed: Mapping[str, str]) -> str:
-    lines = [f"{len(failed)} video(s) cannot be used:"]
-    lines += [f"  {video}: {reason}" for video, reason in list(failed.items())[:SHOWN]]
-    if len(failed) > SHOWN:
-        lines.append(f"  ... and {len(failed) - SHOWN} more")
-    return "\n".join(lines)
+    lines = first_lines([f"{video}: {reason}" for video, reason in failed.items()], SHOWN)
+    return "\n  ".join([f"{len(failed)} video(s) cannot be used:", *lines])
 
 
 def _facts_of(job: _Job) -> dict[str, Any] | None:

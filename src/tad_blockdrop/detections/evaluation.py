@@ -195,7 +195,7 @@ class Evaluator:
             detections, instances_of(rated, classes), [v.video_id for v in rated], classes, TIOU
         )
         metrics: dict[str, Any] = {
-            "gmacs": macs(model.config, model.window, len(classes), model.kept_units).total / 1e9
+            "gmacs": macs(model.config, len(classes), model.window, model.kept_units).total / 1e9
         }
         if held_out:
             metrics["holdout_average"] = 100 * average_map(precision)

@@ -16,7 +16,7 @@ from tad_blockdrop.detections import postprocess
 from tad_blockdrop.detections.classifier import VideoClasses
 from tad_blockdrop.detections.postprocess import Proposals
 from tad_blockdrop.detector.heads.contract import decode
-from tad_blockdrop.detector.model import Detector, DetectorOutput
+from tad_blockdrop.detector.model import Detector, DetectorOutput, evaluating
 from tad_blockdrop.parallel.group import ALONE, Group
 from tad_blockdrop.storage.resumable_pass import Scratch, resume_batches
 from tad_blockdrop.tasks.contract import OutputError
@@ -48,17 +48,12 @@ def detect(
     and the errors see ``VideoPool``.
     """
     pool = VideoPool(records, classes, model.window, config, named)
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for batch in resume_batches(loader, what, pool, scratch, group):
-                on_device = batch.to(model.device, non_blocking=True)
-                output = model.output_of(on_device)
-                assert isinstance(output, DetectorOutput)
-                pool.add(batch.windows, output, batch.own)
-    finally:
-        model.train(training)
+    with evaluating(model):
+        for batch in resume_batches(loader, what, pool, scratch, group):
+            on_device = batch.to(model.device, non_blocking=True)
+            output = model.output_of(on_device)
+            assert isinstance(output, DetectorOutput)
+            pool.add(batch.windows, output, batch.own)
     return pool.detections()
 
 

@@ -21,7 +21,7 @@ from tad_blockdrop.checksums import DamagedError, Seal, verify
 from tad_blockdrop.config import DetectorConfig, PostprocessConfig, WindowConfig
 from tad_blockdrop.detector.decisions import DECISIONS_FILE, Decisions
 from tad_blockdrop.detector.units import Unit, as_stored, parse_unit
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, some
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +182,7 @@ def in_nfc(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def _some(names: list[str]) -> str:
-    return f"{len(names)} class(es) ({', '.join(names[:5])}{', ...' if names[5:] else ''})"
+    return f"{len(names)} class(es) ({some(names, 5)})"
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:

@@ -6,7 +6,8 @@ differ in ``kept_blocks``.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol, Self
 
@@ -158,6 +159,18 @@ class BlockModel(nn.Module, ABC):
         parts = [self.backbone.run_block(index, part) for part in torch.split(tokens, clips)]
         mids, outs = zip(*parts, strict=True)
         return torch.cat(mids), torch.cat(outs)
+
+
+@contextmanager
+def evaluating(model: BlockModel) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode it had comes back after."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -11,6 +11,8 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from tad_blockdrop.storage.experiment_record import RECORD
+
 COMPARE = "compare"  # the one pipeline that writes into no experiment
 
 
@@ -34,7 +36,7 @@ class Experiment:
     @property
     def record(self) -> Path:
         """What it was begun with: storage/experiment_record.py."""
-        return self.folder / "experiment.json"
+        return self.folder / RECORD
 
     @property
     def data(self) -> Path:

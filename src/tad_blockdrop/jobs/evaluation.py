@@ -50,11 +50,11 @@ class SharedEvaluator(Evaluator):
             "named": named and named.to_json(),
         }
         folder = scratch / "shared"
-        share_out(find, processes, self, folder, settings, model=as_checkpoint(model, self))
+        share_out(work, processes, self, folder, settings, model=as_checkpoint(model, self))
         return read_parquet(folder / RESULT)
 
 
-def find(folder: Path, settings: Mapping[str, Any], group: Group) -> None:
+def work(folder: Path, settings: Mapping[str, Any], group: Group) -> None:
     """What a process of ``SharedEvaluator.detect`` does."""
     evaluator = read_evaluator(folder, group)
     model = from_checkpoint(read_checkpoint(folder / "model"), evaluator.runtime.device)

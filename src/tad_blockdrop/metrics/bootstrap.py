@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tad_blockdrop.metrics.matching import Matches, match
+from tad_blockdrop.metrics.rates import draw_videos
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.float32]  # whole numbers, exact up to 2^24
@@ -37,8 +38,7 @@ def bootstrap_difference(
         match(table[table["video_id"].isin(list(videos))], instances, videos, tious)
         for table in (detections, reference)
     ]
-    n = len(tables[0].videos)
-    draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    draws = draw_videos(len(tables[0].videos), resamples, seed)
     weights = np.ascontiguousarray(draws.T, np.float32)
     drawn = [average_map_of_draws(matches, weights) for matches in tables]
     low, high = np.nanpercentile(drawn[0] - drawn[1], [2.5, 97.5])

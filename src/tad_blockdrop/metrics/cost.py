@@ -1,9 +1,9 @@
-"""What one window costs, from shapes alone: multiply-accumulates, true and as the paper prints.
+"""What a detector costs, from shapes alone: parameters, and multiply-accumulates of one window.
 
 A multiply-accumulate (MAC) is one multiplication and one addition of a matrix product or a
 convolution; norms, activations, softmax and element-wise work are not counted. PyTorch's own
 counter counts them while the model runs on tensors without memory, so that any kind of backbone,
-neck and head can be counted.
+neck and head can be counted. What the paper prints instead is here too.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,11 +37,23 @@ class Macs:
         return self.embedding + self.blocks + self.pyramid + self.head
 
 
+def count_parameters(
+    config: DetectorConfig,
+    n_classes: int,
+    window: WindowConfig,
+    kept_blocks: Sequence[Unit] | None = None,
+) -> int:
+    """How many numbers the detector learns; ``kept_blocks`` none means all of the backbone's."""
+    with torch.device("meta"):
+        model = Detector(config, n_classes, window, kept_blocks)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 @torch.no_grad()
 def macs(
     config: DetectorConfig,
-    window: WindowConfig,
     n_classes: int,
+    window: WindowConfig,
     kept_blocks: Sequence[Unit] | None = None,
 ) -> Macs:
     """MACs of the detector for one window; ``kept_blocks`` none means all of the backbone's.

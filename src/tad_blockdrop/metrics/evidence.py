@@ -49,16 +49,21 @@ def gather_evidence(
     detections: pd.DataFrame,
     instances: pd.DataFrame,
     videos: Sequence[str],
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
     tiou: float,
 ) -> Evidence:
-    """Detections of ``labels`` in ``videos``; tables and errors as in ``matching.match``."""
+    """Detections of ``labels`` in ``videos``; tables and errors as in ``matching.match``.
+
+    None: all classes that are detected or annotated there, by name.
+    """
     matches = match(detections, instances, videos, [tiou])
     right = np.zeros(len(detections), bool)
     right[matches.row[matches.hit[0]]] = True
+    video = pd.Index(matches.videos).get_indexer(pd.Index(detections["video_id"]))
+    if labels is None:
+        labels = sorted({*detections["label"][video >= 0], *matches.labels})
     names = pd.Index(labels)
     label = names.get_indexer(pd.Index(detections["label"]))
-    video = pd.Index(matches.videos).get_indexer(pd.Index(detections["video_id"]))
     score = detections["score"].to_numpy(np.float64)
     order = np.argsort(-score, kind="stable")
     order = order[(label[order] >= 0) & (video[order] >= 0)]

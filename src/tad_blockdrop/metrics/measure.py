@@ -1,4 +1,4 @@
-"""What a detector costs as measured: parameters, latency, peak memory."""
+"""What a detector costs as measured: latency, peak memory."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
@@ -29,18 +29,13 @@ _TINY = DetectorConfig.model_validate(
 _TINY_WINDOW = WindowConfig.model_validate({"frames": 16, "grid": 8, "crop": 16})
 
 
-def parameters(model: nn.Module) -> int:
-    """How many numbers the model learned."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def latency(models: Mapping[str, Detector], repeats: int, batch: int = 1) -> pd.DataFrame:
-    """Seconds of a forward pass of ``batch`` windows, by model; see ``interleaved``.
+def latency(models: Mapping[str, Detector], repeats: int) -> pd.DataFrame:
+    """Seconds of a forward pass of one window, by model; see ``interleaved``.
 
     The models run where they are, in evaluation mode (which they are left in), under the caller's
     autocast if there is one. They must share device and window.
     """
-    inputs = {name: _inputs(model.eval(), batch) for name, model in models.items()}
+    inputs = {name: _inputs(model.eval()) for name, model in models.items()}
     calls = {name: partial(model, *inputs[name]) for name, model in models.items()}
     device = next(iter(models.values())).device
     with torch.inference_mode():
@@ -76,8 +71,8 @@ def interleaved(
 
 def peak_memory(
     config: DetectorConfig,
-    window: WindowConfig,
     n_classes: int,
+    window: WindowConfig,
     kept_blocks: Sequence[Unit],
     runtime: Runtime,
 ) -> float:
@@ -110,11 +105,11 @@ def peak_memory(
             ) from error
 
 
-def _inputs(model: Detector, batch: int) -> tuple[Tensor, Tensor]:
+def _inputs(model: Detector) -> tuple[Tensor, Tensor]:
     window, device = model.window, model.device
-    shape = (batch, window.frames, window.crop, window.crop, 3)
+    shape = (1, window.frames, window.crop, window.crop, 3)
     frames = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
-    return frames, torch.ones(batch, window.grid, dtype=torch.bool, device=device)
+    return frames, torch.ones(1, window.grid, dtype=torch.bool, device=device)
 
 
 def synchronise(device: torch.device | str) -> None:
@@ -128,7 +123,7 @@ def synchronise(device: torch.device | str) -> None:
 
 def _run_once(model: Detector, runtime: Runtime) -> None:
     with torch.inference_mode(), runtime.autocast():
-        model.eval()(*_inputs(model, batch=1))
+        model.eval()(*_inputs(model))
 
 
 def growth(build: Callable[[], Detector], where: RuntimeConfig) -> int:

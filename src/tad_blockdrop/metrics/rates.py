@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.metrics.matching import Floats, ground_truth, match
+from tad_blockdrop.metrics.evidence import gather_evidence
+from tad_blockdrop.metrics.matching import Floats
 
 
 def rates(
@@ -26,14 +27,10 @@ def rates(
     rate of nothing is NaN. Detections outside ``videos`` are not counted; tables and errors as in
     ``matching.match``.
     """
-    shown = shown[shown["video_id"].isin(list(videos))].reset_index(drop=True)
-    matches = match(shown, instances, videos, [tiou])
-    truth = ground_truth(instances, videos)
-    right = shown.iloc[matches.row[matches.hit[0]]]
-    labels = pd.Index(sorted({*shown["label"], *truth["label"]}))
-    listed = pd.Index(matches.videos)
-    counts = np.stack([_count(table, labels, listed) for table in (shown, right, truth)])
-    return rate_table(counts, labels, draw_videos(len(listed), resamples, seed))
+    shown = shown[shown["video_id"].isin(list(videos))]
+    evidence = gather_evidence(shown, instances, videos, None, tiou)
+    counts = evidence.counts(np.ones(len(evidence.score), bool))
+    return rate_table(counts, evidence.labels, draw_videos(counts.shape[2], resamples, seed))
 
 
 def draw_videos(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
@@ -45,7 +42,7 @@ def draw_videos(n: int, resamples: int, seed: int) -> NDArray[np.int64]:
 
 
 def rate_table(
-    counts: NDArray[np.int64], labels: Sequence[str] | pd.Index, draws: NDArray[np.int64]
+    counts: NDArray[np.int64], labels: Sequence[str], draws: NDArray[np.int64]
 ) -> pd.DataFrame:
     """The table of ``rates``, from how many are shown, right and annotated by class and video.
 
@@ -62,15 +59,6 @@ def rate_table(
         share = _share(totals[part], totals[of])
         columns |= {name: share, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
-
-
-def _count(table: pd.DataFrame, labels: pd.Index, videos: pd.Index) -> NDArray[np.int64]:
-    """(K, V): rows of each class in each video."""
-    counts = np.zeros((len(labels), len(videos)), np.int64)
-    where = [labels.get_indexer(pd.Index(table["label"]))]
-    where.append(videos.get_indexer(pd.Index(table["video_id"])))
-    np.add.at(counts, tuple(where), 1)
-    return counts
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from tad_blockdrop.errors import BlockDropError
 
+GONE = "it is gone: was it killed, or its machine lost?"  # how a process failed that says nothing
+
 
 class WorkerFailedError(BlockDropError):
     """A process that shared in some work failed, and with it the work."""

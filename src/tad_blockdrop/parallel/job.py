@@ -125,9 +125,9 @@ def send(sender: Connection, message: Mapping[str, Any]) -> None:
     sender.send_bytes(json.dumps(message).encode())
 
 
-def received(sender: Connection) -> Any:
+def received(receiver: Connection) -> Any:
     """What was sent. Raises EOFError or OSError when the other end is gone."""
-    return json.loads(sender.recv_bytes())
+    return json.loads(receiver.recv_bytes())
 
 
 def show(message: Mapping[str, Any]) -> None:

@@ -29,7 +29,6 @@ else:
 logger = logging.getLogger(__name__)
 
 Kept = Sequence[Unit]
-UNITS = {"latency": "ms", "gmacs": "GMACs", "parameters": "M parameters", "memory": "MiB"}
 
 
 class TargetError(BlockDropError):
@@ -46,8 +45,8 @@ class Meter:
 
     target: TargetConfig
     detector: DetectorConfig
-    window: WindowConfig
     n_classes: int
+    window: WindowConfig
     runtime: Runtime
     repeats: int
 
@@ -58,26 +57,17 @@ class Meter:
         return [found[parts_of_blocks(kept)] for kept in models]
 
     def _measure(self, models: list[tuple[Unit, ...]]) -> list[float]:
-        from tad_blockdrop.metrics.cost import macs
+        from tad_blockdrop.metrics.cost import count_parameters, macs
         from tad_blockdrop.metrics.measure import peak_memory
 
-        size = self.detector, self.window, self.n_classes
+        size = self.detector, self.n_classes, self.window
         if self.target.measure == "latency":
             return self._latencies(models)
         if self.target.measure == "memory":
             return [peak_memory(*size, kept, self.runtime) / 2**20 for kept in models]
         if self.target.measure == "parameters":
-            return [self._parameters(kept) / 1e6 for kept in models]
+            return [count_parameters(*size, kept) / 1e6 for kept in models]
         return [macs(*size, kept).total / 1e9 for kept in models]
-
-    def _parameters(self, kept: Kept) -> int:
-        import torch
-
-        from tad_blockdrop.detector.model import Detector
-        from tad_blockdrop.metrics.measure import parameters
-
-        with torch.device("meta"):
-            return parameters(Detector(self.detector, self.n_classes, self.window, kept))
 
     def _latencies(self, models: list[tuple[Unit, ...]]) -> list[float]:
         from tad_blockdrop.detector.model import Detector
@@ -102,18 +92,15 @@ class Meter:
 class Savings:
     """What a model costs, the goal (none where the accuracy decides), and what units save of it.
 
-    ``gains``: percent of the uncompressed model's cost, by unit.
+    ``reached``: that the goal is, in a sentence, if it is; ``gains``: percent of the uncompressed
+    model's cost (``whole``), by unit.
     """
 
     cost: float
     goal: float | None
+    reached: str | None
     gains: dict[Unit, float]
     whole: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether the goal is."""
-        return self.goal is not None and self.cost <= self.goal
 
     def missed_without(self, unit: Unit) -> bool:
         """Whether the goal is missed even without this unit."""
@@ -136,16 +123,14 @@ def find_savings(meter: Meter, student: Kept, uncompressed: Kept, unit: UnitName
             "use a machine that does nothing else, or raise evaluation.latency_repeats",
             meter.target.measure,
         )
-    return Savings(own, meter.target.goal(whole), gains, whole)
+    target = meter.target
+    return Savings(own, target.goal(whole), target.reached(own, whole), gains, whole)
 
 
 def goal_reached(meter: Meter, student: Kept, uncompressed: Kept) -> str | None:
     """That ``student`` has reached the goal, in a sentence; None while it has not."""
     whole, own = meter.costs([uncompressed, student])
-    goal = meter.target.goal(whole)
-    if goal is None or own > goal:
-        return None
-    return f"compress.target is reached: {own:.4g} of {goal:.4g} {UNITS[meter.target.measure]}"
+    return meter.target.reached(own, whole)
 
 
 def check_target(meter: Meter, kept: Kept, compress: CompressConfig) -> None:
@@ -154,7 +139,7 @@ def check_target(meter: Meter, kept: Kept, compress: CompressConfig) -> None:
     ``kept``: of the uncompressed model. Also if it has reached the goal already, or if they save
     nothing that can be measured here.
     """
-    measure, unit = meter.target.measure, UNITS[meter.target.measure]
+    measure, unit = meter.target.measure, meter.target.unit
     orders = [*permutations(SUB_LAYERS)] if compress.unit == "sublayer" else [(compress.unit,)]
     among = compress.candidates
     there = [[u for name in order for u in candidate_units(kept, name, among)] for order in orders]

@@ -3,9 +3,10 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from tad_blockdrop.config import DataConfig, EvaluationConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import (
@@ -99,3 +100,30 @@ def read_given(folder: str | None, key: str) -> Checkpoint:
         return read_newest(folder)
     except CheckpointError as error:
         raise GivenCheckpointError(f"{key}: {error}") from error
+
+
+class MayNameModel(Protocol):
+    """The settings of a pipeline that uses one model."""
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The folder of another model than the experiment's."""
+
+
+def model_used(
+    key: str, from_folder: bool, otherwise: str = "final_checkpoint"
+) -> tuple[str, list[Node]]:
+    """The entry of the model that the pipeline with the settings ``key`` uses, and its reader.
+
+    ``from_folder``: whether it is that of ``<key>.checkpoint``, which a node reads; else it is the
+    entry ``otherwise``, without a node.
+    """
+
+    def read_folder(settings: MayNameModel) -> Checkpoint:
+        """The checkpoint in the folder ``<key>.checkpoint``, or the newest version below it."""
+        return read_given(settings.checkpoint, f"{key}.checkpoint")
+
+    if not from_folder:
+        return otherwise, []
+    model = f"{key}_checkpoint"
+    return model, [node(read_folder, f"params:{key}", model)]

@@ -3,7 +3,7 @@
 Without sound; memory does not grow with the length. The first frame is shown from second 0 on.
 """
 
-from __future__ import annotations
+from __future__ import annotations  # packets take a type for readers only
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction

@@ -3,8 +3,6 @@
 Frame by frame, at the times of the source, without sound.
 """
 
-from __future__ import annotations  # packets take a type for readers only
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,6 +3,7 @@
 from tad_blockdrop.config.predict import PredictConfig, Wish
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.decisions import Decisions, Expected, Point
+from tad_blockdrop.errors import some
 from tad_blockdrop.reporting.numbers import rate_words
 from tad_blockdrop.reporting.points import purpose_words
 
@@ -28,7 +29,9 @@ def expectations(checkpoint: Checkpoint, predict: PredictConfig) -> list[str]:
     if point.unmet:
         said.append(_unmet(point))
     if point.common and len(point.common) < len(checkpoint.classes):
-        said.append(f"With too few examples for a threshold of their own: {_some(point.common)}.")
+        said.append(
+            f"With too few examples for a threshold of their own: {some(point.common, NAMED)}."
+        )
     return said
 
 
@@ -60,9 +63,4 @@ def _falls_short(expected: Expected, wish: Wish) -> bool:
 def _unmet(point: Point) -> str:
     best = sorted(point.unmet.items(), key=lambda item: item[1])
     classes = [f"{label} ({100 * value:.0f} %)" for label, value in best]
-    return f"Out of reach, so the best that can be had is used: {_some(classes)}."
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"Out of reach, so the best that can be had is used: {some(classes, NAMED)}."

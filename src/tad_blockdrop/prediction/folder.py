@@ -4,7 +4,7 @@ import logging
 from collections import Counter
 from pathlib import Path
 
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, some
 from tad_blockdrop.video.files.listing import (
     VIDEO_FORMATS,
     FolderContents,
@@ -64,8 +64,8 @@ def _named(videos: list[Path], root: Path) -> dict[str, Path]:
 
 def _log_passed_over(contents: FolderContents, root: Path) -> None:
     """A line for each reason, with the first files that it holds for."""
-    for reason, count in Counter(contents.passed_over.values()).items():
-        files = [file for file, why in contents.passed_over.items() if why == reason][:SHOWN]
-        named = ", ".join(file.relative_to(root).as_posix() for file in files)
-        more = ", ..." if count > SHOWN else ""
-        logger.warning("passed over in %s: %s%s: %s", root, named, more, reason)
+    by_reason: dict[str, list[str]] = {}
+    for file, reason in contents.passed_over.items():
+        by_reason.setdefault(reason, []).append(file.relative_to(root).as_posix())
+    for reason, files in by_reason.items():
+        logger.warning("passed over in %s: %s: %s", root, some(files, SHOWN), reason)

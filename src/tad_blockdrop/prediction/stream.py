@@ -26,8 +26,8 @@ from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import Indices, Sampling
 from tad_blockdrop.video.windows.augment import centre_crop
-from tad_blockdrop.video.windows.batches import LoadedWindow
-from tad_blockdrop.video.windows.cutting import VideoRecord, Window, grid_mask, test_windows
+from tad_blockdrop.video.windows.batches import LoadedWindow, loaded
+from tad_blockdrop.video.windows.cutting import VideoRecord, Window, test_windows
 
 _AT_ONCE = 4  # frames resized together; of large videos each takes tens of megabytes
 
@@ -71,8 +71,8 @@ def read_video(job: ReadingJob) -> Generator[VideoStream | ReadWindow, None, Non
     """
     stream = open_stream(job)
     yield stream
-    for loaded in stream_windows(stream):
-        yield loaded.window, loaded.frames.numpy(), loaded.mask.numpy()
+    for cut in stream_windows(stream):
+        yield cut.window, cut.frames.numpy(), cut.mask.numpy()
 
 
 def read_apart(job: ReadingJob) -> Iterator[VideoStream | ReadWindow]:
@@ -115,7 +115,7 @@ def stream_windows(stream: VideoStream) -> Iterator[LoadedWindow]:
             newest, frame = next(arriving)
             held[int(newest)] = frame
         frames = torch.stack([held[int(sample)] for sample in cut.samples])
-        yield LoadedWindow(cut, frames, torch.from_numpy(grid_mask(cut.n_valid, stream.window)))
+        yield loaded(cut, stream.window, frames)
 
 
 def _small_frames(stream: VideoStream, samples: Indices) -> Iterator[Tensor]:

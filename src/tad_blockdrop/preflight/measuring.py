@@ -1,8 +1,7 @@
 """A look ahead before a long job: the real work, at full size, on one window."""
 
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -10,7 +9,7 @@ from math import ceil
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from tad_blockdrop.baseline.training import new_detector
@@ -31,6 +30,7 @@ from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.metrics.measure import resident, synchronise
 from tad_blockdrop.preflight.forecast import size
 from tad_blockdrop.preflight.work import Measured
+from tad_blockdrop.runtime.devices import main_memory
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
 from tad_blockdrop.training.loop import train
@@ -117,37 +117,55 @@ def measure_training(
     terms = settings.compress.settled_loss
     if settings.compress.align is None:  # it stands for a step of the baseline, of any classes
         terms = terms.model_copy(update={"kd_kind": None})
-    loss = AlignLoss(
-        terms,
-        _task(student, record, settings),
-        student,
-        teacher.to(device),
-    )
-    begins: list[float] = []
-    held: list[float] = []
+    task = _task(student, record, settings)
+    loss = AlignLoss(terms, task, student, teacher.to(device))
     on_cpu = device.type == "cpu"
     learned = 4.0 * sum(p.numel() for p in student.parameters() if p.requires_grad)
-
-    def timed(batch: Batch, epoch: float) -> Mapping[str, Tensor]:
-        if recipe.tuning == "frozen":
-            with torch.no_grad():
-                seen = [model(batch.frames, batch.mask).features for model in (student, teacher)]
-            batch = replace(batch, features=seen[0], teacher_features=seen[1])
-        synchronise(device)
-        # Gradients are still to come, before a first step the optimiser's two moments as well.
-        held.append(_memory_now(device) + (3 if on_cpu else 1) * learned)
-        begins.append(time.perf_counter())
-        return dict(loss(batch, epoch))
-
+    # Gradients are still to come, before a first step the optimiser's two moments as well.
+    to_come = (3 if on_cpu else 1) * learned
+    frozen = (student, teacher) if recipe.tuning == "frozen" else None
+    timed = _TimedLoss(loss, device, to_come, frozen)
     windows = recipe.batch * (1 if on_cpu else 3)
     window = data.window.model_copy(update={"per_video": windows})
     dataset = training_windows([record], data.model_copy(update={"window": window}), 0, device)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
     fit = partial(train, student, timed, dataset, recipe.model_copy(update=once), runtime)
-    work = partial(fit, None, None, "measuring", modules={"align": loss})
+    work = partial(fit, None, None, "measuring")
     with _too_much(device, "a training step", "lower batch and raise accumulate"):
         memory, end = _measure(work, device)
-    return Measured(end - begins[-1], memory, min(held[-1], memory))
+    return Measured(end - timed.begins[-1], memory, min(timed.held[-1], memory))
+
+
+class _TimedLoss(nn.Module):
+    """``loss``, which notes of each step when it begins (s) and what memory it then holds (bytes).
+
+    ``to_come``: bytes beside these. ``frozen``: student and teacher whose features are there before
+    a step begins.
+    """
+
+    def __init__(
+        self,
+        loss: AlignLoss,
+        device: torch.device,
+        to_come: float,
+        frozen: tuple[Detector, Detector] | None,
+    ) -> None:
+        super().__init__()
+        self.loss, self.device, self.to_come = loss, device, to_come
+        self.frozen = frozen  # in a tuple, so that they are not registered here
+        self.begins: list[float] = []
+        self.held: list[float] = []
+
+    def forward(self, batch: Batch, epoch: float) -> dict[str, Tensor]:
+        """That of ``loss``."""
+        if self.frozen:
+            with torch.no_grad():
+                seen = [model(batch.frames, batch.mask).features for model in self.frozen]
+            batch = replace(batch, features=seen[0], teacher_features=seen[1])
+        synchronise(self.device)
+        self.held.append(_memory_now(self.device) + self.to_come)
+        self.begins.append(time.perf_counter())
+        return dict(self.loss(batch, epoch))
 
 
 def measure_scoring(model: Detector, record: VideoRecord, settings: Parameters) -> Measured | None:
@@ -261,7 +279,7 @@ def memory_of(device: torch.device) -> float:
     """Bytes of memory that a device has."""
     if device.type == "cuda":
         return float(torch.cuda.get_device_properties(device).total_memory)
-    return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    return float(main_memory())
 
 
 @contextmanager

@@ -11,8 +11,7 @@ import torch
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.detector.model import Detector
-from tad_blockdrop.metrics.cost import macs
-from tad_blockdrop.metrics.measure import parameters as count_parameters
+from tad_blockdrop.metrics.cost import count_parameters, macs
 from tad_blockdrop.preflight import forecast, measuring
 from tad_blockdrop.preflight.forecast import Room, size
 from tad_blockdrop.preflight.stages import Machine, hours_of, narrowest, predict
@@ -40,7 +39,8 @@ def run_preflight(
         own = runtime.of_worker(machine.devices)
         settings = settings.model_copy(update={"runtime": own})
     one, proxies = _measure(model, record, work, settings, device)
-    weights = 4.0 * count_parameters(model)
+    size = model.config, model.n_classes, model.window
+    weights = 4.0 * count_parameters(*size, model.kept_units)
     disk = forecast.disk_needed(proxies, weights, settings, machine.devices)
     clips = forecast.repair_clips(work, settings)
     others = (one.scoring, one.detection, one.repair, one.read_out)
@@ -97,8 +97,8 @@ def _measure(
         if data.proxy is not None:
             path = Path(folder, "proxy.mp4")
             begin = time.perf_counter()
-            timing = Timing(data.clock, data.picture_rate)
-            sampling = Sampling(data.every, data.fps)
+            timing = Timing.of(data)
+            sampling = Sampling.of(data)
             write_proxy(record.path, path, sampling, data.proxy, timing, data.window.kept)
             seconds = (time.perf_counter() - begin) * work.samples / record.n_samples
             proxies = path.stat().st_size * work.kept / kept_samples(record, data.window)
@@ -122,7 +122,7 @@ def _machine(model: Detector, runtime: Runtime) -> Machine:
     """What ``runtime`` runs on, and how much of a step of ``model`` is shared by windows."""
     on_gpu, devices, by_window = runtime.device.type == "cuda", runtime.devices, 0.0
     if devices > 1:
-        cost = macs(model.config, model.window, model.n_classes, model.kept_units)
+        cost = macs(model.config, model.n_classes, model.window, model.kept_units)
         by_window = (cost.pyramid + cost.head) / cost.total
     spare = torch.cuda.device_count() - devices if on_gpu else 0
     return Machine(devices, runtime.device.type, spare, cores_here(), by_window)

@@ -7,12 +7,12 @@ from tad_blockdrop.config import CompressConfig
 from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.reporting.numbers import number
 
-# Of a row of the result table with its costs: the column, what one unit is there, its name.
+# Of a row of the result table with its costs: the column, and what one unit is there.
 _MEASURES = {
-    "latency": ("latency_ms", 1.0, "ms"),
-    "gmacs": ("gmacs", 1.0, "GMACs"),
-    "parameters": ("parameters", 1e6, "M parameters"),
-    "memory": ("peak_memory_mb", 1.0, "MiB"),
+    "latency": ("latency_ms", 1.0),
+    "gmacs": ("gmacs", 1.0),
+    "parameters": ("parameters", 1e6),
+    "memory": ("peak_memory_mb", 1.0),
 }
 
 
@@ -40,7 +40,7 @@ def goal_sentence(
 def _reached(
     target: TargetConfig, uncompressed: Mapping[str, Any], final: Mapping[str, Any]
 ) -> str | None:
-    column, one, unit = _MEASURES[target.measure]
+    column, one = _MEASURES[target.measure]
     before, after = uncompressed[column], final[column]
     if before is None or after is None:
         return None
@@ -48,8 +48,8 @@ def _reached(
     assert goal is not None  # that is a goal of accuracy
     verdict = "reached" if after / one <= goal else "not reached"
     return (
-        f"The goal of at most {number(goal, 2)} {unit} a window (compress.target) was {verdict}: "
-        f"the final model takes {number(after / one, 2)}{_anew(target)}."
+        f"The goal of at most {number(goal, 2)} {target.unit} a window (compress.target) was "
+        f"{verdict}: the final model takes {number(after / one, 2)}{_anew(target)}."
     )
 
 

@@ -121,7 +121,7 @@ def gather(
             "run --pipeline validate once, with the same --env and --params"
         )
     known = stated.known
-    timing = Timing(data.clock, data.picture_rate)
+    timing = Timing.of(data)
     files = {video: (path, timing) for video, path in stated.new.items()}
     strict = data.on_missing == "error"
     facts, unreadable = probe_files(files, runtime.workers, runtime.decode_timeout, strict, cache)

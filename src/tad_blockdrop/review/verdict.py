@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 import pandas as pd
 
+from tad_blockdrop.errors import some
 from tad_blockdrop.metrics.average_precision import average_precision
 from tad_blockdrop.metrics.bootstrap import bootstrap_difference
 from tad_blockdrop.reporting.numbers import number, signed
@@ -124,11 +125,10 @@ def _changes(table: pd.DataFrame, of: str) -> list[str]:
     ):
         named = [
             f"{name} ({signed(change)})"
-            for name, change in zip(rows["name"][:NAMED], rows["change"], strict=False)
+            for name, change in zip(rows["name"], rows["change"], strict=True)
         ]
         if named:
-            more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
-            told.append(f"{of} {word}: {', '.join(named)}{more}")
+            told.append(f"{of} {word}: {some(named, NAMED)}")
     return told
 
 

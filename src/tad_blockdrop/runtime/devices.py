@@ -106,6 +106,11 @@ def cores_here() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
+def main_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def for_double(x: torch.Tensor) -> torch.Tensor:
     """``x`` where it can become float64: on the CPU, if its device has none (MPS)."""
     return x.cpu() if x.device.type == "mps" else x

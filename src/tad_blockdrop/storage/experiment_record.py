@@ -20,6 +20,8 @@ from tad_blockdrop.config import Parameters
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.storage.atomic import sealed_write
 
+RECORD = "experiment.json"  # in the folder of an experiment's models
+
 # In order: the results of a stage depend on its own parameters and those of the stages before.
 STAGE_KEYS = {
     "data": ("data", "synthetic"),

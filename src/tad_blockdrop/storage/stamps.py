@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tad_blockdrop.checksums import DamagedError, file_hash
+from tad_blockdrop.errors import first_lines
 from tad_blockdrop.storage.atomic import atomic_write
 
 SHOWN = 10  # videos that an error message lists
@@ -72,11 +73,10 @@ def check_videos(paths: Iterable[str | Path]) -> None:
     videos = sorted({Path(path) for path in paths})
     with ThreadPoolExecutor() as pool:
         found = zip(videos, pool.map(fault_of, videos), strict=True)
-    faults = [f"  {video}: {fault}" for video, fault in found if fault]
+    faults = [f"{video}: {fault}" for video, fault in found if fault]
     if faults:
-        more = [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         raise DamagedError(
-            f"{len(faults)} video(s) are not what was made:\n"
-            + "\n".join(faults[:SHOWN] + more)
+            f"{len(faults)} video(s) are not what was made:\n  "
+            + "\n  ".join(first_lines(faults, SHOWN))
             + "\nrestore them, or run the data pipeline again, which makes them anew"
         )

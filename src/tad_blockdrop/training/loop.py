@@ -76,15 +76,13 @@ def train(
     validate: Validate | None,
     label: str,
     identity: Mapping[str, Any] | None = None,
-    modules: Mapping[str, nn.Module] | None = None,
 ) -> pd.DataFrame:
     """Train what ``requires_grad`` in ``model``, in place, and return the history.
 
     ``loss(batch, epoch)`` runs the model on a batch that is on the device, at a fractional epoch
     from 0, and returns named scalars, of which ``total`` is minimised. What it remembers from
-    batch to batch must be in buffers, of the loss itself if that is an ``nn.Module``, else of
-    ``modules`` (by a name of the caller's choice): they move to the device too and become part of
-    the resumable state. The student must not be inside.
+    batch to batch must be in the buffers of an ``nn.Module``: they move to the device too and
+    become part of the resumable state. The student must not be inside.
 
     The model ends, in evaluation mode, with the averaged weights of the last epoch, or where
     ``config.keep`` is ``best`` of the rated one that ``validate`` liked best (the earliest of
@@ -105,7 +103,7 @@ def train(
     clipping) and ``metric`` (NaN where others are rated, absent where none is). Raises
     TrainingError on a non-finite loss or gradient, and when the state cannot be written.
     """
-    parts = {"model": model, **(modules or {})}
+    parts = {"model": model}
     if isinstance(loss, nn.Module):
         parts["loss"] = loss
     run = TrainingRun(parts, loss, dataset, config, runtime)

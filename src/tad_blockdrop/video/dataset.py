@@ -174,7 +174,7 @@ def _evenly(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list
 
 def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """With ``rate`` and ``n_samples``, by the same rule as in the proxies."""
-    sampling = Sampling(data.every, data.fps)
+    sampling = Sampling.of(data)
     rates = [sampling.rate(fps) for fps in videos["fps"]]
     counts = []
     for row, rate in zip(videos.to_dict("records"), rates, strict=True):

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tad_blockdrop.errors import BlockDropError, printable
+from tad_blockdrop.errors import BlockDropError, first_lines, printable, some
 
 ANNOTATIONS = "annotations"  # in the column ``file`` where no video file is at fault
 LATE_FRAMES = 0.5  # by which a picture may start after zero without being told
@@ -65,11 +65,9 @@ def refuse_fatal(problems: pd.DataFrame, where: str) -> None:
     fatal = problems[problems["fatal"].astype(bool)].astype(object).fillna("")
     if fatal.empty:
         return
-    lines = [f"the dataset cannot be used: {len(fatal)} fatal problem(s), all listed in {where}"]
-    lines += [f"  {_sentence(row)}" for row in fatal.head(SHOWN).to_dict("records")]
-    if len(fatal) > SHOWN:
-        lines.append(f"  ... and {len(fatal) - SHOWN} more")
-    raise UnusableDatasetError("\n".join(lines))
+    head = f"the dataset cannot be used: {len(fatal)} fatal problem(s), all listed in {where}"
+    lines = first_lines([_sentence(row) for row in fatal.to_dict("records")], SHOWN)
+    raise UnusableDatasetError("\n  ".join([head, *lines]))
 
 
 def _sentence(row: Mapping[Hashable, Any]) -> str:
@@ -146,7 +144,7 @@ def _duplicates(table: pd.DataFrame) -> Bools:
 
 def _unknown_labels(rows: pd.DataFrame, classes: Sequence[str]) -> list[Problem]:
     """One problem per video and label, because an unknown class usually occurs many times."""
-    known = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    known = some(classes, 5)
     return [
         Problem(
             str(video),

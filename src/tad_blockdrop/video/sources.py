@@ -19,6 +19,7 @@ import pandas as pd
 
 from tad_blockdrop.checksums import file_hash
 from tad_blockdrop.config import DataConfig, EvaluationConfig
+from tad_blockdrop.errors import some
 from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
 from tad_blockdrop.video.annotations import AnnotationError, Annotations, read_annotations
 from tad_blockdrop.video.dataset import listed_videos
@@ -119,7 +120,7 @@ def differences(known: Sources, annotations: Stated, lists: Stated, files: list[
     """A line for each kind of change since; none if nothing that counts has changed."""
     lines = _compared("annotations", known.annotations, annotations)
     lines += _compared("files", known.lists, lists)
-    return lines + ([f"videos: changed or gone: {_names(files)}"] if files else [])
+    return lines + ([f"videos: changed or gone: {some(files, SHOWN)}"] if files else [])
 
 
 def _compared(what: str, known: Stated, now: Stated) -> list[str]:
@@ -128,12 +129,7 @@ def _compared(what: str, known: Stated, now: Stated) -> list[str]:
         "added": [name for name in now if name not in known],
         "gone": [name for name in known if name not in now],
     }
-    return [f"{what}: {kind}: {_names(names)}" for kind, names in kinds.items() if names]
-
-
-def _names(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return [f"{what}: {kind}: {some(names, SHOWN)}" for kind, names in kinds.items() if names]
 
 
 def _other(path: Path, known: list[Any]) -> bool:

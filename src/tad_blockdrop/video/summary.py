@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from tad_blockdrop.config import DataConfig, DetectorConfig, HeadConfig
+from tad_blockdrop.config.detector import doubling_ranges
 from tad_blockdrop.video.windows.cutting import Floats
 
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -126,8 +126,7 @@ def fitting_ranges(longest: float) -> list[list[int]]:
     As many levels as those can use, each range twice the one before.
     """
     levels = 1 + max(0, math.floor(math.log2(max(longest / 2 / 4, 0.5))) + 1)
-    edges = [0, *(4 * 2**level for level in range(levels - 1)), 10000]
-    return [list(pair) for pair in pairwise(edges)]
+    return [list(pair) for pair in doubling_ranges(levels)]
 
 
 def warnings(

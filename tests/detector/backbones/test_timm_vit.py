@@ -603,7 +603,7 @@ def test_cost_is_that_of_a_transformer(name: str) -> None:
     """Four products in attention and 8 d² in the MLP, plain or gated: 12 d² + 2 N d a token."""
     model = detector(name)
     frames, places, tokens = model.window.frames, 4, 4 + 1
-    counted = macs(model.config, model.window, 3, model.kept_blocks)
+    counted = macs(model.config, 3, model.window, model.kept_blocks)
     assert counted.block == frames * tokens * (12 * WIDTH**2 + 2 * tokens * WIDTH)
     assert counted.blocks == 2 * counted.block
     assert counted.embedding == frames * places * 3 * model.backbone.geometry.patch**2 * WIDTH

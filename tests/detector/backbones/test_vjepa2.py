@@ -239,7 +239,7 @@ def test_exports_give_the_same_numbers(detector: Detector) -> None:
 def test_cost_is_the_formula_of_a_transformer(detector: Detector) -> None:
     n, d, hidden, clips = 27, 28, 70, 4
     block = clips * (4 * n * d * d + 2 * n * d * hidden + 2 * n * n * d)
-    cost = macs(detector.config, detector.window, 3, (0, 2))
+    cost = macs(detector.config, 3, detector.window, (0, 2))
     assert cost.block == block
     assert cost.blocks == 2 * block
     assert cost.embedding == clips * n * d * 3 * 2 * 8 * 8

@@ -29,7 +29,8 @@ class ChangeCriterion(Criterion):
         """Mean over all tokens, per unit."""
         import torch
 
-        from tad_blockdrop.compression.skipping import Skip, Sums, candidate_batches
+        from tad_blockdrop.compression.criteria.gathering import Sums, candidate_batches
+        from tad_blockdrop.compression.skipping import Skip
         from tad_blockdrop.detector.units import SubLayer
         from tad_blockdrop.runtime.devices import for_double
 

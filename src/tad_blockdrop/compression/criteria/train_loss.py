@@ -24,7 +24,8 @@ class TrainLoss(Criterion):
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """The sum over all batches divided by the number of targets in all of them."""
-        from tad_blockdrop.compression.skipping import Sums, candidate_batches, skipped_outputs
+        from tad_blockdrop.compression.criteria.gathering import Sums, candidate_batches
+        from tad_blockdrop.compression.skipping import skipped_outputs
 
         sums = Sums(candidates.skips)
         loss = candidates.task.loss().to(model.device)

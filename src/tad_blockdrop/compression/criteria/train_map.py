@@ -36,8 +36,9 @@ class TrainMap(Criterion):
 
         Raises ScoringError if everything is 0, which ranks nothing.
         """
+        from tad_blockdrop.compression.criteria.gathering import candidate_batches
         from tad_blockdrop.compression.dropping import ScoringError
-        from tad_blockdrop.compression.skipping import candidate_batches, skipped_outputs
+        from tad_blockdrop.compression.skipping import skipped_outputs
         from tad_blockdrop.tasks.contract import OutputError
 
         metrics = {skip: candidates.task.metric() for skip in candidates.skips}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tad_blockdrop.config import TimmConfig
+from tad_blockdrop.config.backbones import PRETRAINED
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden
 from tad_blockdrop.detector.weights import dinov2
 from tad_blockdrop.detector.weights.errors import FormatError
@@ -24,7 +25,6 @@ from tad_blockdrop.detector.weights.model_config import model_config
 from tad_blockdrop.detector.weights.network import find_network
 from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 
-PRETRAINED = "pretrained"  # as weights: those that timm downloads
 PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
 CLIP_PROJECTION = "visual.conv1.weight"  # the same in CLIP's own files
 

@@ -13,7 +13,7 @@ from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from torch import Tensor, nn
 
 from tad_blockdrop.config import VJEPA2Config
-from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS
+from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS, PRETRAINED
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden, block_drop_rate
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.model_config import refuse_other_model
@@ -21,8 +21,8 @@ from tad_blockdrop.detector.weights.network import find_network
 from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 from tad_blockdrop.errors import BlockDropError
 
-# Keys of our configuration and what the config.json of `transformers` calls them.
 PROJECTION = "embeddings.patch_embeddings.proj.weight"
+# Keys of our configuration and what the config.json of `transformers` calls them.
 SIZES = {
     "width": "hidden_size",
     "depth": "num_hidden_layers",
@@ -112,7 +112,7 @@ class VJEPA2(Backbone):
         Predictor and classifier are left out, and so are blocks that were dropped. Sizes are
         compared with the folder's ``config.json`` too, as weights do not tell the heads.
         """
-        if str(path) == "pretrained":
+        if str(path) == PRETRAINED:
             raise FormatError(
                 "this program does not download V-JEPA 2: download a model yourself (config.json "
                 "and model.safetensors, of facebook/vjepa2-vitl-fpc64-256 for instance) and give "

@@ -23,6 +23,7 @@ from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 from tad_blockdrop.detector.weights.report import SHOWN, Entry, Report, Status
 from tad_blockdrop.detector.weights.sizes import backbone_of, check_backbone, detector_of
 from tad_blockdrop.detector.weights.transformers import Transformers
+from tad_blockdrop.errors import some
 
 # What a model of `transformers` calls itself, and what its shapes do not tell.
 TRANSFORMERS = ("videomae", {"heads": "num_attention_heads"})
@@ -153,8 +154,7 @@ def _class_names(given: Sequence[str] | None, n: int, source: str) -> tuple[str,
     if len(names) != n:
         raise FormatError(
             f"{source} detects {n} classes, but {len(names)} names are given "
-            f"({', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}): list the "
-            "names in the order it was trained with"
+            f"({some(names, SHOWN)}): list the names in the order it was trained with"
         )
     return tuple(names)
 
@@ -243,10 +243,9 @@ def _require(report: Report, source: str, inside: str = "") -> None:
     unknown = [entry.theirs for entry in report.of(Status.UNEXPECTED)]
     foreign = [name for name in unknown if name.startswith(inside)]
     if foreign:
-        more = f", and {len(foreign) - SHOWN} more" if len(foreign) > SHOWN else ""
         raise FormatError(
             f"{source} ({report.layout}) has tensors that have no place in this network: "
-            f"{', '.join(foreign[:SHOWN])}{more}. Without them it would compute something else "
+            f"{some(foreign, SHOWN)}. Without them it would compute something else "
             "than the file's own. Of VideoMAE, there are no layer scales, norms of q and k, class "
             "tokens or adapters here, and no LoRA but that of qkv and proj. If you know that they "
             "do not matter, save the file without them"

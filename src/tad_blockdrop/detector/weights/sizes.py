@@ -6,7 +6,6 @@ the published sizes of VideoMAE.
 """
 
 from collections.abc import Mapping
-from itertools import pairwise
 from math import isqrt
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from tad_blockdrop.config import (
     DetectorConfig,
     VideoMAEConfig,
 )
+from tad_blockdrop.config.detector import doubling_ranges
 from tad_blockdrop.detector.positions import sincos_table
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
@@ -163,12 +163,6 @@ def detector_of(
             "head": _validated(AnchorFreeConfig, head),
         },
     )
-
-
-def doubling_ranges(levels: int) -> tuple[tuple[float, float], ...]:
-    """ActionFormer's regression ranges: 4 steps on the finest level, doubling, open at the end."""
-    ends = [0.0, *(4.0 * 2**level for level in range(levels - 1)), 10000.0]
-    return tuple(pairwise(ends))
 
 
 def _conv_shape(name: str, weight: Tensor) -> tuple[int, int, int]:

@@ -25,7 +25,7 @@ from typing import Any
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.parallel.failures import WorkerFailedError, told
+from tad_blockdrop.parallel.failures import GONE, WorkerFailedError, told
 from tad_blockdrop.parallel.group import together
 from tad_blockdrop.parallel.job import Job, end_with, meet, received, reporting, show, worker_log
 from tad_blockdrop.parallel.shared_files import await_file
@@ -35,8 +35,6 @@ SECONDS_TO_PLACE = 600.0  # on a cluster that others use as well
 # An operation fails at once where another process was killed; Ray takes longer to notice that.
 SECONDS_FOR_OTHERS = 15.0
 _workers: list[Any] = []  # actors, of the process that runs the pipeline
-
-GONE = "it is gone: was it killed, or its machine lost?"
 
 
 class EngineError(BlockDropError):

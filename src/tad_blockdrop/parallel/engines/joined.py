@@ -21,7 +21,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from tad_blockdrop.parallel import launcher
-from tad_blockdrop.parallel.failures import LostOthersError, WorkerFailedError, told
+from tad_blockdrop.parallel.failures import GONE, LostOthersError, WorkerFailedError, told
 from tad_blockdrop.parallel.job import (
     SECONDS_TO_BE_ENDED,
     Job,
@@ -191,7 +191,7 @@ class World:
         try:
             message = received(link)
         except (EOFError, OSError):
-            message = {"crashed": "it is gone: was it killed, or its machine lost?"}
+            message = {"crashed": GONE}
         if "failed" in message:
             self._reason = self._reason or message["failed"]
         elif "crashed" in message:

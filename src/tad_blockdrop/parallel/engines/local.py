@@ -6,7 +6,6 @@ the handlers of signals, is put back.
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -20,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tad_blockdrop.parallel.failures import WorkerFailedError, ended_by, told
-from tad_blockdrop.parallel.job import Job, serve, show, worker_log
+from tad_blockdrop.parallel.job import Job, received, serve, show, worker_log
 from tad_blockdrop.parallel.starting import clean_processes, preload
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
@@ -141,7 +140,7 @@ class Relay:
                 self._take(end)
 
     def _take(self, end: Any) -> None:
-        message = json.loads(end.recv_bytes())
+        message = received(end)
         rank = self._receivers[end]
         if "failed" in message:
             self.reasons[rank] = message["failed"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import BaselineConfig, CompressConfig, DataConfig, DetectorConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
@@ -33,7 +35,11 @@ def check_sampling(given: Checkpoint, data: DataConfig) -> None:
         f"data.window.{key}": (getattr(given.window, key), getattr(data.window, key))
         for key in SEEN
     }
-    other = [f"{key}: {its} (not {ours})" for key, (its, ours) in both.items() if its != ours]
+    other = [
+        f"{key}: {json.dumps(its)} (not {json.dumps(ours)})"
+        for key, (its, ours) in both.items()
+        if its != ours
+    ]
     if other:
         raise BaselineError(
             "baseline.checkpoint was trained with other settings than this experiment has; set "

@@ -15,6 +15,7 @@ from tad_blockdrop.config import (
     EvaluationConfig,
     RuntimeConfig,
 )
+from tad_blockdrop.config.backbones import PRETRAINED
 from tad_blockdrop.detector.checkpoint import (
     Checkpoint,
     read_checkpoint,
@@ -34,8 +35,6 @@ from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import first_lineage
 
 logger = logging.getLogger(__name__)
-
-PRETRAINED = "pretrained"  # in the place of a path: where the kind of backbone gets its weights
 
 
 def find_given(
@@ -88,7 +87,7 @@ def find_given(
     if compress.repair.layers != "none":
         check_repairable(backbone)
     if compress.target is not None:
-        size = detector, data.window, n_classes
+        size = detector, n_classes, data.window
         repeats = evaluation.latency_repeats
         check_target(Meter(compress.target, *size, where, repeats), kept, compress)
     return baseline
@@ -127,7 +126,7 @@ def make_baseline(
     :func:`check_videos`.
     """
     from tad_blockdrop.baseline.training import new_detector
-    from tad_blockdrop.detector.model import weights_of
+    from tad_blockdrop.jobs.sharing import as_checkpoint
     from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
 
     check_videos(evaluator, detector, compress)
@@ -146,15 +145,9 @@ def make_baseline(
     history = train_baseline(model, baseline, evaluator, scratch, "baseline")
     backbone = detector.backbone.model_copy(update={"weights": None})  # a path of this machine
     metrics, decisions = evaluator.rate_checkpoint(model, scratch)
-    checkpoint = Checkpoint(
-        weights=weights_of(model),
+    checkpoint = replace(
+        as_checkpoint(model, evaluator),
         detector=detector.model_copy(update={"backbone": backbone}),
-        kept_blocks=model.kept_units,
-        classes=tuple(classes),
-        window=data.window,
-        every=data.every,
-        fps=data.fps,
-        postprocess=evaluator.evaluation.postprocess,
         lineage=first_lineage(data, evaluator.runtime.seed),
         metrics=metrics,
         decisions=decisions,

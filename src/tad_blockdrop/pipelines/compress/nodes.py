@@ -46,9 +46,10 @@ def score_blocks(
 ) -> pd.DataFrame:
     """Rank the remaining blocks on the training videos (docs/method.md §4.1).
 
-    Columns step, block, criterion, value, rank, videos (how many were used), with
+    Columns step, those of ``ranking.COLUMNS``, videos (how many were used), with
     ``compress.target`` also gain (percent); no rows once the loop has stopped.
     """
+    from tad_blockdrop.compression import ranking
     from tad_blockdrop.compression.stopping import stop_reason
     from tad_blockdrop.jobs.scoring import score_blocks as score
 
@@ -58,11 +59,11 @@ def score_blocks(
     if reason is None and compress.target is not None:
         savings = _savings(student, uncompressed, evaluator, compress)
         # After a drop that is aligned only if it is the last, the alignment has decided that.
-        if savings.reached and (compress.align != "last" or step == 1):
-            reason = f"compress.target is reached: {savings.cost:.4g} of {savings.goal:.4g}"
+        if compress.align != "last" or step == 1:
+            reason = savings.reached
     if reason is not None:
         logger.info("step %d is skipped: %s", step, reason)
-        return pd.DataFrame(columns=["step", "block", "criterion", "value", "rank", "videos"])
+        return pd.DataFrame(columns=["step", *ranking.COLUMNS, "videos"])
     if step == compress.n_drops:  # no further drop to look ahead to
         compress = compress.model_copy(update={"look_ahead": 1})
     require_classes(student, evaluator.dataset.classes, model_name(student))
@@ -92,7 +93,7 @@ def _savings(
 
 def _meter(uncompressed: Checkpoint, evaluator: Evaluator, compress: CompressConfig) -> Meter:
     assert compress.target is not None
-    size = uncompressed.detector, uncompressed.window, len(uncompressed.classes)
+    size = uncompressed.detector, len(uncompressed.classes), uncompressed.window
     repeats = evaluator.evaluation.latency_repeats
     return Meter(compress.target, *size, evaluator.runtime, repeats)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.datasets.annotation_file import AnnotatedVideos
+from tad_blockdrop.errors import first_lines
 from tad_blockdrop.review.corrections import Entry
 
 logger = logging.getLogger(__name__)
@@ -29,10 +30,8 @@ def merge_corrections(
         files = read_annotation_files(known_annotations.paths)
         annotations = read_annotations(files, data.reading)
     merged = merge(annotations, corrections, data)
-    for sentence in merged.told[:SHOWN]:
+    for sentence in first_lines(merged.told, SHOWN):
         logger.warning("%s", sentence)
-    if len(merged.told) > SHOWN:
-        logger.warning("... and %d more", len(merged.told) - SHOWN)
     videos = merged.content["database"].values()
     logger.info(
         "%d actions in %d videos, with %d corrections",

@@ -57,7 +57,7 @@ def probe_videos(
     return probe_all(
         listed,
         raw_videos.path,
-        Timing(data.clock, data.picture_rate),
+        Timing.of(data),
         runtime.workers,
         runtime.decode_timeout,
         data.on_missing == "error",
@@ -120,7 +120,7 @@ def extract_frames(accepted: ActionDataset, data: DataConfig, runtime: RuntimeCo
 
     if data.proxy is None:
         return VideoTasks({})
-    sampling = Sampling(data.every, data.fps)
+    sampling = Sampling.of(data)
     made_by = f"every={data.every} fps={data.fps} {data.proxy.recipe}"
     if data.clock != "frames":  # proxies from before there were two clocks do not name theirs
         made_by += f" clock={data.clock}"

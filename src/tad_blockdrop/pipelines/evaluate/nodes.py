@@ -69,7 +69,7 @@ def measure_costs(
     measured = table.set_index("model")["median"]
 
     def peak(checkpoint: Checkpoint) -> float:
-        size = checkpoint.detector, checkpoint.window, len(checkpoint.classes)
+        size = checkpoint.detector, len(checkpoint.classes), checkpoint.window
         return peak_memory(*size, checkpoint.kept_blocks, runtime)
 
     # Beside each other where each has a process of its own; not more, for the sake of memory.

@@ -11,14 +11,8 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.pipelines.hints import Evaluator
-from tad_blockdrop.pipelines.shared import read_given
 
 logger = logging.getLogger(__name__)
-
-
-def read_folder(export: ExportConfig) -> Checkpoint:
-    """The checkpoint in the folder ``export.checkpoint``, or the newest version below it."""
-    return read_given(export.checkpoint, "export.checkpoint")
 
 
 def export_model(checkpoint: Checkpoint, export: ExportConfig) -> ExportedModel:

@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.export import nodes
 from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.shared import model_used
 
 
 def create_pipeline(from_folder: bool) -> Pipeline:
@@ -11,8 +12,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
 
     Otherwise it is the experiment's ``final_checkpoint``.
     """
-    model = "export_checkpoint" if from_folder else "final_checkpoint"
-    read = [node(nodes.read_folder, "params:export", model)] if from_folder else []
+    model, read = model_used("export", from_folder)
     first, exported = "baseline_checkpoint", ["exported_model", "exported_uncompressed"]
     return stage(
         "export",

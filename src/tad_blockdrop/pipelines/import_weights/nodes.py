@@ -132,4 +132,4 @@ def _gmacs(found: ImportedDetector, data: DataConfig) -> float:
             f"the imported detector does not fit data.window: {error}. Import it in the "
             "environment it was made for (for example --env thumos14_s)"
         ) from error
-    return macs(found.config, data.window, n_classes, found.kept_blocks).total / 1e9
+    return macs(found.config, n_classes, data.window, found.kept_blocks).total / 1e9

@@ -15,7 +15,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint, respelled
 from tad_blockdrop.pipelines.data.nodes import with_frames
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage
-from tad_blockdrop.pipelines.shared import join_tables, read_given
+from tad_blockdrop.pipelines.shared import join_tables
 from tad_blockdrop.review.corrections import Entry
 from tad_blockdrop.review.predictions import Reviewed
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -23,11 +23,6 @@ from tad_blockdrop.video.action_dataset import ActionDataset
 logger = logging.getLogger(__name__)
 
 SHOWN = 10  # videos to annotate next
-
-
-def read_folder(learn: LearnConfig) -> Checkpoint:
-    """The checkpoint in the folder ``learn.checkpoint``, or the newest version below it."""
-    return read_given(learn.checkpoint, "learn.checkpoint")
 
 
 def refuse_unlearnable(

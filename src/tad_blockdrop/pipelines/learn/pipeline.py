@@ -8,7 +8,7 @@ from kedro.pipeline import Pipeline
 from tad_blockdrop.pipelines.data.nodes import extract_frames
 from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.learn import nodes
-from tad_blockdrop.pipelines.shared import make_evaluator
+from tad_blockdrop.pipelines.shared import make_evaluator, model_used
 
 
 def create_pipeline(from_folder: bool) -> Pipeline:
@@ -16,8 +16,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
 
     Otherwise it is the experiment's ``final_checkpoint``, of which the last node writes a version.
     """
-    before = "learn_checkpoint" if from_folder else "model_before"
-    read = [node(nodes.read_folder, "params:learn", before)] if from_folder else []
+    before, read = model_used("learn", from_folder, otherwise="model_before")
     settings = ["params:data", "params:runtime"]
     return stage(
         "learn",

@@ -19,7 +19,6 @@ from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import describe_blocks
 from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.pipelines.lineage import model_name
-from tad_blockdrop.pipelines.shared import read_given
 from tad_blockdrop.review.predictions import KnownTruth, Model, Predictions
 from tad_blockdrop.runtime.logs import escape_line
 
@@ -37,11 +36,6 @@ COLUMNS = (
 
 class PredictError(BlockDropError):
     """There is no model, or there are no videos to use it on."""
-
-
-def read_folder(predict: PredictConfig) -> Checkpoint:
-    """The checkpoint in the folder ``predict.checkpoint``, or the newest version below it."""
-    return read_given(predict.checkpoint, "predict.checkpoint")
 
 
 def detect_actions(
@@ -73,9 +67,7 @@ def detect_actions(
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     with closing(GuardedStream(read_apart, runtime.decode_timeout)) as reader, work.autocast():
-        predictor = make_predictor(
-            checkpoint, work.device, Timing(data.clock, data.picture_rate), predict.wish
-        )
+        predictor = make_predictor(checkpoint, work.device, Timing.of(data), predict.wish)
         for video_id, path in files.items():
             reader.start()  # so that a video's time is its own
             row, found = _detect_in(predictor, reader, video_id, path, predict)
@@ -168,7 +160,7 @@ def write_tool_files(
     from tad_blockdrop.prediction.tool_files import tool_files
     from tad_blockdrop.video.files.clock import Timing
 
-    timing = Timing(data.clock, data.picture_rate)
+    timing = Timing.of(data)
     return tool_files(predictions, predicted_videos, predict.formats, timing)
 
 
@@ -222,7 +214,7 @@ def copy_for_browsers(
     from tad_blockdrop.video.files.proxies import source_fingerprint
 
     read = predicted_videos[predicted_videos["problem"].isna()]
-    timing = Timing(data.clock, data.picture_rate)
+    timing = Timing.of(data)
     tasks = {
         row["video_id"]: VideoTask(
             f"{source_fingerprint(row['path'])} small {timing}",
@@ -264,7 +256,7 @@ def draw_videos(
     if not predict.draw:
         return VideoTasks({})
     read = predicted_videos[predicted_videos["problem"].isna()]
-    timing = Timing(data.clock, data.picture_rate)
+    timing = Timing.of(data)
     tasks = {}
     for video_id, path in zip(read["video_id"], read["path"], strict=True):
         own = predictions[predictions["video_id"] == video_id]

@@ -6,6 +6,7 @@ from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.graph import node, stage
 from tad_blockdrop.pipelines.predict import nodes
+from tad_blockdrop.pipelines.shared import model_used
 
 
 def create_pipeline(from_folder: bool, formats: Sequence[str] = ("csv", "activitynet")) -> Pipeline:
@@ -13,8 +14,7 @@ def create_pipeline(from_folder: bool, formats: Sequence[str] = ("csv", "activit
 
     Otherwise it is the experiment's ``final_checkpoint``. ``formats``: ``predict.formats``.
     """
-    model = "predict_checkpoint" if from_folder else "final_checkpoint"
-    read = [node(nodes.read_folder, "params:predict", model)] if from_folder else []
+    model, read = model_used("predict", from_folder)
     work = ["params:predict", "params:data", "params:runtime"]
     results = ["predictions", "predicted_videos"]
     plain = {

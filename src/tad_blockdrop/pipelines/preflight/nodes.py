@@ -30,7 +30,7 @@ def run_preflight(accepted: ActionDataset, parameters: dict[str, Any]) -> dict[s
     train, held_out, test = (accepted.records(split) for split in ("train", "holdout", "test"))
     model = preflight.given_model(settings, len(accepted.classes))
     if settings.compress.target is not None:
-        size = model.config, model.window, model.n_classes
+        size = model.config, model.n_classes, model.window
         repeats, runtime = settings.evaluation.latency_repeats, Runtime(settings.runtime)
         meter = Meter(settings.compress.target, *size, runtime, repeats)
         check_target(meter, model.kept_units, settings.compress)

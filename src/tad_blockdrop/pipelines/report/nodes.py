@@ -33,10 +33,8 @@ def build_results(
     baseline: Checkpoint,
 ) -> pd.DataFrame:
     """One row per model: accuracy with intervals, parameters and computed costs."""
-    from tad_blockdrop.detector.model import Detector
     from tad_blockdrop.metrics.bootstrap import bootstrap_difference
-    from tad_blockdrop.metrics.cost import macs, paper_macs
-    from tad_blockdrop.metrics.measure import parameters
+    from tad_blockdrop.metrics.cost import count_parameters, macs, paper_macs
 
     test = sorted(evaluator.dataset.in_split("test")["video_id"])
     truth, evaluation = evaluator.truth(), evaluator.evaluation
@@ -51,17 +49,17 @@ def build_results(
         )  # fmt: skip
         return 100 * low, 100 * high
 
-    detector, window, n_classes = baseline.detector, baseline.window, len(baseline.classes)
-    geometry = detector.backbone.geometry
+    window, geometry = baseline.window, baseline.detector.backbone.geometry
+    size = baseline.detector, len(baseline.classes), window
     tokens = window.frames // geometry.clip_frames * geometry.tokens(window.crop)
 
     def costs(kept_blocks: str) -> dict[str, float]:
         kept = parse_units(kept_blocks)
-        cost = macs(detector, window, n_classes, kept)
+        cost = macs(*size, kept)
         paper = paper_macs(len(kept), tokens, geometry.width, cost.pyramid + cost.head)
         if any(isinstance(unit, SubLayer) for unit in kept):
             paper = float("nan")  # its formula knows whole blocks only
-        n = parameters(Detector(detector, n_classes, window, kept))
+        n = count_parameters(*size, kept)
         return {"parameters": n, "gmacs": cost.total / 1e9, "paper_gmacs": paper / 1e9}
 
     models = class_table.drop_duplicates("model").drop(columns=["label", "tiou", "ap"])

@@ -9,15 +9,9 @@ from typing import Any
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.config.watch import WatchConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.pipelines.shared import read_given
 from tad_blockdrop.runtime.stop_signals import StopRequest
 
 logger = logging.getLogger(__name__)
-
-
-def read_folder(watch: WatchConfig) -> Checkpoint:
-    """The checkpoint in the folder ``watch.checkpoint``, or the newest version below it."""
-    return read_given(watch.checkpoint, "watch.checkpoint")
 
 
 def watch_source(

@@ -3,6 +3,7 @@
 from kedro.pipeline import Pipeline
 
 from tad_blockdrop.pipelines.graph import node, stage
+from tad_blockdrop.pipelines.shared import model_used
 from tad_blockdrop.pipelines.watch import nodes
 
 
@@ -11,7 +12,6 @@ def create_pipeline(from_folder: bool, line_format: str = "csv") -> Pipeline:
 
     Otherwise it is the experiment's ``final_checkpoint``. ``line_format``: ``watch.format``.
     """
-    model = "watch_checkpoint" if from_folder else "final_checkpoint"
-    read = [node(nodes.read_folder, "params:watch", model)] if from_folder else []
+    model, read = model_used("watch", from_folder)
     inputs = [model, "params:watch", "params:runtime"]
     return stage("watch", *read, node(nodes.watch_source, inputs, f"watched_{line_format}"))

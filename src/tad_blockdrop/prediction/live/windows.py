@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tad_blockdrop.config import WindowConfig
 from tad_blockdrop.video.files.container import Pixels
-from tad_blockdrop.video.windows.batches import LoadedWindow
-from tad_blockdrop.video.windows.cutting import Window, grid_mask, window_samples, window_step
+from tad_blockdrop.video.windows.batches import LoadedWindow, loaded
+from tad_blockdrop.video.windows.cutting import Window, window_samples, window_step
 
 
 class RollingWindows:
@@ -44,4 +44,4 @@ class RollingWindows:
         none = np.empty((0, 2), np.float32), np.empty(0, np.int64)
         window = Window(self._video_id, start, samples, length, *none)
         frames = torch.stack([self._held[sample - start] for sample in samples])
-        return LoadedWindow(window, frames, torch.from_numpy(grid_mask(length, self._window)))
+        return loaded(window, self._window, frames)

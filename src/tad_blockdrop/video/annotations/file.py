@@ -16,12 +16,11 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.video.annotations.table import AnnotationError, given, shown
+from tad_blockdrop.video.annotations.table import LINE, AnnotationError, given, shown
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS
 
 MOST_TITLES = 5  # lines above the header of a table
-LINE = "line"  # name of a table's index: the lines of the file
 _SEPARATORS = "\t;,|"
 _NUMBERS = re.compile(r"\s*[-\d.,]+\t[-\d.,]+(\t|$)")  # a row of a table without a header
 _MARKS = (

@@ -19,6 +19,7 @@ from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 STATED = ["video_id", "subset", "duration", "fps", "n_frames"]
 INSTANCES = ["video_id", "label", "start", "end"]
+LINE = "line"  # name of a table's index: the lines of the file
 NO_SUBSET = ""  # of every video where the annotations name no subsets
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
@@ -113,6 +114,11 @@ def subset_key(name: str) -> str:
     """One spelling for a subset's names: train, Training → training; val → validation."""
     key = name.strip().casefold()
     return _SUBSETS.get(key, key)
+
+
+def line_numbers(table: pd.DataFrame) -> pd.Index:
+    """The line of each row in its file; of a table from elsewhere, that of a plain CSV file."""
+    return table.index if table.index.name == LINE else pd.RangeIndex(2, len(table) + 2)
 
 
 def given(value: Any) -> bool:

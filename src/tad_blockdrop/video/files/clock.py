@@ -16,7 +16,7 @@ import numpy.typing as npt
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from tad_blockdrop.config.data import Clock
+from tad_blockdrop.config.data import Clock, DataConfig
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.video.files.container import BARE_FORMATS, PICTURES
 
@@ -46,6 +46,11 @@ class Timing:
 
     clock: Clock = "player"
     picture_rate: float | None = None
+
+    @classmethod
+    def of(cls, data: DataConfig) -> "Timing":
+        """As the settings say."""
+        return cls(data.clock, data.picture_rate)
 
 
 PLAYER = Timing()

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tad_blockdrop.config import DataConfig
+
 Indices = npt.NDArray[np.int64]
 Seconds = npt.NDArray[np.float64]
 
@@ -29,6 +31,11 @@ class Sampling:
 
     every: int | None = None
     fps: float | None = None
+
+    @classmethod
+    def of(cls, data: DataConfig) -> "Sampling":
+        """As the settings say: ``data.every`` or ``data.fps``."""
+        return cls(data.every, data.fps)
 
     def rate(self, file_rate: float) -> float:
         """Samples per second of a video with ``file_rate`` frames per second."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from tad_blockdrop.video.windows.cutting import Window
+from tad_blockdrop.config import WindowConfig
+from tad_blockdrop.video.windows.cutting import Window, grid_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,13 @@ class LoadedWindow:
     features: Tensor | None = None
     teacher_features: Tensor | None = None
     own: bool = True
+
+
+def loaded(window: Window, size: WindowConfig, frames: Tensor | None = None) -> LoadedWindow:
+    """A window of ``size`` with its mask and its frames (T, H, W, 3), or without pixels."""
+    if frames is None:
+        frames = torch.empty(0, dtype=torch.uint8)
+    return LoadedWindow(window, frames, torch.from_numpy(grid_mask(window.n_valid, size)))
 
 
 def collate(items: Sequence[LoadedWindow]) -> Batch:

@@ -14,8 +14,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tad_blockdrop.parallel.group import Group, share_of
-from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
-from tad_blockdrop.video.windows.cutting import grid_mask
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow, loaded
 from tad_blockdrop.video.windows.device import (
     CutBatch,
     CutWindow,
@@ -69,8 +68,7 @@ class SharedWindows(EpochWindows):
 
     def _unseen(self, key: Key) -> LoadedWindow:
         _, window, _ = self.windows.place(key)
-        mask = torch.from_numpy(grid_mask(window.n_valid, self.data.window))
-        return LoadedWindow(window, torch.empty(0, dtype=torch.uint8), mask)
+        return loaded(window, self.data.window)
 
     def _join(self, items: Sequence[LoadedWindow]) -> Batch | CutBatch:
         rest = without_frames(items)

@@ -23,8 +23,8 @@ from tad_blockdrop.parallel.group import ALONE, Group, share_of_runs
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import sealed_write
 from tad_blockdrop.video.files.listing import file_name
-from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
-from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask, trained_on
+from tad_blockdrop.video.windows.batches import Batch, LoadedWindow, loaded
+from tad_blockdrop.video.windows.cutting import VideoRecord, trained_on
 from tad_blockdrop.video.windows.loading import EpochWindows, TestWindows, make_loader
 
 logger = logging.getLogger(__name__)
@@ -112,9 +112,8 @@ class FeatureWindows(TestWindows):
         record, window = self.items[index]
         with safe_open(_file(self.folder, record.video_id), framework="pt") as file:
             features = file.get_slice("features")[self.place[index]]
-        mask = torch.from_numpy(grid_mask(window.n_valid, self.data.window))
-        nothing = torch.empty(0, dtype=torch.uint8)
-        return LoadedWindow(window, nothing, mask, features, own=index in self.own)
+        there = loaded(window, self.data.window)
+        return replace(there, features=features, own=index in self.own)
 
 
 class FeatureTraining(EpochWindows):

@@ -7,7 +7,6 @@ index) alone: the number of worker processes, or being resumed, changes nothing.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,16 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tad_blockdrop.config import DataConfig, WindowConfig
+from tad_blockdrop.config import DataConfig
 from tad_blockdrop.parallel.group import share_of_runs
-from tad_blockdrop.parallel.starting import clean_processes, end_with_starter
+from tad_blockdrop.parallel.starting import clean_processes, end_with_starter, preload
 from tad_blockdrop.storage.stamps import check_videos
 from tad_blockdrop.video.windows.augment import Augmentation, centre_crop, draw_augmentation
-from tad_blockdrop.video.windows.batches import LoadedWindow, collate
+from tad_blockdrop.video.windows.batches import LoadedWindow, collate, loaded
 from tad_blockdrop.video.windows.cutting import (
     VideoRecord,
     Window,
-    grid_mask,
     records_hash,
     test_windows,
     trained_on,
@@ -34,7 +32,7 @@ from tad_blockdrop.video.windows.cutting import (
 )
 from tad_blockdrop.video.windows.reading import read_window
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class EpochWindows(Dataset[LoadedWindow]):
@@ -81,7 +79,7 @@ class TrainingWindows(EpochWindows):
                 "annotations of data.training_subset and window.min_instance_share"
             )
         if without := len(records) - len(shown):
-            log.info("%d of %d training videos have no action: left out", without, len(records))
+            logger.info("%d of %d training videos have no action: left out", without, len(records))
         super().__init__(shown, data)
         self.seed = seed
         self.quicker = quicker_store(data)
@@ -91,7 +89,7 @@ class TrainingWindows(EpochWindows):
 
     def __getitem__(self, key: tuple[int, int]) -> LoadedWindow:
         window, box, augmentation = self.draw(key)
-        return _loaded(window, augmentation.finish(box), self.data.window)
+        return loaded(window, self.data.window, augmentation.finish(box))
 
     def place(self, key: tuple[int, int]) -> tuple[VideoRecord, Window, np.random.Generator]:
         """The video and the window, and the random numbers that follow."""
@@ -158,7 +156,7 @@ class TestWindows(Dataset[LoadedWindow]):
         frames = centre_crop(
             read_window(record, window, self.data.cache), size.short_side, size.crop
         )
-        return replace(_loaded(window, frames, size), own=index in self.own)
+        return replace(loaded(window, size, frames), own=index in self.own)
 
 
 def quicker_store(data: DataConfig) -> str:
@@ -179,17 +177,18 @@ def make_loader(
 
     ``join`` makes another kind of batch of a list of items.
 
-    ``EpochWindows`` come shuffled by (``shuffle_seed``, epoch), or in order without a seed;
-    ``TestWindows`` always come in order. Once a loader has been prepared by Accelerate, set the
-    epoch on the prepared loader (which counts epochs itself), otherwise on the dataset.
+    ``EpochWindows`` come shuffled by (``shuffle_seed``, epoch), ``TestWindows`` in order.
     """
     sampler: Sequence[int] | Sampler[tuple[int, int]]
     if isinstance(dataset, EpochWindows):
+        assert shuffle_seed is not None  # every ``loader`` of these has one
         sampler = _EpochOrder(dataset, shuffle_seed)
     elif shuffle_seed is not None:
         raise ValueError("test windows are read in order; leave shuffle_seed out")
     else:
         sampler = dataset.reads(batch)
+    if workers:
+        preload(__name__)
     return DataLoader(
         dataset,
         batch_size=batch,
@@ -198,21 +197,17 @@ def make_loader(
         collate_fn=join or collate,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
-        multiprocessing_context=_worker_context() if workers else None,
+        multiprocessing_context=clean_processes() if workers else None,
         worker_init_fn=_begin,
         # Else each pass takes a number from torch's global generator, to seed workers with.
         generator=torch.Generator(),
     )
 
 
-def _loaded(window: Window, frames: Tensor, size: WindowConfig) -> LoadedWindow:
-    return LoadedWindow(window, frames, torch.from_numpy(grid_mask(window.n_valid, size)))
-
-
 class _EpochOrder(Sampler[tuple[int, int]]):
     """Keys (epoch, index) of one epoch, so that workers started long ago learn of a new one."""
 
-    def __init__(self, dataset: EpochWindows, seed: int | None) -> None:
+    def __init__(self, dataset: EpochWindows, seed: int) -> None:
         self.dataset = dataset
         self.seed = seed
 
@@ -220,18 +215,10 @@ class _EpochOrder(Sampler[tuple[int, int]]):
         return len(self.dataset)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        epoch, order = self.dataset.epoch, np.arange(len(self.dataset))
-        if self.seed is not None:
-            order = np.random.default_rng((self.seed, epoch)).permutation(order)
+        epoch = self.dataset.epoch
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(self.dataset))
         return iter([(epoch, int(index)) for index in order])
 
 
 def _begin(worker: int) -> None:
     end_with_starter()
-
-
-def _worker_context() -> multiprocessing.context.BaseContext:
-    """How workers start; the server process imports this module once and then forks."""
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        multiprocessing.get_context("forkserver").set_forkserver_preload(["__main__", __name__])
-    return clean_processes()

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tad_blockdrop.errors import some
 from tad_blockdrop.video.annotations.formats.contract import Collected
 from tad_blockdrop.video.annotations.table import AnnotationError
 
@@ -134,7 +135,6 @@ def collect(observations: Sequence[Observation], found: Collected) -> None:
     if len(subjects) > 1:
         found.note(
             "", "several subjects",
-            f"the actions of {len(subjects)} subjects are taken alike: "
-            f"{', '.join(subjects[:SHOWN])}{', ...' if subjects[SHOWN:] else ''}",
+            f"the actions of {len(subjects)} subjects are taken alike: {some(subjects, SHOWN)}",
             "the behaviour alone is the class; make behaviours of them if who does it matters",
         )  # fmt: skip

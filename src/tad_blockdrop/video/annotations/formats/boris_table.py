@@ -22,6 +22,7 @@ from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
     given,
+    line_numbers,
     optional_number,
     seconds_of,
     text_of,
@@ -64,8 +65,7 @@ class BorisTable:
         found = Collected(source)
         observations: dict[str, Observation] = {}
         changes: dict[str, list[tuple[State, float]]] = {}
-        lines = table.index if table.index.name else pd.RangeIndex(2, len(table) + 2)
-        for line, row in zip(lines, table.to_dict("records"), strict=True):
+        for line, row in zip(line_numbers(table), table.to_dict("records"), strict=True):
             where = f"line {line}"
             name = text_of(row["observation id"], f"{where}, Observation id", "name it")
             if name not in observations:

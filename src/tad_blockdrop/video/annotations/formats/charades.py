@@ -7,6 +7,7 @@ from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
     given,
+    line_numbers,
     optional_number,
     seconds_of,
     shown,
@@ -31,8 +32,7 @@ class Charades:
         """The tables of all rows. Raises AnnotationError."""
         found = Collected(source)
         subset = source.subset()
-        lines = content.index if content.index.name else pd.RangeIndex(2, len(content) + 2)
-        for line, row in zip(lines, content.to_dict("records"), strict=True):
+        for line, row in zip(line_numbers(content), content.to_dict("records"), strict=True):
             where = f"line {line}"
             video = text_of(row["id"], f"{where}, id", "name the video")
             found.video(video, subset, optional_number(row.get("length"), f"{where}, length"))

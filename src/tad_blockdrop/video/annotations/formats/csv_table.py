@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from tad_blockdrop.storage.spreadsheet import restore_cells
-from tad_blockdrop.video.annotations.file import LINE
 from tad_blockdrop.video.annotations.formats.contract import Source
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
@@ -17,6 +16,7 @@ from tad_blockdrop.video.annotations.table import (
     Annotations,
     choice_problem,
     given,
+    line_numbers,
     number_of,
     optional_number,
     seconds_of,
@@ -55,7 +55,7 @@ class CSVTable:
         """The tables of a loaded file. Raises AnnotationError."""
         table = _plain(content)
         _check_header(table)
-        lines = table.index if table.index.name == LINE else pd.RangeIndex(2, len(table) + 2)
+        lines = line_numbers(table)
         filled = table.map(given).any(axis=1)
         table = table.loc[filled, [name for name in KNOWN if name in table]]
         lines = lines[filled]

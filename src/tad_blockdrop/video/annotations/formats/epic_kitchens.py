@@ -6,6 +6,7 @@ from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
+    line_numbers,
     seconds_of,
     text_of,
 )
@@ -36,8 +37,7 @@ class EpicKitchens:
                 "header", f"there is no column '{missing[0]}'", "correct data.reading.labels"
             )
         subset = source.subset()
-        lines = content.index if content.index.name else pd.RangeIndex(2, len(content) + 2)
-        for line, row in zip(lines, content.to_dict("records"), strict=True):
+        for line, row in zip(line_numbers(content), content.to_dict("records"), strict=True):
             where = f"line {line}"
             video = text_of(row["video_id"], f"{where}, video_id", "name the video")
             label = " ".join(
