@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -155,7 +154,9 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
 
             make = partial(guarded, function=_make, timeout=data.timeout)
             return spread(make, jobs, self._path, data.cluster)
-        return run_guarded(_make, jobs, data.workers or os.cpu_count() or 1, data.timeout)
+        from tad_blockdrop.runtime.devices import cores_here  # imports torch
+
+        return run_guarded(_make, jobs, data.workers or cores_here(), data.timeout)
 
     def _exists(self) -> bool:
         return (self._path / MANIFEST).is_file()

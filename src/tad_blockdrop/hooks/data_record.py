@@ -14,7 +14,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from tad_blockdrop.config import Parameters
-from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.errors import BlockDropError, first_lines
 from tad_blockdrop.hooks.experiment import Experiment, ExperimentHook
 from tad_blockdrop.storage.experiment_files import made_from
 from tad_blockdrop.storage.experiment_record import (
@@ -126,7 +126,7 @@ class DataRecord(ExperimentHook):
             if row[f"{name}_before"] != row[name]
         ]
         if changes:
-            raise ExperimentError(_refusal(experiment, changes[:SHOWN]))
+            raise ExperimentError(_refusal(experiment, first_lines(changes, SHOWN)))
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.config.data import Clock
+from tad_blockdrop.errors import first_lines
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.listing import compared
@@ -282,7 +283,8 @@ def without_failed(
     left = videos[~lost].reset_index(drop=True)
     for split, name in (("train", "train on"), ("test", "evaluate on")):
         if split not in set(left["split"]):
-            reasons = "\n  ".join(f"{p.video_id}: {p.message}" for p in problems[:SHOWN])
+            told = [f"{p.video_id}: {p.message}" for p in problems]
+            reasons = "\n  ".join(first_lines(told, SHOWN))
             raise UnusableDatasetError(
                 f"no video is left to {name}: the frames of {len(problems)} could not be "
                 f"extracted; get these files again:\n  {reasons}"
