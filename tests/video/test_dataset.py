@@ -12,11 +12,11 @@ from tad_blockdrop.video.annotations import Annotations, read_annotations
 from tad_blockdrop.video.dataset import (
     Dataset,
     build_dataset,
-    held_out,
     listed_videos,
     source_frames,
 )
 from tad_blockdrop.video.files.decode import read_frames
+from tad_blockdrop.video.splits import held_out
 from tad_blockdrop.video.windows.cutting import records
 
 

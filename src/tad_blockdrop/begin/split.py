@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
-from tad_blockdrop.video.dataset import TEST_SHARE
+from tad_blockdrop.video.splits import TEST_SHARE
 
 SEED = 0
 

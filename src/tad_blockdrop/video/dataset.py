@@ -8,7 +8,6 @@ content (what they were made from) and, where proxies hold only some samples, ke
 end (s).
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from tad_blockdrop.config.data import Clock
 from tad_blockdrop.errors import first_lines
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.clock import Timing
-from tad_blockdrop.video.files.listing import compared
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import (
@@ -41,9 +39,9 @@ from tad_blockdrop.video.problems import (
     stated_problems,
     timing_problems,
 )
+from tad_blockdrop.video.splits import held_out, own_split, plain_id
 
 AGNOSTIC = "action"  # the one class of a class-agnostic detector
-TEST_SHARE = 0.2  # of the videos, where the annotations name no subsets
 USUAL = {"training", "validation", "testing"}
 VIDEO_COLUMNS = [
     "video_id", "split", "path", "n_samples", "rate", "duration", "n_frames", "fps",
@@ -69,8 +67,8 @@ def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFr
     that is written in two ways counts once.
     """
     stated = annotations.stated
-    plain = stated["video_id"].map(_plain)
-    blocked = plain.isin([_plain(video) for video in data.blocked_videos])
+    plain = stated["video_id"].map(plain_id)
+    blocked = plain.isin([plain_id(video) for video in data.blocked_videos])
     stated, plain = stated[~blocked], plain[~blocked]
     subsets = stated["subset"].map(subset_key)
     first = plain.map(dict(zip(plain[::-1], subsets[::-1], strict=True)))
@@ -88,7 +86,7 @@ def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFr
     ]  # fmt: skip
     stated = stated[~twice]
     if (stated["subset"] == NO_SUBSET).all() and len(stated):
-        split, found = _own_split(stated["video_id"], data)
+        split, found = own_split(stated["video_id"], data)
         problems += found
     else:
         names = {
@@ -145,34 +143,6 @@ def build_dataset(
     )
 
 
-def held_out(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list[str]:
-    """The ids of a share of ``videos``: at least one of two or more, the same for the same ids.
-
-    The share is taken evenly from the videos of each class (the one most frequent in a video).
-    Where it would have all or none of those with actions, it is a share of these alone.
-    """
-    chosen = _evenly(videos, instances, share)
-    active = videos[videos["video_id"].isin(instances["video_id"])]
-    there = active["video_id"].isin(chosen)
-    return chosen if there.any() and not there.all() else _evenly(active, instances, share)
-
-
-def _evenly(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list[str]:
-    """A share of each class, videos without actions being another one."""
-    count = min(max(round(share * len(videos)), 1), len(videos) - 1) if share else 0
-    if count < 1:
-        return []
-    main = instances.groupby("video_id")["label"].agg(lambda labels: labels.mode().iloc[0])
-    table = pd.DataFrame({"video_id": videos["video_id"].to_numpy()})
-    table["main"] = table["video_id"].map(main).astype(object).fillna("")
-    table["order"] = table["video_id"].map(_hash)
-    table = table.sort_values("order")
-    within = table.groupby("main")
-    # Where a video stands in its class, 0 to 1: the lowest of all classes come first.
-    table["place"] = (within.cumcount() + 0.5) / within["video_id"].transform("size")
-    return sorted(table.sort_values(["place", "order"])["video_id"].head(count))
-
-
 def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
     """With ``rate`` and ``n_samples``, by the same rule as in the proxies."""
     sampling = Sampling.of(data)
@@ -185,43 +155,6 @@ def _sampled(videos: pd.DataFrame, data: DataConfig) -> pd.DataFrame:
             frames = frames_before(row["start"], row["fps"]) + row["n_frames"]
             counts.append(count_samples(frames, row["fps"], rate))
     return videos.assign(rate=pd.Series(rates, dtype=float), n_samples=pd.Series(counts, dtype=int))
-
-
-def _plain(video_id: str) -> str:
-    return compared(video_id).removeprefix("v_")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _own_split(video_ids: pd.Series, data: DataConfig) -> tuple[pd.Series, list[Problem]]:
-    """``data.evaluation_videos`` to test on; where there are none, a part of all by their names."""
-    if data.evaluation_videos:
-        chosen = {_plain(video): video for video in data.evaluation_videos}
-        plain = video_ids.map(_plain)
-        split = plain.map(lambda video: "test" if video in chosen else "train")
-        return split, [
-            Problem(
-                chosen[video], ANNOTATIONS, "data.evaluation_videos", "unknown video",
-                "the annotations list no video of this name", "correct or remove it", fatal=True,
-            )
-            for video in sorted(chosen.keys() - set(plain))
-        ]  # fmt: skip
-    count = max(1, round(TEST_SHARE * len(video_ids))) if len(video_ids) > 1 else 0
-    by_name = set(sorted(video_ids, key=_hash)[:count])
-    split = video_ids.map(lambda video: "test" if video in by_name else "train")
-    return split, [_own_split_problem(split)]
-
-
-def _own_split_problem(split: pd.Series) -> Problem:
-    return Problem(
-        "", ANNOTATIONS, "subset", "no subsets",
-        f"no subset is named: {(split == 'test').sum()} of {len(split)} videos were chosen for "
-        "evaluation",
-        "to choose them yourself, list them in data.evaluation_videos, or add a column 'subset' "
-        "with training and validation",
-    )  # fmt: skip
 
 
 def _subset_problems(

@@ -66,7 +66,7 @@ def check_videos(evaluator: Evaluator, detector: DetectorConfig, compress: Compr
     if limit and not dataset.records("holdout"):
         raise BaselineError(
             f"{limit} is judged on held-out training videos, but none could be held out: at least "
-            f"two training videos with actions are needed; annotate more, or set {limit} to null"
+            f"two training videos with actions are needed; annotate more, or do without {limit}"
         )
     ranked = dataset.records("train")[: compress.score_videos]
     if choose_criterion(compress).by_metric and not any(len(v.labels) for v in ranked):
