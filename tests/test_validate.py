@@ -117,9 +117,9 @@ MALFORMED = [
     ("cut", "unreadable video", FATAL, "it is truncated: "),
     ("sound", "unreadable video", FATAL, "it holds no video stream"),
     ("two", "several files", TOLD, "two.mkv has the same name"),
-    ("v_a", "duplicate", TOLD, "the video is listed twice, under two spellings of its id"),
+    ("v_a", "one video, two ids", TOLD, "it is the same video as 'a'"),
     ("odd", "unknown subset", TOLD, "'trian' is neither data.training_subset nor "
-     "data.evaluation_subset; the annotations have: training (11), trian (1), validation (1)"),
+     "data.evaluation_subset; the annotations have: training (12), trian (1), validation (1)"),
     ("label", "unknown label", TOLD, "'jog' (2 times) is not in the class list (run, jump, rest)"),
     ("label", "no ground truth left", TOLD, "none of its actions can be used"),
     ("segments", "empty segment", TOLD, "[1, 0.5] 'run': it ends at or before its start"),

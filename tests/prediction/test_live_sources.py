@@ -56,6 +56,7 @@ def free_port() -> int:
     [
         ("0", "camera", "camera 0"),
         ("rtsp://me:secret@host:554/a", "stream", "rtsp://***@host:554/a"),
+        ("rtsp://me:se@c:r@t@host:554/a", "stream", "rtsp://***@host:554/a"),
         ("RTSP://host/a@b", "stream", "RTSP://host/a@b"),
         (__file__, "file", __file__),
     ],
@@ -91,7 +92,8 @@ def test_passwords_are_not_said() -> None:
     assert str(caught.value) == (
         f"http://***@{HOST}:{port}/: it cannot be read (connection refused)"
     )
-    assert hide_user("lost rtsp://a:b@c/d and http://e@f") == "lost rtsp://***@c/d and http://***@f"
+    said = hide_user("lost rtsp://a:b@c@d/e and http://f@g")
+    assert said == "lost rtsp://***@d/e and http://***@g"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cameras have files on Linux only")

@@ -15,6 +15,7 @@ from tests.review.conftest import MODEL, Reviewed
 from tad_blockdrop.review.journal import read_journal
 from tad_blockdrop.review.loading import load_predictions
 from tad_blockdrop.review.page import file_pages
+from tad_blockdrop.review.predictions import Predictions
 from tad_blockdrop.video.annotations import read_annotation_file, read_annotations
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
@@ -43,6 +44,14 @@ def reviewing(project: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+def write_page(predictions: Predictions, folder: Path) -> Path:
+    """The one page of the predictions, as a file."""
+    [text] = file_pages(predictions, folder).values()
+    file = folder / "page.html"
+    file.write_text(text)
+    return file
 
 
 def grip(page: Page, edge: str) -> tuple[float, float]:
@@ -157,15 +166,61 @@ def test_what_the_server_refuses_is_told_and_what_it_has_is_shown(
         )
 
 
+def test_two_tabs_of_a_file_lose_no_correction(reviewed: Reviewed, tmp_path: Path) -> None:
+    """The other tab is played here: it keeps its corrections in the same browser."""
+    predictions, _ = load_predictions(reviewed.data, "mine")
+    file = write_page(predictions, tmp_path)
+    with opened(file.as_uri(), tmp_path / "browser") as page:
+        page.until(READY)
+        page.value(
+            "const other = { ...desk.video, entries: [] };"
+            "const tab = new InBrowser(desk.data, () => {});"
+            "tab.load([other]);"
+            "other.entries.push({ changes: [{ kind: 'edit', before: null,"
+            " after: { label: 'run', start: 0, end: 0.5 } }] });"
+            "tab.add(other, other.entries[0]);"
+        )
+        page.key("n")
+        page.key("Enter")
+        said = page.value("document.querySelector('#said.bad')?.textContent")
+        assert "Not saved: this video was corrected in another tab" in said
+        theirs = [["swim", 4.5, 5.5], ["run", 0, 0.5]]
+        assert page.value(TRUE) == theirs
+        page.key("n")
+        page.key("Enter")  # now that this is known
+        both = [*theirs, ["run", 1, 2.5]]
+        assert page.value(TRUE) == both
+        page.value("tab.undo(other, other.entries.pop())")
+        assert page.value("other.entries.length") == 2
+        page.go(file.as_uri())
+        page.until(READY)
+        assert page.value(TRUE) == both
+
+
+def test_a_browser_that_keeps_no_more_loses_no_correction_before_the_download(
+    reviewed: Reviewed, tmp_path: Path
+) -> None:
+    predictions, _ = load_predictions(reviewed.data, "mine")
+    file = write_page(predictions, tmp_path)
+    with opened(file.as_uri(), tmp_path / "browser") as page:
+        page.until(READY)
+        page.value("Storage.prototype.setItem = () => { throw new Error('full'); }, 0")
+        for number in (1, 2):
+            page.key("a")
+            assert page.value("desk.saving.unsaved") == number
+            page.value("desk.screen.stand(3)")
+        page.key("PageUp")
+        page.key("a")
+        assert page.value("[...desk.kept().values()].map((v) => v.entries.length)") == [2, 1]
+
+
 def test_a_page_from_a_file_plays_keeps_and_downloads(reviewed: Reviewed, tmp_path: Path) -> None:
     predictions, _ = load_predictions(reviewed.data, "mine")
     evil = "</script><b id=evil>__proto__"
     predictions.model["classes"].append(evil)
     predictions.model["thresholds"][evil] = 0.2
     predictions.detections.loc[0, "label"] = evil
-    [text] = file_pages(predictions, tmp_path).values()
-    file = tmp_path / "page.html"
-    file.write_text(text)
+    file = write_page(predictions, tmp_path)
     with opened(file.as_uri(), tmp_path / "browser") as page:
         page.until(READY)
         page.key(" ")

@@ -15,6 +15,7 @@ from tad_blockdrop.pipelines.corrections.nodes import merge_corrections
 from tad_blockdrop.pipelines.predict.nodes import find_truth
 from tad_blockdrop.review.corrections import Edit, Entry, Finish, Judge, Segment
 from tad_blockdrop.review.merging import MergeError, merge
+from tad_blockdrop.review.truth import known_truth
 from tad_blockdrop.video.annotations import read_annotations
 
 DATA = DataConfig(every=1, training_subset="train", evaluation_subset="val")
@@ -133,6 +134,19 @@ def test_the_truth_is_that_of_the_very_file(known, tmp_path):
         "a": {"video": "v_a", "actions": [["run", 1.0, 2.0]]}
     }
     assert find_truth(videos, None, DATA) == {}
+
+
+def test_a_link_to_an_annotated_video_is_that_video(known):
+    """Annotations that count frames need the rate of each video once."""
+    link = known.folder / "latest.mp4"
+    link.symlink_to(known.folder / "a.mp4")
+    annotations = read_annotations(database(v_a=video("train", ("run", 10, 20))))
+    videos = table_of_videos(
+        video_id=["a", "latest"], path=[str(known.folder / "a.mp4"), str(link)]
+    )
+    truth = known_truth(videos, replace(annotations, in_frames=frozenset({"v_a"})), known.folder)
+    assert {name: found["video"] for name, found in truth.items()} == {"a": "v_a", "latest": "v_a"}
+    assert truth["a"]["actions"] == truth["latest"]["actions"] == [["run", 1.0, 2.0]]
 
 
 def test_predictions_do_without_annotations_that_cannot_be_read(known, caplog):

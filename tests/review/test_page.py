@@ -51,6 +51,18 @@ def test_a_page_holds_what_was_found_and_what_is_true():
     assert data["classes"][1]["threshold"] == 0.3
 
 
+def test_detections_that_corrections_cannot_tell_apart_are_shown_as_one():
+    """To the millisecond; else the page would judge it twice, which is refused."""
+    rows = [
+        ("a", 1.0, 2.5, "run", 0.4),
+        ("a", 1.0, 2.5, "jump", 0.6),
+        ("a", 1.0003, 2.5, "run", 0.8),
+    ]
+    [video] = data_of(page_of(detections(*rows), table_of_videos(video_id=["a"])))["videos"]
+    assert [(one["label"], one["score"]) for one in video["found"]] == [("run", 0.8), ("jump", 0.6)]
+    assert video["left"] == 0
+
+
 def test_probabilities_and_what_to_expect_are_on_the_page():
     found = detections(("a", 1, 2.5, "run", 0.9)).assign(probability=0.71234)
     page = page_of(found, table_of_videos(video_id=["a"]), expected=["Expect <b>.", "Or not."])
@@ -97,7 +109,7 @@ def test_nothing_is_asked_of_the_network():
 
 def many(n_videos, each):
     ids = [f"v{number:05d}" for number in range(n_videos)]
-    rows = [(i, k % 50, k % 50 + 2.5, "run", 0.1 + k / 1e5) for i in ids for k in range(each)]
+    rows = [(i, k / 100, k / 100 + 2.5, "run", 0.1 + k / 1e5) for i in ids for k in range(each)]
     return detections(*rows), table_of_videos(video_id=ids)
 
 

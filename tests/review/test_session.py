@@ -26,6 +26,12 @@ def test_predictions_that_were_cut_short_are_passed_over(reviewed):
         load_predictions(reviewed.data, "mine")
 
 
+def test_of_a_first_prediction_that_was_cut_short_nothing_is_read(reviewed):
+    shutil.rmtree(reviewed.data / "07_model_output" / "mine" / "predicted_truth.json")
+    with pytest.raises(NoPredictionsError, match="were cut short: run the predict pipeline"):
+        load_predictions(reviewed.data, "mine")
+
+
 def test_a_port_that_is_taken_is_told(reviewed):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -1,9 +1,11 @@
 """One at a time in an experiment."""
 
+import re
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from held_lock import held_for
 
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK, hold
 from tad_blockdrop.storage.experiment_record import ExperimentError
@@ -21,6 +23,15 @@ def test_the_other_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "mine" / HOLDER).write_bytes(b"\xff")
     with hold(tmp_path / "mine"):
         pass
+
+
+def test_a_shared_folder_is_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with hold(tmp_path):
+        pass
+    done: list[bool] = []
+    with held_for(tmp_path / LOCK, 0.2, lambda: done.append(True)), hold(tmp_path, wait=True):
+        assert done
+    assert re.search(r"is being written by process \d+, started .*: waiting", caplog.text)
 
 
 @pytest.mark.parametrize("name", [LOCK, HOLDER])

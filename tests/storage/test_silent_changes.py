@@ -35,6 +35,7 @@ from tad_blockdrop.datasets.weights import WeightsDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.bundle import ExportedModel
+from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK
 from tad_blockdrop.storage.experiment_record import refuse_mixing
 from tad_blockdrop.storage.resumable import read_state, write_state
 from tad_blockdrop.storage.stamps import check_videos, write_stamp
@@ -214,7 +215,8 @@ ARTEFACTS = {
     "experiment.json": Artefact(begin, continue_),
 }
 STARTS_ANEW = {"scratch state", "features", "probed facts"}  # a log line, and the work is repeated
-OURS = {"film.mp4"}  # a source: what is read of it is what it holds
+# A source, of which what it holds is read, and what nothing is read from.
+OURS = {"film.mp4", LOCK, HOLDER}
 
 
 def files(folder: Path) -> list[Path]:

@@ -30,6 +30,19 @@ def test_every_name_comes_back_and_none_begins_a_formula(name: str) -> None:
     pd.testing.assert_frame_equal(restore_cells(saved), table)
 
 
+@pytest.mark.parametrize("name", ["001", "1", "1.0", "None", "NA", "null", "nan", "True", "1e5"])
+def test_texts_stay_texts(tmp_path: Path, name: str) -> None:
+    table = pd.DataFrame({"video_id": [name, name], "label": [name, None], "score": [0.5, None]})
+    entry = CSVTable(filepath=str(tmp_path / "t.csv"), save_args={"index": False})
+    entry.save(table)
+    loaded = entry.load()
+    assert loaded["video_id"].tolist() == [name, name]
+    assert loaded["label"][0] == name
+    assert loaded["label"].isna().tolist() == [False, True]
+    assert loaded["score"].isna().tolist() == [False, True]
+    assert loaded["score"].dtype == float
+
+
 @pytest.mark.parametrize("name", FORMULAS)
 def test_tables_of_the_catalog_are_safe(tmp_path: Path, name: str) -> None:
     table = pd.DataFrame({"video_id": [name, "plain"], "start": [0.5, -1.0]})

@@ -74,6 +74,33 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         read_annotation_file(tmp_path / "none.csv")
 
 
+def pose_table(rows: int) -> str:
+    """As SimBA writes it: poses, features, of which some look like behaviours, and behaviours."""
+    features = [f"speed_{number}" for number in range(300)]
+    names = ["", "nose_x", "nose_y", "nose_p", *features, "seen", "Probability_groom", "groom"]
+    lines = [",".join([*names, "run"])]
+    for row in range(rows):
+        measured = [f"{row + number / 7:.6f}" for number in range(303)]
+        ends = [int(row > 60), 0.5, int(row % 20 < 5), int(row % 30 < 3)]
+        lines.append(",".join(map(str, [row, *measured, *ends])))
+    return "\n".join(lines)
+
+
+def test_of_a_table_of_poses_only_behaviours_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "clip.csv"
+    file.write_text(pose_table(200))
+    read = read_annotation_file(file)
+    assert len(read.content.columns) < 10
+    found = read_annotations(read)
+    assert found.classes == ("seen", "groom", "run")
+    assert len(found.instances) == 10 + 7 + 1
+    file.write_text(pose_table(200) + "\n200" + ",0" * 307 + ",1")
+    with pytest.raises(AnnotationError, match="line 202: it has 309 cells, the header 308"):
+        read_annotation_file(file)
+    file.write_text(pose_table(200) + "\n200" + ",0" * 307 + ", ")
+    assert len(read_annotation_file(file).content) == 201
+
+
 def test_class_lists_have_the_same_letters(tmp_path: Path) -> None:
     for encoding in ("utf-8-sig", "cp1252", "utf-16"):
         (tmp_path / "classes.txt").write_text("Größe\nNone\n", encoding=encoding)

@@ -290,6 +290,9 @@ def test_names_of_videos_are_as_short_as_tells_them_apart() -> None:
     assert list(video_names(paths).values()) == ["cam1/rec", "cam2/rec.mp4", "rec.avi"]
     addresses = ["https://h/p/a%20b.mp4?x=1", "/data/local-files/?d=y/c.mp4", "file:///C:/z/d.mp4"]
     assert list(video_names(addresses).values()) == ["a b", "c", "d"]
+    host = "http://host:8080/data/local-files/?d="
+    local = [f"{host}mice/rec1.mp4", f"{host}mice/rec%202.mp4", "/data/local-files/?d=rats/a.mp4"]
+    assert list(video_names(local).values()) == ["rec1", "rec 2", "a"]
     files = [
         "file:///D:/v/mouse #3.mp4",
         "file:/D:/v/a%20b.mp4",

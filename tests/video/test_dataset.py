@@ -16,7 +16,6 @@ from tad_blockdrop.video.dataset import (
     source_frames,
 )
 from tad_blockdrop.video.files.decode import read_frames
-from tad_blockdrop.video.splits import held_out
 from tad_blockdrop.video.windows.cutting import records
 
 
@@ -123,10 +122,56 @@ def test_nothing_readable_is_one_of_the_problems() -> None:
     assert found.videos.empty
 
 
-@pytest.mark.parametrize("blocked", ["b", "v_b"])
-def test_blocked_videos_are_left_out(blocked: str) -> None:
-    listed, _ = listed_videos(two(), config(blocked_videos=[blocked]))
+@pytest.mark.parametrize(
+    ("blocked", "left"),
+    [
+        ("b", ["a", "c.mp4", "c.avi"]),
+        ("v_b", ["a", "c.mp4", "c.avi"]),
+        ("b.mp4", ["a", "c.mp4", "c.avi"]),
+        ("v_b.MKV", ["a", "c.mp4", "c.avi"]),
+        ("c", ["a", "b"]),
+        ("c.mp4", ["a", "b", "c.avi"]),
+        ("c.mkv", ["a", "b", "c.mp4", "c.avi"]),
+        ("b.txt", ["a", "b", "c.mp4", "c.avi"]),
+    ],
+)
+def test_blocked_videos_are_left_out(blocked: str, left: list[str]) -> None:
+    """Named with or without an ending, which means another video only where both have one."""
+    raw = database(
+        **{name: video("training", ("run", 0, 1)) for name in ("a", "b", "c.mp4", "c.avi")}
+    )
+    listed, problems = listed_videos(read_annotations(raw), config(blocked_videos=[blocked]))
+    assert listed["video_id"].tolist() == left
+    assert ("unknown video" in [p.kind for p in problems]) == (len(left) == 4)
+
+
+def test_blocked_videos_that_are_not_there_are_told_in_one_row() -> None:
+    names = ["b", *(f"gone{i}" for i in range(1000))]
+    listed, (problem, *_) = listed_videos(two(), config(blocked_videos=names))
     assert listed["video_id"].tolist() == ["a"]
+    assert not problem.fatal
+    assert "no video named gone0, gone1" in problem.message
+    assert problem.message.endswith("gone9 and 990 more")
+
+
+@pytest.mark.parametrize(("written", "listed_as"), [("c.mp4", "c"), ("c", "c.mp4"), ("v_c", "c")])
+def test_evaluation_videos_are_named_with_or_without_the_ending(
+    written: str, listed_as: str
+) -> None:
+    raw = pd.DataFrame({"video": ["a", listed_as], "start": 0.0, "end": 1.0, "label": "x"})
+    listed, problems = listed_videos(read_annotations(raw), config(evaluation_videos=[written]))
+    assert listed.set_index("video_id")["split"].to_dict() == {"a": "train", listed_as: "test"}
+    assert problems == []
+    _, (problem,) = listed_videos(read_annotations(raw), config(evaluation_videos=["c", "gone"]))
+    assert (problem.video_id, problem.fatal) == ("gone", True)
+
+
+def test_a_name_means_the_video_that_is_spelled_like_it() -> None:
+    raw = database(
+        cam=video("training", ("run", 0, 1)), v_cam=video("training"), b=video("validation")
+    )
+    listed, _ = listed_videos(read_annotations(raw), config(blocked_videos=["v_cam"]))
+    assert listed["video_id"].tolist() == ["cam", "b"]
 
 
 def test_subsets_go_by_any_of_their_names() -> None:
@@ -162,17 +207,17 @@ def test_training_and_evaluation_must_differ() -> None:
     assert [p.kind for p in problems if p.fatal] == ["unknown subset"]
 
 
-def test_one_video_under_two_ids_counts_once() -> None:
-    raw = database(v_a=video("training", ("run", 0, 1)), a=video("training"), b=video("validation"))
-    listed, (problem,) = listed_videos(read_annotations(raw), config())
-    assert listed["video_id"].tolist() == ["v_a", "b"]
-    assert (problem.video_id, problem.kind) == ("a", "duplicate")
-
-
-@pytest.mark.parametrize("other", ["v_cam1/é", "cam1\\e\u0301"])
-def test_two_spellings_of_an_id_in_two_subsets_are_refused(other: str) -> None:
+def test_one_id_in_two_spellings_counts_once() -> None:
     first = video("training", ("run", 0, 1))
-    raw = database(**{"cam1/é": first, other: video("validation")}, b=video("val"))
+    raw = database(**{"c/é": first, "c\\e\u0301": video("training"), "b": video("validation")})
+    listed, (problem,) = listed_videos(read_annotations(raw), config())
+    assert listed["video_id"].tolist() == ["c/é", "b"]
+    assert (problem.video_id, problem.kind) == ("c\\e\u0301", "duplicate")
+
+
+def test_two_spellings_of_an_id_in_two_subsets_are_refused() -> None:
+    first = video("training", ("run", 0, 1))
+    raw = database(**{"cam1/é": first, "cam1\\e\u0301": video("validation")}, b=video("val"))
     _, problems = listed_videos(read_annotations(raw), config())
     assert [p.kind for p in problems if p.fatal] == ["duplicate"]
     _, problems = listed_videos(read_annotations(raw), config(blocked_videos=["cam1/é"]))
@@ -200,46 +245,6 @@ def test_without_subsets_some_videos_are_put_aside() -> None:
     assert listed.set_index("video_id")["split"].to_dict() == (
         shuffled.set_index("video_id")["split"].to_dict()
     )
-
-
-def many(labels: dict[str, int]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    ids = [f"{label}_{i}" for label, count in labels.items() for i in range(count)]
-    instances = pd.DataFrame({"video_id": ids, "label": [i.split("_")[0] for i in ids]})
-    return pd.DataFrame({"video_id": ids}), instances
-
-
-@pytest.mark.parametrize(
-    ("videos", "share", "count"),
-    [(1, 0.5, 0), (2, 0.01, 1), (2, 0.89, 1), (20, 0.15, 3), (9, 0, 0)],
-)
-def test_held_out_counts(videos: int, share: float, count: int) -> None:
-    assert len(held_out(*many({"x": videos}), share)) == count
-
-
-def test_held_out_videos_come_from_every_class() -> None:
-    chosen = held_out(*many({"x": 40, "y": 20, "z": 10}), 0.2)
-    assert pd.Series([v[0] for v in chosen]).value_counts().to_dict() == {"x": 8, "y": 4, "z": 2}
-
-
-def test_held_out_videos_do_not_depend_on_the_order() -> None:
-    videos, instances = many({"x": 12, "y": 12})
-    assert held_out(videos, instances, 0.25) == held_out(videos[::-1], instances[::-1], 0.25)
-
-
-def test_videos_without_actions_can_be_held_out() -> None:
-    videos, instances = many({"x": 6, "empty": 6})
-    held = held_out(videos, instances[instances["label"] == "x"], 0.4)
-    assert {name[0] for name in held} == {"x", "e"}
-    assert held_out(videos, instances.iloc[:0], 0.4) == []
-
-
-@pytest.mark.parametrize("active", [1, 2, 3, 6])
-@pytest.mark.parametrize("share", [0.1, 0.3, 0.8])
-def test_held_out_videos_show_actions_and_leave_some(active: int, share: float) -> None:
-    videos, instances = many({"x": active, "empty": 9 - active})
-    shown = instances[instances["label"] == "x"]
-    held = [name for name in held_out(videos, shown, share) if name.startswith("x")]
-    assert 0 < len(held) < active if active > 1 else not held
 
 
 def test_holdout_is_taken_from_training_only() -> None:

@@ -1,6 +1,7 @@
 """Each thing that can be wrong with a dataset is found, said, and handled as it is said."""
 
 import math
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tad_blockdrop.video.problems import (
     COLUMNS,
+    SAME_SECONDS,
     Problem,
     UnusableDatasetError,
     ground_truth_problems,
@@ -112,6 +114,45 @@ def test_the_same_action_counts_once() -> None:
     assert [p.key for p in problems] == ["annotations[1].segment", "annotations[4].segment"]
     assert {p.kind for p in problems} == {"duplicate"}
     assert len(good) == 4
+
+
+def test_repetitions_are_those_of_any_earlier_action() -> None:
+    random = np.random.default_rng(0)
+    start = random.integers(0, 6, 300) * 0.0006
+    end = 1 + random.integers(0, 6, 300) * 0.0006
+    rows = [
+        (video, label, begin, stop)
+        for video, label, begin, stop in zip(
+            random.choice(["v", "w"], 300), random.choice(["x", "y"], 300), start, end, strict=True
+        )
+    ]
+    repeated = [
+        any(
+            other[:2] == own[:2]
+            and abs(other[2] - own[2]) <= SAME_SECONDS
+            and abs(other[3] - own[3]) <= SAME_SECONDS
+            for other in rows[:place]
+        )
+        for place, own in enumerate(rows)
+    ]
+    table = instances(*rows)
+    good, problems = instance_problems(table, shown(v=9.0, w=9.0), ["x", "y"])
+    kept = table[~np.array(repeated)]
+    assert 0 < len(kept) < 300
+    pd.testing.assert_frame_equal(good, kept.reset_index(drop=True))
+    assert len(problems) == sum(repeated)
+
+
+def test_twenty_thousand_actions_of_a_class_in_one_video_fit_into_memory() -> None:
+    count = 20_000
+    start = np.arange(count) // 2 * 0.1  # each is there twice
+    table = pd.DataFrame({"video_id": "v", "label": "x", "start": start, "end": start + 0.05})
+    tracemalloc.start()
+    good, problems = instance_problems(table, shown(v=float(count)), ["x"])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(good) == len(problems) == count // 2
+    assert peak < 100e6
 
 
 def test_foreign_labels_are_told_once_a_video() -> None:

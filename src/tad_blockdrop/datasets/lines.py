@@ -10,7 +10,7 @@ import pandas as pd
 
 from tad_blockdrop.datasets.folder import VersionedPath
 from tad_blockdrop.prediction.live.lines import COLUMNS
-from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
+from tad_blockdrop.storage.spreadsheet import READING, guard_cells, restore_cells
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class CSVLines(Lines):
         return table.to_csv(index=False, header=first, lineterminator="\n")
 
     def _table(self, file: Path) -> pd.DataFrame:
-        return restore_cells(pd.read_csv(file))
+        return restore_cells(pd.read_csv(file, **READING))
 
 
 class JSONLines(Lines):

@@ -23,7 +23,7 @@ from tad_blockdrop.reporting.result_table import unit_column
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.project_paths import stored_paths, usable_paths
-from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
+from tad_blockdrop.storage.spreadsheet import READING, guard_cells, restore_cells
 
 
 class WholeFile:
@@ -97,6 +97,8 @@ class VideoTable(ParquetTable):
 
 class CSVTable(SealedFile, CSVDataset):
     """A pandas table as CSV, safe to be opened in a spreadsheet (``storage.spreadsheet``)."""
+
+    DEFAULT_LOAD_ARGS = READING
 
     def load(self) -> pd.DataFrame:
         """The table that was saved."""

@@ -17,6 +17,7 @@ from tad_blockdrop.datasets.folder import PathDataset
 from tad_blockdrop.errors import BlockDropError, first_lines
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.atomic import atomic_write, sealed_write, sweep
+from tad_blockdrop.storage.experiment_lock import hold
 from tad_blockdrop.storage.stamps import fault_of, read_stamp, stamp_of, write_stamp
 from tad_blockdrop.video.files.guarded_processes import Outcome, guarded, run_guarded
 from tad_blockdrop.video.files.listing import file_name
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 SHOWN = 10  # failures that an error message lists
+CHANGED = "its file changed while it was read: run again"
 
 
 class VideoFolderError(BlockDropError):
@@ -116,22 +118,33 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
             ) from error
 
     def save(self, data: VideoTasks) -> None:
-        """Make every video whose file or fingerprint is missing, each one whole."""
-        self._path.mkdir(parents=True, exist_ok=True)
-        (self._path / MANIFEST).unlink(missing_ok=True)
+        """Make every video whose file or fingerprint is missing, each one whole.
+
+        Where another process does so in the same folder, which experiments may share, it is waited
+        for: what it makes need not be made again.
+        """
+        with hold(self._path, wait=True):
+            self._make_folder(data)
+
+    def _make_folder(self, data: VideoTasks) -> None:
         jobs = [_Job(i, task, self._path / file_name(i, ".mp4")) for i, task in data.tasks.items()]
         to_do = [job for job in jobs if _facts_of(job) is None]
         if len(to_do) < len(jobs):
             logger.info("%d of %d videos exist", len(jobs) - len(to_do), len(jobs))
+        if to_do:  # else the list may be of use to an experiment that shares it
+            (self._path / MANIFEST).unlink(missing_ok=True)
         failed = self._make_all(to_do, data)
+        made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
+        failed |= {video: CHANGED for video, facts in made.items() if facts is None}
+        failed = dict(sorted(failed.items()))
         if failed and not data.skip_failed:
             advice = "get these files again; with data.on_missing: skip a dataset does without them"
             raise VideoFolderError(f"{_listed(failed)}\n{advice}")
         if failed:
             logger.warning("left out of %s: %s", self._path, _listed(failed))
-        made = {job.video_id: _facts_of(job) for job in jobs if job.video_id not in failed}
+        videos = {video: facts for video, facts in sorted(made.items()) if facts is not None}
         with sealed_write(self._path / MANIFEST) as temporary:
-            manifest = {"videos": dict(sorted(made.items())), "failed": failed}
+            manifest = {"videos": videos, "failed": failed}
             temporary.write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
     def _make_all(self, jobs: list[_Job], data: VideoTasks) -> dict[str, str]:
@@ -146,7 +159,7 @@ class VideoFolderDataset(PathDataset[VideoTasks, VideoFolder]):
                         raise outcome.error
         finally:
             sweep(self._path)  # of processes that were given up, or cut short by an error
-        return dict(sorted(failed.items()))
+        return failed
 
     def _outcomes(self, jobs: list[_Job], data: VideoTasks) -> Outcomes:
         if data.cluster is not None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from tad_blockdrop.prediction.copies import Paint, copy_video
+from tad_blockdrop.prediction.fonts import OWN, Font, fonts_for, open_font
 from tad_blockdrop.reporting.style import DARK_ENOUGH_FOR_WHITE, colour_of
+from tad_blockdrop.video.annotations.formats.writing import one_line
 from tad_blockdrop.video.files.clock import PLAYER, Timing
 from tad_blockdrop.video.files.container import Pixels
 
@@ -23,19 +25,30 @@ _OPTIONS = {"crf": "20", "preset": "veryfast"}
 
 @dataclass(frozen=True)
 class Mark:
-    """A detection as drawn: seconds, the text of its label, its colour as #rrggbb."""
+    """A detection as drawn: seconds, label and score, its colour as #rrggbb, the font's name."""
 
     start: float
     end: float
     text: str
     colour: str
+    font: str = OWN
 
 
 def marks_of(detections: pd.DataFrame, classes: Sequence[str]) -> list[Mark]:
-    """One mark per row (start, end, label, score), strongest first; each class has its colour."""
+    """One mark per row (start, end, label, score), strongest first; each class has its colour.
+
+    A warning says which classes no font of this machine can name.
+    """
     colours = {label: colour_of(kind) for kind, label in enumerate(classes)}
+    fonts = fonts_for(tuple(classes))
     return [
-        Mark(row["start"], row["end"], f"{row['label']} {row['score']:.2f}", colours[row["label"]])
+        Mark(
+            start=row["start"],
+            end=row["end"],
+            text=f"{one_line(row['label'])} {row['score']:.2f}",
+            colour=colours[row["label"]],
+            font=fonts[row["label"]],
+        )
         for row in detections.sort_values("score", ascending=False).to_dict("records")
     ]
 
@@ -79,7 +92,6 @@ class Overlay:
         self.height, self.width = size
         self.marks, self.duration = marks, duration
         self.unit = max(12, min(size) // 22)  # height of a letter, pixels
-        self.font = ImageFont.load_default(self.unit)
 
     def draw(self, picture: Image.Image, second: float) -> None:
         """Draw on one frame (RGB), in place."""
@@ -92,17 +104,18 @@ class Overlay:
     def _name(self, canvas: ImageDraw.ImageDraw, row: int, mark: Mark) -> None:
         gap = self.unit // 2
         top = gap + row * (2 * self.unit + gap // 2)
-        text = self._fitting(mark.text)
-        right = gap + self.font.getlength(text) + 2 * gap
+        font = open_font(mark.font, self.unit)
+        text = self._fitting(mark.text, font)
+        right = gap + font.getlength(text) + 2 * gap
         canvas.rectangle((gap, top, right, top + 2 * self.unit), fill=mark.colour)
         ink = "#ffffff" if mark.colour in DARK_ENOUGH_FOR_WHITE else "#111111"
-        canvas.text((2 * gap, top + self.unit), text, fill=ink, font=self.font, anchor="lm")
+        canvas.text((2 * gap, top + self.unit), text, fill=ink, font=font, anchor="lm")
 
-    def _fitting(self, text: str) -> str:
+    def _fitting(self, text: str, font: Font) -> str:
         """The text, its label cut where it is wider than the frame; the score stays."""
         label, _, score = text.rpartition(" ")
         whole = text
-        while label and self.font.getlength(text) > self.width - 3 * self.unit:
+        while label and font.getlength(text) > self.width - 3 * self.unit:
             label = label[:-1]
             text = f"{label}… {score}"
         return text if label else whole

@@ -35,7 +35,7 @@ def load_predictions(data: Path, experiment: str) -> tuple[Predictions, str]:
             f"{', '.join(known) or 'none'}): make some with kedro run --pipeline predict"
         )
     folder = data / OUTPUT / experiment
-    versions = sorted(path.name for path in (folder / FACTS[-1]).iterdir())
+    versions = sorted(path.parent.name for path in folder.glob(f"{FACTS[-1]}/*/{FACTS[-1]}"))
     whole = [
         v for v in versions if all(_file(folder, name, v).is_file() for name in TABLES + FACTS)
     ]

@@ -116,10 +116,15 @@ class ReviewPages:
         """What the page's script knows of a video."""
         own = self._groups.get(row["video_id"], self.predictions.detections.head(0))
         shown = own.nlargest(SEGMENTS_PER_PAGE, "score") if len(own) > SEGMENTS_PER_PAGE else own
-        shown = shown.sort_values(["start", "end"])
         known = self.predictions.truth.get(row["video_id"])
         key = self.predictions.key(row["video_id"])
         numbers = [name for name in ("score", "probability") if name in shown]
+        # Corrections name a detection by its label and times: of several alike one is shown.
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for one in records(shown.sort_values("score", ascending=False)):
+            segment = _stated(one["label"], one["start"], one["end"])
+            scores = {name: round(one[name], 4) for name in numbers}
+            found.setdefault(tuple(segment.values()), segment | scores)
         return {
             "id": row["video_id"],
             "key": key,
@@ -133,11 +138,7 @@ class ReviewPages:
             "left": len(own) - len(shown),
             "annotated": known is not None,
             "truth": [_stated(*action) for action in known["actions"]] if known else [],
-            "found": [
-                _stated(row["label"], row["start"], row["end"])
-                | {name: round(row[name], 4) for name in numbers}
-                for row in records(shown)
-            ],
+            "found": sorted(found.values(), key=lambda one: (one["start"], one["end"])),
             "entries": stated_entries(place.entries(key, row.get("content"))),
         }
 

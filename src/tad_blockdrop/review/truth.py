@@ -33,6 +33,7 @@ def known_truth(
     own = videos.assign(annotated=videos["path"].map(os.path.realpath).map(ids))
     own = own.dropna(subset="annotated")
     facts = own[["annotated", "fps", "start"]].rename(columns={"annotated": "video_id"})
+    facts = facts.drop_duplicates("video_id")  # a video and a link to it are one file
     rows = rows_by_video(annotations.stated, annotations.in_seconds(facts))
     truth: dict[str, KnownTruth] = {}
     for video_id, annotated in zip(own["video_id"], own["annotated"], strict=True):

@@ -1,5 +1,9 @@
-"""One process at a time in an experiment: ``.lock`` in its folder; ``.running`` says who."""
+"""One process at a time in an experiment, or in a folder that several share.
 
+``.lock`` in the folder is held; ``.running`` says who holds it.
+"""
+
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,31 +15,38 @@ from filelock import FileLock, Timeout
 from tad_blockdrop.storage.atomic import atomic_write
 from tad_blockdrop.storage.experiment_record import ExperimentError
 
+logger = logging.getLogger(__name__)
+
 LOCK, HOLDER = ".lock", ".running"
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, wait: bool = False) -> Iterator[None]:
     """Be the only one in the experiment of this folder, which is named after it.
 
-    Raises ExperimentError if another process is. The operating system drops the lock when its
+    Raises ExperimentError if another process is. With ``wait``, for a folder that experiments may
+    share, wait for the other one instead, and say so. The operating system drops the lock when its
     process dies: it cannot go stale.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file in (folder / LOCK, folder / HOLDER):
         if file.is_dir():
             raise ExperimentError(
-                f"{file} is a folder, but a file of that name says who runs the experiment: remove "
-                "the folder"
+                f"{file} is a folder, but a file of that name says who works in {folder}: "
+                "remove the folder"
             )
     lock = FileLock(folder / LOCK, blocking=False)
     try:
         lock.acquire()
     except Timeout:
-        raise ExperimentError(
-            f"experiment '{folder.name}' is being run by {_holder(folder / HOLDER)}: wait for it, "
-            "or choose another name with --params experiment=<name>"
-        ) from None
+        holder = _holder(folder / HOLDER)
+        if not wait:
+            raise ExperimentError(
+                f"experiment '{folder.name}' is being run by {holder}: wait for it, or choose "
+                "another name with --params experiment=<name>"
+            ) from None
+        logger.warning("%s is being written by %s: waiting for it", folder, holder)
+        lock.acquire(blocking=True)
     try:
         now = datetime.now(UTC).astimezone().isoformat(timespec="seconds")
         with atomic_write(folder / HOLDER) as temporary:

@@ -4,14 +4,29 @@ A spreadsheet takes a cell that begins with ``=``, ``+``, ``-``, ``@``, a tab or
 formula, which may call programs or send the table elsewhere. In a table that is saved, an
 apostrophe stands before every such beginning of a cell, or of what a spreadsheet that separates
 cells elsewhere takes for one. Reading takes it off again.
+
+A table that is read has texts as they were written: a video named 001 is no number, a class named
+None is not missing.
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_object_dtype, is_string_dtype
 
+# The columns of saved tables that hold texts, names from outside among them.
+TEXTS = (
+    "video_id", "label", "true_label", "rarest", "name", "path", "file", "key", "kind", "message",
+    "advice", "note", "event", "time", "tensor", "source", "shape", "detail", "parameter",
+    "kept_blocks",
+)  # fmt: skip
+# How pandas reads a saved table: only an empty cell is missing.
+READING: Mapping[str, Any] = MappingProxyType(
+    {"dtype": dict.fromkeys(TEXTS, "str"), "keep_default_na": False, "na_values": [""]}
+)
 # Texts that are numbers are left alone.
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _BEGINNING = r"(^|[;,|\t\r\n\"])"

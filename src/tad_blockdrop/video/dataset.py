@@ -16,9 +16,10 @@ import pandas as pd
 
 from tad_blockdrop.config import DataConfig
 from tad_blockdrop.config.data import Clock
-from tad_blockdrop.errors import first_lines
+from tad_blockdrop.errors import first_lines, some
 from tad_blockdrop.video.annotations import NO_SUBSET, Annotations, subset_key
 from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.listing import compared
 from tad_blockdrop.video.files.probe import timeline
 from tad_blockdrop.video.files.proxies import sampled_frames
 from tad_blockdrop.video.files.sampling import (
@@ -39,7 +40,7 @@ from tad_blockdrop.video.problems import (
     stated_problems,
     timing_problems,
 )
-from tad_blockdrop.video.splits import held_out, own_split, plain_id
+from tad_blockdrop.video.splits import held_out, named, own_split
 
 AGNOSTIC = "action"  # the one class of a class-agnostic detector
 USUAL = {"training", "validation", "testing"}
@@ -63,17 +64,25 @@ class Dataset:
 def listed_videos(annotations: Annotations, data: DataConfig) -> tuple[pd.DataFrame, list[Problem]]:
     """The videos of the configured subsets, without blocked ones: stated facts and ``split``.
 
-    ``split`` is train or test. Blocked videos are named with or without the ``v_`` prefix. An id
-    that is written in two ways counts once.
+    ``split`` is train or test. Blocked videos are named as ``splits.named`` has it. An id that is
+    written in two ways counts once. Ids that differ in the prefix ``v_`` alone are two here: only
+    their files say whether they are one video (``files.probing``).
     """
     stated = annotations.stated
-    plain = stated["video_id"].map(plain_id)
-    blocked = plain.isin([plain_id(video) for video in data.blocked_videos])
-    stated, plain = stated[~blocked], plain[~blocked]
-    subsets = stated["subset"].map(subset_key)
-    first = plain.map(dict(zip(plain[::-1], subsets[::-1], strict=True)))
-    twice = plain.duplicated()
+    blocked, unknown = named(stated["video_id"], data.blocked_videos)
+    stated = stated[~blocked]
+    subsets, spelled = stated["subset"].map(subset_key), stated["video_id"].map(compared)
+    first = spelled.map(dict(zip(spelled[::-1], subsets[::-1], strict=True)))
+    twice = spelled.duplicated()
     problems = [*annotations.problems]
+    if unknown:
+        problems.append(
+            Problem(
+                "", ANNOTATIONS, "data.blocked_videos", "unknown video",
+                f"the annotations list no video named {some(unknown, SHOWN)}",
+                "nothing is blocked by it; correct the name if such a video should be left out",
+            )
+        )  # fmt: skip
     problems += [
         Problem(
             video, ANNOTATIONS, "video id", "duplicate",

@@ -133,12 +133,19 @@ def _segment_rows(
 def _duplicates(table: pd.DataFrame) -> Bools:
     """True for each repetition of an earlier instance: same video, label, start and end."""
     found = np.zeros(len(table), dtype=bool)
-    segments = table[["start", "end"]].to_numpy()
-    for rows in table.groupby(["video_id", "label"]).indices.values():
-        if len(rows) > 1:
-            mine = segments[rows]
-            same = (np.abs(mine[:, None] - mine[None]) <= SAME_SECONDS).all(axis=2)
-            found[rows] = np.tril(same, k=-1).any(axis=1)
+    group = table.groupby(["video_id", "label"]).ngroup().to_numpy()
+    start, end = table["start"].to_numpy(), table["end"].to_numpy()
+    order = np.lexsort((start, group))
+    here = np.arange(len(table))  # places in that order that the one ``ahead`` may repeat
+    for ahead in range(1, len(table)):
+        here = here[: np.searchsorted(here, len(table) - ahead)]
+        one, other = order[here], order[here + ahead]
+        near = (group[one] == group[other]) & (start[other] - start[one] <= SAME_SECONDS)
+        here, one, other = here[near], one[near], other[near]
+        if not len(here):
+            break
+        same = np.abs(end[one] - end[other]) <= SAME_SECONDS
+        found[np.maximum(one, other)[same]] = True
     return found
 
 

@@ -4,11 +4,12 @@ Chance has no part: the same videos and actions are split in the same way each t
 """
 
 import hashlib
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
 from tad_blockdrop.config import DataConfig
-from tad_blockdrop.video.files.listing import compared
+from tad_blockdrop.video.files.listing import compared, without_ending
 from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 
 TEST_SHARE = 0.2  # of the videos, where the annotations name no subsets
@@ -45,15 +46,14 @@ def _evenly(videos: pd.DataFrame, instances: pd.DataFrame, share: float) -> list
 def own_split(video_ids: pd.Series, data: DataConfig) -> tuple[pd.Series, list[Problem]]:
     """``data.evaluation_videos`` to test on; where there are none, a part of all by their names."""
     if data.evaluation_videos:
-        chosen = {plain_id(video): video for video in data.evaluation_videos}
-        plain = video_ids.map(plain_id)
-        split = plain.map(lambda video: "test" if video in chosen else "train")
+        chosen, unknown = named(video_ids, data.evaluation_videos)
+        split = chosen.map({True: "test", False: "train"})
         return split, [
             Problem(
-                chosen[video], ANNOTATIONS, "data.evaluation_videos", "unknown video",
+                video, ANNOTATIONS, "data.evaluation_videos", "unknown video",
                 "the annotations list no video of this name", "correct or remove it", fatal=True,
             )
-            for video in sorted(chosen.keys() - set(plain))
+            for video in unknown
         ]  # fmt: skip
     count = max(1, round(TEST_SHARE * len(video_ids))) if len(video_ids) > 1 else 0
     by_name = set(sorted(video_ids, key=_hash)[:count])
@@ -71,9 +71,41 @@ def _own_split_problem(split: pd.Series) -> Problem:
     )  # fmt: skip
 
 
-def plain_id(video_id: str) -> str:
-    """As ids are compared: their usual spelling, without the prefix ``v_`` of ActivityNet."""
+def named(video_ids: pd.Series, names: Iterable[str]) -> tuple[pd.Series, list[str]]:
+    """Which of the ids are meant by ``names``, as True or False, and the names that mean none.
+
+    A name means the id that is spelled like it. Where there is none, it means those that differ
+    from it in the prefix ``v_``, or in an ending that only one of both has.
+    """
+    ways = [(of_name, _by(of_id, video_ids)) for of_name, of_id in _WAYS]
+    meant: set[str] = set()
+    unknown = []
+    for name in dict.fromkeys(names):
+        found = next((ids[key] for of_name, ids in ways if (key := of_name(name)) in ids), [])
+        meant.update(found)
+        if not found:
+            unknown.append(name)
+    return video_ids.isin(meant), unknown
+
+
+def _by(way: Callable[[str], str], video_ids: Iterable[str]) -> dict[str, list[str]]:
+    ids: dict[str, list[str]] = {}
+    for video in video_ids:
+        ids.setdefault(way(video), []).append(video)
+    return ids
+
+
+def _plain(video_id: str) -> str:
+    """Without the prefix ``v_`` of ActivityNet."""
     return compared(video_id).removeprefix("v_")
+
+
+def _short(video_id: str) -> str:
+    return without_ending(_plain(video_id))
+
+
+# How a name and an id are written where they are compared, the closest first.
+_WAYS = ((compared, compared), (_plain, _plain), (_plain, _short), (_short, _plain))
 
 
 def _hash(text: str) -> str:

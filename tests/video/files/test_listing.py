@@ -1,5 +1,6 @@
 """Which file an id means; none outside the folder, whatever the id or the links say."""
 
+from collections.abc import ItemsView
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tad_blockdrop.video.files.listing import (
     AmbiguousVideoError,
     Found,
     UnsafeVideoError,
+    VideoListing,
     file_name,
     folder_contents,
     list_videos,
@@ -62,6 +64,26 @@ def test_an_id_means_its_file(folder: Path, video_id: str, file: str) -> None:
 @pytest.mark.parametrize("video_id", ["A2", "note", "note.txt", "test", "secret"])
 def test_what_is_no_video_is_not_found(folder: Path, video_id: str) -> None:
     assert list_videos(folder).find(video_id) is None
+
+
+class _Counted(dict[str, list[Path]]):
+    """Counts how often it is gone through."""
+
+    times = 0
+
+    def items(self) -> ItemsView[str, list[Path]]:
+        self.times += 1
+        return super().items()
+
+
+def test_hints_for_many_missing_videos_go_through_the_names_once(tmp_path: Path) -> None:
+    names = _Counted({"Rec": [tmp_path / "Rec.mp4"]})
+    videos = VideoListing(tmp_path, names, {}, {tmp_path / "Notes.txt": "it is no video"})
+    for _ in range(3):
+        assert videos.hint("rec") == " (Rec.mp4 differs in upper and lower case only)"
+        assert videos.hint("notes") == " (Notes.txt is passed over: it is no video)"
+        assert videos.hint("other") == ""
+    assert names.times == 1
 
 
 def test_a_path_is_one_video_and_a_name_the_only_one(tmp_path: Path) -> None:

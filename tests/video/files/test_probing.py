@@ -217,6 +217,22 @@ def test_one_video_under_two_ids(folder: Path, again: Callable[[Path, Path], str
     assert "one is listed for training and the other for evaluation" in problem.message
 
 
+@pytest.mark.parametrize("ids", [("a", "v_a"), ("v_a", "a")])
+@pytest.mark.parametrize("name", ["a.mp4", "v_a.mp4"])
+def test_a_prefix_makes_another_video_only_where_there_is_one(
+    folder: Path, ids: tuple[str, str], name: str
+) -> None:
+    write_video(folder / name)
+    facts, (problem,) = probe_videos(listed(*ids), folder, PLAYER, 1, 30, fatal=True)
+    assert facts["video_id"].tolist() == [ids[0]]
+    assert (problem.video_id, problem.kind) == (ids[1], "one video, two ids")
+    for each in ("a.mp4", "v_a.mp4"):
+        write_video(folder / each)
+    facts, problems = probe_videos(listed(*ids), folder, PLAYER, 1, 30, fatal=True)
+    assert [Path(path).stem for path in facts["path"]] == list(ids)
+    assert problems == []
+
+
 def test_videos_that_only_begin_alike_are_two(folder: Path) -> None:
     path = write_video(folder / "a.mp4")
     content = path.read_bytes()
@@ -262,40 +278,3 @@ def test_a_decoder_that_hangs_or_dies_costs_one_video(
     assert "nothing happened for 5 s" in problems[0].message
     assert "exit code 3" in problems[1].message
     assert "runtime.decode_timeout" in problems[0].advice
-
-
-def test_known_files_are_not_read_again_until_they_change(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    path = write_video(folder / "a.mp4", seconds=1)
-    before, _ = probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=cache)
-    stamp = path.stat()
-    path.write_bytes(bytes(stamp.st_size))  # the same size, no video any more
-    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
-    with (cache / probing.KNOWN).open("a") as file:
-        file.write('{"path": "torn')
-    again, problems = probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=cache)
-    assert problems == []
-    assert again.equals(before)
-    os.utime(path)
-    _, problems = probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=cache)
-    assert [p.kind for p in problems] == ["unreadable video"]
-
-
-def test_what_an_older_version_found_is_found_again(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_video(folder / "a.mp4", seconds=1)
-    monkeypatch.setattr(probing, "VERSION", probing.VERSION - 1)
-    probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
-    monkeypatch.undo()
-    for lines in (2, 2):
-        probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)
-        assert len((tmp_path / probing.KNOWN).read_text().splitlines()) == lines
-
-
-def test_unreadable_files_are_tried_again(folder: Path, tmp_path: Path) -> None:
-    folder.mkdir()
-    (folder / "a.mp4").touch()
-    assert probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)[0].empty
-    write_video(folder / "a.mp4")
-    assert len(probe_videos(listed("a"), folder, PLAYER, 1, 30, fatal=True, cache=tmp_path)[0]) == 1

@@ -170,9 +170,7 @@ class _Reader:
     ) -> _Picture | None:
         """Hand over one stretch; the first picture of the next one, if there is one."""
         job, live = self._job, self._job.source.live
-        head = [first, *islice(coming, HEAD - 1)]
-        for picture in head:
-            picture.pixels()  # of large ones it would take too much memory to keep them
+        head, jumped = self._head(first, coming, float(stream.time_base or 1e-3))
         stamps = [picture.stamp for picture in head]
         rhythm = rhythm_of(container, stream, stamps, head[-1].length)
         rate = job.sampling.rate(rhythm.fps)
@@ -181,10 +179,10 @@ class _Reader:
         why, follows = "", None
         # What a source sends faster than it happened may be taken slowly.
         in_time, patience = first.at, job.window.frames / rate
-        for picture in chain(head[1:], coming):
+        for picture in chain(head[1:], jumped, coming):
             second = (picture.stamp - first.stamp) * rhythm.tick
             ahead = second - since
-            if ahead < -job.timeout or (live and ahead > job.timeout):
+            if self._jumps(ahead):
                 why, follows = f"its clock jumped by {ahead:.1f} s", picture
                 break
             if ahead <= 0:
@@ -202,6 +200,28 @@ class _Reader:
             self._hand_over(shown, done, rhythm.count(end, rate))
         self._handed.put(Ended(end, why or self._ended, self._over and not why))
         return self._when_idle(coming) if why == TOO_SLOW else follows
+
+    def _head(
+        self, first: _Picture, coming: Iterator[_Picture], tick: float
+    ) -> tuple[list[_Picture], list[_Picture]]:
+        """The pictures that tell the rate; and the next one, if the clock jumps before it.
+
+        ``tick``: seconds of a time stamp.
+        """
+        first.pixels()  # of large pictures it would take too much memory to keep them
+        head, latest = [first], first.stamp
+        for picture in islice(coming, HEAD - 1):
+            picture.pixels()
+            if self._jumps((picture.stamp - latest) * tick):
+                return head, [picture]
+            head.append(picture)
+            latest = max(latest, picture.stamp)
+        return head, []
+
+    def _jumps(self, ahead: float) -> bool:
+        """Whether the clock jumped if the next picture is ``ahead`` seconds after the latest."""
+        timeout = self._job.timeout
+        return ahead < -timeout or (self._job.source.live and ahead > timeout)
 
     def _hand_over(self, shown: _Picture, done: int, until: int) -> int:
         """The samples up to ``until`` that show this picture; how many are done then."""

@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -26,6 +27,8 @@ from tad_blockdrop.video.files.sampling import EPSILON, count_samples_at
 
 HEAD = 25  # pictures that tell the rate
 _BELIEVED = 0.1  # difference up to which the rate of a header stands for one that varies
+_GAP = 3.0  # of the usual time between two pictures: what is longer may be a gap
+_MOST_GAPS = 1 / 8  # of the times between pictures; where more are as long, that is how they come
 _MOST_ERRORS = 100  # damaged packets in a row before a source counts as unreadable
 
 
@@ -114,6 +117,21 @@ def rhythm_of(
     except ClockError:  # its rates disagree, and no stamps say which is true
         fps = next(iter(header.rates.values()), DEFAULT_RATE)
         return Rhythm(fps, True, 1 / fps if numbered else header.tick)
-    stated = [rate for rate in header.rates.values() if abs(rate / line.fps - 1) < _BELIEVED]
-    fps = stated[0] if line.variable_rate and stated else line.fps
+    measured = _rate_between_gaps(stamps, line.tick) or line.fps
+    stated = [rate for rate in header.rates.values() if abs(rate / measured - 1) < _BELIEVED]
+    fps = stated[0] if line.variable_rate and stated else measured
     return Rhythm(fps, not line.variable_rate, 1 / fps if numbered else line.tick)
+
+
+def _rate_between_gaps(stamps: Sequence[int], tick: float) -> float | None:
+    """Pictures per second where none are missing; None if there is no gap, or all may be gaps.
+
+    A gap among so few pictures would change their mean rate much, and with it all that follows.
+    """
+    between = np.diff(stamps)
+    if len(between) == 0:
+        return None
+    gaps = between > _GAP * np.median(between)
+    few = max(1, _MOST_GAPS * len(between))
+    usual = float(between[~gaps].mean()) * tick
+    return 1 / usual if 0 < gaps.sum() <= few and usual > 0 else None

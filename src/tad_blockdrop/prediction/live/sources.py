@@ -27,7 +27,7 @@ _UNREADABLE = (
     "end, so record as .mkv or .ts to watch the file grow"
 )
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
-_USER = re.compile(r"(?<=://)[^/@\s]*@")
+_USER = re.compile(r"(?<=://)[^/\s]*@")  # up to the last @: a password may hold others
 
 
 class SourceError(BlockDropError):
@@ -53,7 +53,7 @@ class Source:
 
 
 def hide_user(text: str) -> str:
-    """The text without what stands before the @ of the addresses in it."""
+    """The text without what stands before the host of the addresses in it."""
     return _USER.sub("***@", text)
 
 

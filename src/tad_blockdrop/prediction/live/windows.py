@@ -33,8 +33,9 @@ class RollingWindows:
 
     def last(self) -> LoadedWindow | None:
         """The window that holds the end of the video, unless it has been there."""
-        done = self._next - self._step + self._window.frames  # the end of the one before
-        return self._newest() if self.count and self.count != done else None
+        # The end of the one before, if there was one.
+        done = self._next - self._step + self._window.frames if self._next else 0
+        return self._newest() if self.count != done else None
 
     def _newest(self) -> LoadedWindow:
         """The window of the samples that are held."""

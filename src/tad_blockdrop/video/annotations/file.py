@@ -16,11 +16,13 @@ from typing import Any
 
 import pandas as pd
 
+from tad_blockdrop.video.annotations.poses import columns_needed
 from tad_blockdrop.video.annotations.table import LINE, AnnotationError, given, shown
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS
 
 MOST_TITLES = 5  # lines above the header of a table
+FIRST_ROWS = 50  # of a table of poses, which say what its columns hold
 _SEPARATORS = "\t;,|"
 _NUMBERS = re.compile(r"\s*[-\d.,]+\t[-\d.,]+(\t|$)")  # a row of a table without a header
 _MARKS = (
@@ -198,12 +200,18 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=True
     )
-    rows, lines = [], []
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    needed: list[int] = []  # columns of a table of poses, which is too large to be kept whole
+    whole = 0
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append(row)
+                rows.append(_narrowed(row, needed, whole))
                 lines.append(reader.line_num + skipped)
+                if len(rows) == FIRST_ROWS:
+                    needed, whole = columns_needed(rows[0], rows[1:]), len(rows[0])
+                    rows = [_narrowed(row, needed, whole) for row in rows]
     except csv.Error as error:
         raise TableError(
             f"{path}, line {reader.line_num + skipped}", f"it cannot be read ({error})",
@@ -215,10 +223,12 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
     lines = lines[len(titles) :]
     names, *cells = rows[len(titles) :]
     width = len(names)
+    dropped = whole - width if needed else 0
     for line, row in zip(lines[1:], cells, strict=True):
         if any(given(cell.strip()) for cell in row[width:]):
             raise TableError(
-                f"{path}, line {line}", f"it has {len(row)} cells, the header {width}",
+                f"{path}, line {line}",
+                f"it has {len(row) + dropped} cells, the header {width + dropped}",
                 "put texts that hold the separator into quotation marks", names,
             )  # fmt: skip
     table = pd.DataFrame(
@@ -248,6 +258,11 @@ def _titles(rows: Sequence[Sequence[str]]) -> int:
     """How many rows stand above the header: those in which only one cell is filled."""
     filled = [sum(bool(cell.strip()) for cell in row) for row in rows[: MOST_TITLES + 1]]
     return next((place for place, count in enumerate(filled) if count > 1), 0)
+
+
+def _narrowed(row: list[str], needed: Sequence[int], whole: int) -> list[str]:
+    """The cells of the columns that are needed, by default all, and those beyond the header."""
+    return [*(row[i] for i in needed if i < len(row)), *row[whole:]] if needed else row
 
 
 def _padded(row: Sequence[str], width: int) -> list[str]:

@@ -4,10 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from tad_blockdrop.video.files.listing import VIDEO_FORMATS
+from tad_blockdrop.video.files.listing import without_ending
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")  # a drive letter is shorter
 
@@ -23,7 +22,7 @@ def video_names(media: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for depth in range(1, 2 + max((path.count("/") for path in different), default=0)):
         tails = {path: "/".join(path.split("/")[-depth:]) for path in different}
-        short = {path: _stem(tail) for path, tail in tails.items()}
+        short = {path: without_ending(tail) for path, tail in tails.items()}
         once = {name for name, count in Counter(short.values()).items() if count == 1}
         whole = {name for name, count in Counter(tails.values()).items() if count == 1}
         for path in different:
@@ -39,17 +38,12 @@ def _path(name: str) -> str:
     """The path in a path, URL or Label Studio address, with forward slashes."""
     name = name.strip()
     address = _ADDRESS.match(name)
-    if address is not None and not address[1].lower().startswith("http"):
+    if "local-files/?d=" in name:  # of Label Studio, with or without its host
+        name = parse_qs(name.partition("?")[2]).get("d", [name])[0]
+    elif address is not None and not address[1].lower().startswith("http"):
         name = unquote(name[address.end() :])  # names of files may hold what ends a path of the web
     elif address is not None:
         with suppress(ValueError):  # brackets where a host should be
             name = unquote(urlsplit(name).path) or name
-    elif "?d=" in name:  # Label Studio's local files
-        name = parse_qs(name.partition("?")[2]).get("d", [name])[0]
     path = re.sub(r"/+", "/", name.replace("\\", "/")).rstrip("/")
     return re.sub(r"^(\./)+", "", path)
-
-
-def _stem(path: str) -> str:
-    ending = PurePosixPath(path).suffix
-    return path.removesuffix(ending) if ending.lower() in VIDEO_FORMATS else path

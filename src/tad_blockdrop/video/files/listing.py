@@ -9,7 +9,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
 from tad_blockdrop.errors import BlockDropError, printable
 from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS, numbered_names
@@ -98,21 +99,29 @@ class VideoListing:
     def hint(self, video_id: str) -> str:
         """What there is instead of a video that is missing, as the end of a sentence, or empty."""
         folded = compared(video_id).casefold()
-        near = [
-            path
-            for names in (self.by_path, self.by_name)
-            for name, paths in names.items()
-            if name.casefold() == folded
-            for path in paths
-        ]
-        if near:
+        if near := self._by_folded.get(folded):
             return f" ({self._names(near)} differs in upper and lower case only)"
         if named := self.by_name.get(compared(video_id).rpartition("/")[2]):
             return f" ({self._names(named)} has this name, but lies in another folder)"
-        for path, reason in self.passed_over.items():
-            if folded in (compared(path.stem).casefold(), compared(path.name).casefold()):
-                return f" ({self._names([path])} is passed over: {reason})"
+        if (path := self._left_by_folded.get(folded)) is not None:
+            return f" ({self._names([path])} is passed over: {self.passed_over[path]})"
         return ""
+
+    @cached_property
+    def _by_folded(self) -> Mapping[str, Sequence[Path]]:
+        """The videos by path and name in one case: many may be missing, each with a hint."""
+        folded: dict[str, list[Path]] = {}
+        for name, paths in (*self.by_path.items(), *self.by_name.items()):
+            folded.setdefault(name.casefold(), []).extend(paths)
+        return folded
+
+    @cached_property
+    def _left_by_folded(self) -> Mapping[str, Path]:
+        folded: dict[str, Path] = {}
+        for path in self.passed_over:
+            for name in (path.stem, path.name):
+                folded.setdefault(compared(name).casefold(), path)
+        return folded
 
     def _names(self, paths: Sequence[Path]) -> str:
         names = dict.fromkeys(path.relative_to(self.folder).as_posix() for path in paths)
@@ -122,6 +131,12 @@ class VideoListing:
 def compared(name: str) -> str:
     """A name or path in the form in which names are compared: NFC, with forward slashes."""
     return unicodedata.normalize("NFC", name).replace("\\", "/")
+
+
+def without_ending(name: str) -> str:
+    """A name or path without the ending of a video file, if it has one."""
+    ending = PurePosixPath(name).suffix
+    return name.removesuffix(ending) if ending.lower() in VIDEO_FORMATS else name
 
 
 def file_name(video_id: str, ending: str) -> str:
@@ -166,8 +181,7 @@ def list_videos(folder: str | Path) -> VideoListing:
     for path in sorted(contents.videos, key=lambda p: rank.get(p.suffix.lower(), len(rank))):
         inside = path.relative_to(root)
         for names, whole in ((by_name, path.name), (by_path, inside.as_posix())):
-            ending = path.suffix if path.suffix.lower() in VIDEO_FORMATS else ""
-            for name in dict.fromkeys((whole, whole.removesuffix(ending))):
+            for name in dict.fromkeys((whole, without_ending(whole))):
                 names[compared(name)].append(path)
     return VideoListing(root, by_name, by_path, contents.passed_over)
 

@@ -190,15 +190,21 @@ class _Memory:
         entry = self._lines.get(str(job[0]))
         if entry is None or entry.get("version") != VERSION or set(entry["facts"]) != set(FACTS):
             return None
-        unchanged = entry["stamp"] == size_and_time(job[0]) and entry["timing"] == asdict(job[1])
-        return dict(entry["facts"]) if unchanged else None
+        try:
+            unchanged = entry["stamp"] == size_and_time(job[0])
+        except OSError:  # such as a link to what is gone: probing says what is wrong
+            return None
+        return dict(entry["facts"]) if unchanged and entry["timing"] == asdict(job[1]) else None
 
     def keep(self, job: _Job, facts: Mapping[str, Any]) -> None:
         if self._file is None:
             return
-        self._file.parent.mkdir(parents=True, exist_ok=True)
         path, timing = job
-        stamp = size_and_time(path)
+        try:
+            stamp = size_and_time(path)
+        except OSError:  # it is gone since it was probed
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
         known = {"path": str(path), "stamp": stamp, "timing": asdict(timing), "facts": facts}
         entry = json.dumps({"version": VERSION, **known})
         with self._file.open("a", encoding="utf-8") as file:

@@ -99,6 +99,7 @@ class Desk {
     said.textContent = text;
     said.classList.toggle("bad", bad);
     if (bad && this.video) this.refresh();
+    if (bad && this.item?.true && !this.state.truth.has(keyOf(this.item.segment))) this.select(null);
     this.again.hidden = !(this.data.served && this.saving.unsaved);
   }
 
@@ -131,11 +132,13 @@ class Desk {
     this.refresh();
     this.select(this.item);
     this.keep(entry, then && overlapping(then, this.state));
+    return entry;
   }
 
   async keep(entry, other) {
-    await this.saving.add(this.video, entry);
-    if (other && !this.saving.unsaved) this.tell(`Saved. It overlaps ${other.label} from ${clock(other.start)} to ${clock(other.end)}; both are kept.`, false);
+    const { video } = this;
+    await this.saving.add(video, entry);
+    if (other && !this.saving.unsaved && video.entries.includes(entry)) this.tell(`Saved. It overlaps ${other.label} from ${clock(other.start)} to ${clock(other.end)}; both are kept.`, false);
   }
 
   // Make the selected item another segment, or nothing.
@@ -151,8 +154,9 @@ class Desk {
   accept() {
     if (!this.item || this.item.true || !this.item.movable) return this.tell("Select a detection that is not judged yet.", false);
     const change = accepted(this.item.segment, this.state);
-    this.save([change], change.truth);
-    return this.next(1);
+    const entry = this.save([change], change.truth);
+    if (this.video.entries.includes(entry)) this.next(1); // else it was refused
+    return undefined;
   }
 
   // What is still shown is right, and there is nothing else.

@@ -58,44 +58,73 @@ class InBrowser {
     this.tell = tell;
     this.name = `corrections of ${data.predictions}`;
     this.unsaved = 0; // corrections that only this page has, since the last download
+    this.seen = new Map(); // by video: its corrections as this page last saw them kept, as text
   }
 
-  // All videos that were corrected on any page of these predictions, by their key.
+  // All videos that were corrected on any page of these predictions, by their key. Once the browser
+  // has refused to keep more, what this page holds is newer than what is kept.
   get kept() {
+    if (this.memory) return this.memory;
     try {
       return new Map(JSON.parse(localStorage.getItem(this.name)) ?? []);
     } catch {
-      return this.memory ?? new Map();
+      return new Map();
     }
   }
 
   load(videos) {
     const kept = this.kept;
-    for (const video of videos) video.entries = kept.get(video.key)?.entries ?? video.entries;
+    for (const video of videos) {
+      video.entries = kept.get(video.key)?.entries ?? video.entries;
+      this.seen.set(video, JSON.stringify(video.entries));
+    }
   }
 
   add(video, entry) {
+    if (this.overtaken(video)) return;
     entry.number = 1 + Math.max(0, ...video.entries.map((other) => other.number ?? 0));
     entry.time = new Date().toISOString();
     this.keep(video);
   }
 
-  undo(video) { this.keep(video); }
+  undo(video) {
+    if (!this.overtaken(video)) this.keep(video);
+  }
+
+  // Whether another tab has corrected the video meanwhile: then what that has kept is shown.
+  overtaken(video) {
+    const entries = this.kept.get(video.key)?.entries;
+    if (!entries || JSON.stringify(entries) === this.seen.get(video)) return false;
+    video.entries = [...entries];
+    this.seen.set(video, JSON.stringify(entries));
+    this.tell("Not saved: this video was corrected in another tab; look at it as it is now, and do it again.", true);
+    return true;
+  }
 
   keep(video) {
     const state = replay(video);
     const kept = this.kept;
     kept.set(video.key, {
-      entries: video.entries, truth: [...state.truth.values()], finished: state.finished,
+      entries: [...video.entries], truth: [...state.truth.values()], finished: state.finished,
       annotated: video.annotated, duration: video.duration,
     });
-    try {
-      localStorage.setItem(this.name, JSON.stringify([...kept]));
+    this.seen.set(video, JSON.stringify(video.entries));
+    if (!this.memory && this.stored(kept)) {
       this.tell("Kept in this browser. Download your corrections to use them.", false);
-    } catch {
+    } else {
       this.memory = kept;
       this.unsaved += 1;
       this.tell("This browser keeps nothing: download your corrections before you close the page.", true);
+    }
+  }
+
+  // Whether the browser has taken them.
+  stored(kept) {
+    try {
+      localStorage.setItem(this.name, JSON.stringify([...kept]));
+      return true;
+    } catch {
+      return false;
     }
   }
 }

@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, one_line
+from tad_blockdrop.video.annotations.poses import INDEX, NO_BEHAVIOUR, POSE, body_part
 from tad_blockdrop.video.annotations.table import AnnotationError, Annotations, text_of
 from tad_blockdrop.video.files.listing import file_name
 
 _NONE = "background"  # DeepEthogram's column of frames without a behaviour
 _UNLABELLED = -1
-_POSE = ("_x", "_y", "_p")  # endings of SimBA's columns of body parts
-_NO_BEHAVIOUR = ("Probability_", "Low_prob_detections_")  # numbers that may all be 0 and 1
 
 
 class DeepEthogram:
@@ -66,11 +65,7 @@ class SimBA:
         """Whether it has columns of body parts."""
         if not isinstance(content, pd.DataFrame) or not _is_index(content):
             return False
-        names = {str(name).casefold() for name in content}
-        return any(
-            all(name.removesuffix("_x") + ending in names for ending in _POSE)
-            for name in names if name.endswith("_x")
-        )  # fmt: skip
+        return bool(body_part([str(name) for name in content]))
 
     def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The stretches of frames of each behaviour. Raises AnnotationError."""
@@ -79,9 +74,9 @@ class SimBA:
         table = content.set_axis(names, axis=1)
         chosen: list[str] = []
         for place in range(len(names) - 1, 0, -1):
-            if names[place].startswith(_NO_BEHAVIOUR):
+            if names[place].startswith(NO_BEHAVIOUR):
                 continue
-            if names[place].casefold().endswith(_POSE) or not _is_binary(table.iloc[:, place]):
+            if names[place].casefold().endswith(POSE) or not _is_binary(table.iloc[:, place]):
                 break
             chosen.insert(0, names[place])
         if not chosen:
@@ -94,7 +89,7 @@ class SimBA:
 
 def _is_index(content: pd.DataFrame) -> bool:
     """Whether the first column has no name, as pandas saves numbers of rows."""
-    return str(content.columns[0]).strip() in ("", "Unnamed: 0", "frame") if len(content) else False
+    return str(content.columns[0]).strip() in INDEX if len(content) else False
 
 
 def _check_frames(content: pd.DataFrame) -> None:
