@@ -171,12 +171,15 @@ def test_repairs_are_counted(criterion: str, ranking: float) -> None:
     assert hours["alignment"] == 0
 
 
-def test_a_repair_keeps_its_clips_and_three_states_in_main_memory() -> None:
+def test_a_repair_keeps_its_clips_and_states_of_them_in_main_memory() -> None:
     """Clips of 16 frames of 32 pixels; 32 tokens of width 64."""
     found = settings(data={"window": {"frames": 64}}, compress={"repair": {"clips": 50}})
     assert repair_clips(WORK, found) == 50
     assert repair_clips(replace(WORK, calibrating=10), found) == 10 * 4
-    assert repair_states(50, found) == 50 * (3 * 4 * 32 * 64 + 16 * 32 * 32 * 3)
+    state, pixels = 4 * 32 * 64, 16 * 32 * 32 * 3
+    assert repair_states(50, found) == 50 * (4 * state + pixels)
+    alone = settings(data={"window": {"frames": 64}}, compress={"repair": {"donors": 0}})
+    assert repair_states(50, alone) == 50 * (3 * state + pixels)
     (told,) = obstacles(Room(5e9, 10e9), Room(1e9, 2e9), Room(11e9, 10e9))
     assert told.startswith("main memory: a repair needs 11.0 GB of 10.0 GB: lower compress.repair")
 

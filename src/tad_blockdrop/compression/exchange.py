@@ -1,9 +1,9 @@
-"""Hidden channels of dropped MLPs in the place of weaker ones of the MLP that stands before them.
+"""Heads and hidden channels of dropped blocks in the place of weaker ones of the block before.
 
-A refit of an MLP's last layer can only mix what its hidden channels give. Those of the blocks
-dropped right after it, fed with the same tokens, are offered beside its own, and as many as before
-are kept: the weakest go one by one, as an optimal brain surgeon takes weights (Hassibi and Stork,
-1993). The MLP is as large as it was (docs/method.md §4.5).
+A refit of the last layer of an attention or MLP can only mix what its heads or hidden channels
+give. Those of the blocks dropped right after it, fed with the same tokens, are offered beside its
+own, and as many as before are kept: the weakest go one by one, as an optimal brain surgeon takes
+weights (Hassibi and Stork, 1993). The block is as large as it was (docs/method.md §4.5).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from tad_blockdrop.compression.refitting import (
     set_last,
 )
 from tad_blockdrop.detector.backbones.contract import Branch, Hidden
-from tad_blockdrop.detector.units import SubLayer, sub_layers
+from tad_blockdrop.detector.units import SUB_LAYERS, SubLayer, sub_layers
 
-_AT_ONCE = 0.1  # share of the channels that go before costs are worked out for all again
+_AT_ONCE = 0.1  # share of the groups that go before costs are worked out for all again
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +52,14 @@ def choose_channels(
     own: Tensor,
     offered: Tensor,
     ridges: Sequence[float],
+    group: int = 1,
 ) -> Exchange | None:
     """As many of all channels as there are own ones; none if nothing can be solved.
 
     Both equations are of all channels, own first, and of what the output lacks. ``own`` (n + 1, m)
-    is the last layer as it is, its bias last; ``offered`` (k + 1, m) those of the other MLPs, with
-    the sum of their biases. Solutions are drawn towards the sum of all MLPs.
+    is the last layer as it is, its bias last; ``offered`` (k + 1, m) those of the other blocks,
+    with the sum of their biases. Solutions are drawn towards the sum of all branches. So many
+    channels as a ``group`` has, neighbours, stay or go together.
     """
     n = len(own) - 1
     now, start = torch.zeros_like(fit.cross), torch.zeros_like(fit.cross)
@@ -86,7 +88,7 @@ def choose_channels(
     errors = {ridge: found[1] for ridge in ridges if (found := solved(ridge, every))}
     if not errors:
         return None
-    kept = strongest(*equations(min(errors, key=lambda ridge: errors[ridge])), n)
+    kept = strongest(*equations(min(errors, key=lambda ridge: errors[ridge])), n, group)
     best = None
     for ridge in ridges:
         found = solved(ridge, kept)
@@ -95,22 +97,22 @@ def choose_channels(
     return best
 
 
-def strongest(matrix: Tensor, right: Tensor, n: int) -> Tensor:
+def strongest(matrix: Tensor, right: Tensor, n: int, group: int = 1) -> Tensor:
     """The n unknowns that are left of ``matrix · w = right`` when the cheapest go one by one.
 
     ``matrix`` (d + 1, d + 1) is symmetric and positive definite; its last unknown always stays.
-    What it costs to do without unknown j, all others solved anew, is ‖w_j‖² / (matrix⁻¹)_jj. The
-    next to go is looked for among twice as many of the cheapest as go before costs are worked out
-    for all again.
+    What it costs to do without a ``group`` G of neighbours, all others solved anew, is the trace of
+    ``w_Gᵀ (matrix⁻¹)_GG⁻¹ w_G``. The next to go is looked for among twice as many of the cheapest
+    as go before costs are worked out for all again.
     """
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(matrix))
     weights = inverse @ right
     there = torch.arange(len(matrix), device=matrix.device)
-    while (left := len(there) - 1) > n:
-        costs = weights[:-1].square().sum(1) / inverse.diagonal()[:-1]
-        go = min(left - n, ceil(_AT_ONCE * left))
-        some = costs.argsort()[: 2 * go]
-        gone = some[_cheapest(inverse[some][:, some], weights[some], go)]
+    while (left := (len(there) - 1) // group) > n // group:
+        costs = _costs(inverse[:-1, :-1], weights[:-1], group)
+        go = min(left - n // group, ceil(_AT_ONCE * left))
+        some = _members(costs.argsort()[: 2 * go], group)
+        gone = some[_cheapest(inverse[some][:, some], weights[some], go, group)]
         stays = torch.ones(len(there), dtype=torch.bool, device=matrix.device)
         stays[gone] = False
         taken = torch.linalg.solve(inverse[gone][:, gone], inverse[gone][:, stays]).T
@@ -120,64 +122,90 @@ def strongest(matrix: Tensor, right: Tensor, n: int) -> Tensor:
     return there[:-1]
 
 
-def _cheapest(inverse: Tensor, weights: Tensor, n: int) -> Tensor:
-    """The n that go first, costs corrected after each."""
+def _costs(inverse: Tensor, weights: Tensor, group: int) -> Tensor:
+    """What it costs to do without each group."""
+    if group == 1:
+        return weights.square().sum(1) / inverse.diagonal()
+    n = len(weights) // group
+    rows = weights.view(n, group, -1)
+    own = inverse.reshape(n, group, n, group).diagonal(dim1=0, dim2=2).movedim(-1, 0)
+    costs: Tensor = (rows * torch.linalg.solve(own, rows)).sum((1, 2))
+    return costs
+
+
+def _members(groups: Tensor, group: int) -> Tensor:
+    """The unknowns of some groups."""
+    return (groups[:, None] * group + torch.arange(group, device=groups.device)).flatten()
+
+
+def _cheapest(inverse: Tensor, weights: Tensor, n: int, group: int) -> Tensor:
+    """The members of the n groups that go first, costs corrected after each."""
     inverse, weights = inverse.clone(), weights.clone()
-    alive = torch.ones(len(weights), dtype=torch.bool, device=weights.device)
+    alive = torch.ones(len(weights) // group, dtype=torch.bool, device=weights.device)
     gone = []
     for _ in range(n):
-        costs = weights.square().sum(1) / inverse.diagonal()
+        costs = _costs(inverse, weights, group)
         place = int(torch.where(alive, costs, inf).argmin())
         gone.append(place)
         alive[place] = False
-        column = inverse[:, place] / inverse[place, place]
-        weights -= column[:, None] * weights[place]
-        inverse -= column[:, None] * inverse[place]
+        these = slice(place * group, (place + 1) * group)
+        columns = torch.linalg.solve(inverse[these, these], inverse[these]).T
+        weights -= columns @ weights[these]
+        inverse -= columns @ inverse[these]
         # Where rounding has left nothing, 0 / 0 must not win or spoil the others.
-        inverse[place], inverse[:, place], inverse[place, place] = 0.0, 0.0, 1.0
-    return torch.tensor(gone, device=weights.device)
+        inverse[these], inverse[:, these] = 0.0, 0.0
+        inverse[these, these] = torch.eye(group).to(inverse)
+    return _members(torch.tensor(gone, device=weights.device), group)
 
 
-def refit_with(walk: Walk, index: int, targets: States, donors: Sequence[int]) -> Refit:
-    """Refit the MLP of a block with its own hidden channels and those of ``donors``.
+def refit_with(
+    walk: Walk, index: int, branch: int, targets: States, donors: Sequence[int]
+) -> Refit:
+    """Refit a branch of a block with its own heads or hidden channels and those of ``donors``.
 
     It keeps its own ones where they do better on the clips that judge.
     """
     student, teacher = walk.student, walk.teacher
-    end, blocks = branch_end(student, index, 1), teacher.backbone.blocks
-    known = walk.evidence(index, 1, targets, donors)
+    blocks = [
+        student.backbone.blocks[str(index)],
+        *(teacher.backbone.blocks[str(d)] for d in donors),
+    ]
+    given = [student.backbone.hidden(block, SUB_LAYERS[branch]) for block in blocks]
+    hidden = [channels for channels in given if channels]
+    end = branch_end(student, index, branch)
+    known = walk.evidence(index, branch, targets, donors)
     own = last_layer(end)
-    others = torch.stack([last_layer(branch_end(teacher, donor, 1)) for donor in donors])
+    others = torch.stack([last_layer(branch_end(teacher, donor, branch)) for donor in donors])
     offered = torch.cat([others[:, :-1].flatten(0, 1), others[:, -1].sum(0, keepdim=True)])
     plain = known.of_first(len(own) - 1).choose(walk.ridges)
-    found = choose_channels(known.fit, known.judge, own, offered, walk.ridges)
+    found = choose_channels(known.fit, known.judge, own, offered, walk.ridges, hidden[0].group)
     after = relative(found.error, float(known.size)) if found else inf
     if found is None or after >= plain.after:
         if plain.change is not None:
             fold(end, plain.change)
-        return Refit(index, 1, plain.before, plain.after, plain.ridge)
-    given = student.backbone.blocks[str(index)], *(blocks[str(donor)] for donor in donors)
-    hidden = [channels for block in given if (channels := student.backbone.hidden(block))]
+        return Refit(index, branch, plain.before, plain.after, plain.ridge)
     put_in(end, hidden, found)
     taken = int((found.channels >= len(own) - 1).sum())
-    return Refit(index, 1, plain.before, after, found.ridge, taken)
+    return Refit(index, branch, plain.before, after, found.ridge, taken)
 
 
-def donors_for(walk: Walk, index: int, at_most: int) -> list[int]:
-    """The nearest blocks whose MLPs were dropped right behind that of block ``index``."""
+def donors_for(walk: Walk, index: int, branch: int, at_most: int) -> list[int]:
+    """The nearest blocks whose branch of that kind was dropped right behind block ``index``."""
     backbone, teacher = walk.student.backbone, walk.teacher.backbone
     there, full = set(sub_layers(backbone.kept_units)), sub_layers(teacher.kept_units)
-    behind = full[full.index(SubLayer(index, "mlp")) + 1 :]
-    hole = takewhile(lambda branch: branch not in there, behind)
-    blocks = [branch.block for branch in hole if branch.name == "mlp"]
-    given = [block for block in blocks if teacher.hidden(teacher.blocks[str(block)])]
-    return given[:at_most] if backbone.hidden(backbone.blocks[str(index)]) else []
+    left = [SubLayer(index, name) for name in SUB_LAYERS if SubLayer(index, name) in there]
+    name = SUB_LAYERS[branch]
+    if SubLayer(index, name) not in left or not backbone.hidden(backbone.blocks[str(index)], name):
+        return []
+    hole = takewhile(lambda behind: behind not in there, full[full.index(left[-1]) + 1 :])
+    blocks = [behind.block for behind in hole if behind.name == name]
+    return [d for d in blocks if teacher.hidden(teacher.blocks[str(d)], name)][:at_most]
 
 
 def put_in(end: Branch, hidden: Sequence[Hidden], exchange: Exchange) -> None:
-    """Write the chosen channels into an MLP: that of ``end`` and of the first of ``hidden``.
+    """Write the chosen channels into a branch: that of ``end`` and of the first of ``hidden``.
 
-    What the norms scale and shift is folded into the first layers, since each MLP has its own.
+    What the norms scale and shift is folded into the first layers, since each branch has its own.
     """
     own, chosen, n = hidden[0], exchange.channels.cpu(), end.last.in_features
     for place, layer in enumerate(own.first):

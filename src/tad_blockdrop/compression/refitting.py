@@ -18,7 +18,7 @@ from tad_blockdrop.compression.least_squares import Evidence
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch
 from tad_blockdrop.detector.model import BlockModel
-from tad_blockdrop.detector.units import expected_states
+from tad_blockdrop.detector.units import SUB_LAYERS, expected_states
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.parallel.group import ALONE, Group, share_of
 
@@ -41,7 +41,7 @@ class Refit:
 
     ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
     the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
-    layer alone was better. ``taken``: hidden channels that are now those of dropped blocks.
+    layer alone was better. ``taken``: channels it reads that are now those of dropped blocks.
     """
 
     block: int
@@ -140,27 +140,37 @@ class Walk:
     def _embedded(self, backbone: Backbone, clips: Tensor) -> Tensor:
         return backbone.embed_clips(clips.to(self.student.device)).float().cpu()
 
-    def expect(self, index: int) -> tuple[States, States]:
+    def expect(self, index: int, heads_of: Sequence[int] = ()) -> tuple[States, States, States]:
         """Lead the teacher through block ``index`` and the hole after it.
 
         Returns what the student's attention and MLP should lead to: the state in the middle, and
-        what the next kept block expects. A branch that is alone leads to the latter.
+        what the next kept block expects. A branch that is alone leads to the latter. The third:
+        the state in the middle with what the attentions of ``heads_of``, blocks of the hole, add;
+        none without any.
         """
         whole, (_, end) = index in self.student.kept_units, self._aims[index]
         stop = end.block if end.middle else end.block + 1
         hole = [i for i in self.teacher.kept_blocks if index < i < stop]
         run = self.teacher.backbone.run_block
-        mids, outs = [], []
+        mids, outs, joined = [], [], []
         for place, tokens in enumerate(self.wanted):
             mid, out = run(index, tokens.to(self.student.device))
-            out = self._led(hole, out)
             if whole:
                 mids.append(mid.cpu())
+            for block in hole:
+                before, (after_attention, out) = out, run(block, out)
+                if block in heads_of:
+                    mid = mid + (after_attention - before)
             if end.middle:
-                outs.append(run(end.block, out)[0].cpu())
+                after_attention = run(end.block, out)[0]
+                if end.block in heads_of:
+                    mid = mid + (after_attention - out)
+                outs.append(after_attention.cpu())
+            if heads_of:
+                joined.append(mid.cpu())
             self.wanted[place] = out.cpu()
         after = outs if end.middle else self.wanted
-        return (mids if whole else after), after
+        return (mids if whole else after), after, joined
 
     def leave(self, index: int) -> None:
         """Lead the student through its block ``index``."""
@@ -178,13 +188,13 @@ class Walk:
     ) -> Evidence:
         """What is known of the inputs of a branch's last layer and of what it should lead to.
 
-        ``donors``: blocks of the teacher whose hidden channels, fed with the student's tokens
-        behind its attention, are inputs, too.
+        ``donors``: blocks of the teacher whose hidden channels or heads, fed with the tokens that
+        the student's branch is fed with, are inputs, too.
         """
         end = branch_end(self.student, index, branch)
         inputs = end.last.in_features
         for donor in donors:
-            inputs += branch_end(self.teacher, donor, 1).last.in_features
+            inputs += branch_end(self.teacher, donor, branch).last.in_features
         shape = inputs, end.last.out_features, self.student.device
         known = Evidence(*shape)
         for places in self._turns:
@@ -193,8 +203,9 @@ class Walk:
                 tokens, chunk = self.own[place], self._numbers[place]
                 with inputs_of(end.last) as seen:
                     mid, out = self.run(index, tokens)
-                x = torch.cat([*seen, *(self._offered(donor, mid) for donor in donors)], dim=-1)
-                found = mid if branch == 0 else out
+                given, found = (tokens, mid) if branch == 0 else (mid, out)
+                offered = [self._offered(donor, branch, given) for donor in donors]
+                x = torch.cat([*seen, *offered], dim=-1)
                 wanted = targets[place].to(found.device)
                 rows = self._rows(wanted.shape[:-1].numel(), chunk).to(found.device)
                 x, found, wanted = (t.flatten(0, -2)[rows] for t in (x, found, wanted))
@@ -202,11 +213,11 @@ class Walk:
             self.group.add_in_order(known.sums, part.sums)
         return known
 
-    def _offered(self, donor: int, mid: Tensor) -> Tensor:
-        """What the hidden channels of a block of the teacher give for tokens."""
-        backbone = self.teacher.backbone
-        with inputs_of(branch_end(self.teacher, donor, 1).last) as seen:
-            backbone.run_block(donor, mid, without=["attention"])
+    def _offered(self, donor: int, branch: int, tokens: Tensor) -> Tensor:
+        """What the heads or hidden channels of a block of the teacher give for tokens."""
+        with inputs_of(branch_end(self.teacher, donor, branch).last) as seen:
+            other = SUB_LAYERS[1 - branch]
+            self.teacher.backbone.run_block(donor, tokens.to(self.student.device), without=[other])
         return seen[0]
 
     def run(self, index: int, tokens: Tensor) -> tuple[Tensor, Tensor]:

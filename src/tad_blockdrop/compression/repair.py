@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, fields
 from itertools import pairwise
 from typing import Any, Literal
@@ -51,7 +52,8 @@ def repair_model(
 
     ``clips`` as from :func:`calibration_clips`; the last fifth of all judges. Runs where the
     student is, under the caller's autocast. The states between blocks are kept in main memory:
-    three times ``len(clips) · n_tokens · width`` float32, four where an attention is gone. With
+    three times ``len(clips) · n_tokens · width`` float32, one more where an attention is gone, and
+    one more where an attention may take heads. With
     ``scratch``, the same file for all of a ``group``, a repair that was cut goes on. Every process
     of the group gets the same student, and the same row per layer, with the fields of
     :class:`Refit`.
@@ -64,19 +66,48 @@ def repair_model(
     with evaluating(student), evaluating(teacher.to(student.device)):
         walk = Walk(student, teacher, clips, config, group)
         for index in progress(student.kept_blocks, "repairing", len(student.kept_blocks)):
-            targets = walk.expect(index)
-            for branch in plan.get(index, ()):
-                if (index, branch) not in done:
-                    done.add(_refit(walk, index, branch, targets[branch], config.donors))
+            donors = [donors_for(walk, index, branch, config.donors) for branch in (0, 1)]
+            branches = plan.get(index, ())
+            whole = bool(branches) and index in student.kept_units
+            *targets, joined = walk.expect(index, donors[0] if whole else ())
+            if index not in done:
+                done.add(index, _refit_block(walk, index, branches, targets, donors, joined))
             walk.leave(index)
     return pd.DataFrame([asdict(row) for row in done.rows], columns=COLUMNS)
 
 
-def _refit(walk: Walk, index: int, branch: int, targets: States, donors: int) -> Refit:
-    """Refit the end of a branch in place, of an MLP with the channels of so many dropped ones."""
-    given = donors_for(walk, index, donors) if branch == 1 else []
-    if given:
-        return refit_with(walk, index, targets, given)
+def _refit_block(
+    walk: Walk,
+    index: int,
+    branches: Sequence[int],
+    targets: Sequence[States],
+    donors: Sequence[Sequence[int]],
+    joined: States,
+) -> list[Refit]:
+    """Refit the ends of a block's branches in place, with what the branches of ``donors`` offer.
+
+    Where ``joined`` says to what an attention with heads of others should lead, the block is
+    refitted with and without them: it keeps what brings its end closer for the clips that judge.
+    """
+    if not joined:
+        return [_refit(walk, index, branch, targets[branch], donors[branch]) for branch in branches]
+    block = walk.student.backbone.blocks[str(index)]
+    start = deepcopy(block.state_dict())
+    own = [_refit(walk, index, b, targets[b], donors[1] if b else ()) for b in branches]
+    without_heads = deepcopy(block.state_dict())
+    block.load_state_dict(start)
+    taking = [_refit(walk, index, 0, joined, donors[0])]
+    taking.append(_refit(walk, index, 1, targets[1], donors[1]))
+    if taking[-1].after < own[-1].after:
+        return taking
+    block.load_state_dict(without_heads)
+    return own
+
+
+def _refit(walk: Walk, index: int, branch: int, targets: States, donors: Sequence[int]) -> Refit:
+    """Refit the end of a branch in place, with what the same branches of ``donors`` offer."""
+    if donors:
+        return refit_with(walk, index, branch, targets, donors)
     row, change = walk.fit(index, branch, targets)
     if change is not None:
         fold(branch_end(walk.student, index, branch), change)
@@ -189,7 +220,7 @@ def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> fl
 
 
 class _Done:
-    """The layers that are done, with the student, kept on disk so that a repair can go on.
+    """The blocks that are done, with the student, kept on disk so that a repair can go on.
 
     They are the same in all processes of a group, so that any number of them can go on. All have
     read the file before the first of them writes it: between lies a sum that all wait for.
@@ -199,19 +230,22 @@ class _Done:
         self._student, self._scratch = student, scratch
         self._writes = group.rank == 0
         self.rows: list[Refit] = []
+        self._blocks: list[int] = []
         self._saved = time.monotonic()
         if scratch and (state := read_state(scratch.file, scratch.mark, "the repair")):
             student.load_state_dict(state[0])
             self.rows = [Refit(**row) for row in state[1]["rows"]]
+            self._blocks = list(state[1]["blocks"])
 
-    def __contains__(self, layer: tuple[int, int]) -> bool:
-        return any(layer == (row.block, row.branch) for row in self.rows)
+    def __contains__(self, index: int) -> bool:
+        return index in self._blocks
 
-    def add(self, row: Refit) -> None:
-        """Note a layer that is done, and save all of them now and then."""
-        self.rows.append(row)
+    def add(self, index: int, rows: Sequence[Refit]) -> None:
+        """Note a block that is done, and save all of them now and then."""
+        self.rows += rows
+        self._blocks.append(index)
         due = time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES
         if self._scratch and self._writes and due:
-            facts = {"rows": [asdict(row) for row in self.rows]}
+            facts = {"rows": [asdict(row) for row in self.rows], "blocks": self._blocks}
             save_state(self._scratch, self._student.state_dict(), facts)
             self._saved = time.monotonic()

@@ -23,7 +23,7 @@ class RepairConfig(Config):
     clips: int = Field(1024, ge=2, description="clips of these windows")
     tokens: int = Field(65536, ge=2, description="tokens of these clips that a layer is fitted on")
     donors: int = Field(
-        2, ge=0, description="dropped blocks whose hidden channels the MLP before them may take"
+        2, ge=0, description="dropped blocks whose heads and channels the block before may take"
     )
     read_out: bool = Field(True, description="neck and head too, after the blocks")
 

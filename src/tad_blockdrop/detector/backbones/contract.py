@@ -33,14 +33,17 @@ class Branch:
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """What the n hidden channels of a block's MLP are made from.
+    """What the n channels that the last layer of a branch reads are made from.
 
-    Channel j is computed, by itself, from the normed tokens by the rows j, j + n, ... of each of
-    the ``first`` layers, which have biases; column j of the branch's last layer reads it.
+    Channel j is computed from the normed tokens by the rows j, j + n, ... of each of the ``first``
+    layers, which have biases; column j of the last layer reads it. So many neighbours as a
+    ``group`` has are computed together and without the others: one channel of an MLP, a head of
+    an attention.
     """
 
     norm: nn.LayerNorm
     first: tuple[nn.Linear, ...]
+    group: int = 1
 
 
 class Backbone(nn.Module, ABC):
@@ -99,10 +102,10 @@ class Backbone(nn.Module, ABC):
         """
         return ()
 
-    def hidden(self, block: Any) -> Hidden | None:
-        """The hidden channels of a block's MLP, which a repair may exchange.
+    def hidden(self, block: Any, branch: SubLayerName) -> Hidden | None:
+        """The hidden channels of a block's MLP, or the heads of its attention, for an exchange.
 
-        None where it has no MLP, or one whose channels depend on each other.
+        None where the block lacks the branch, or where they depend on each other.
         """
         return None
 

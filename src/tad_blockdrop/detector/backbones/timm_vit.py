@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import timm
 import torch
-from timm.layers import GluMlp, Mlp, SwiGLU
+from timm.layers import Attention, GluMlp, Mlp, SwiGLU
 from timm.models import eva, vision_transformer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -18,6 +18,7 @@ from torch.nn import functional
 from tad_blockdrop.config import TimmConfig
 from tad_blockdrop.config.backbones import PRETRAINED
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden
+from tad_blockdrop.detector.units import SubLayerName
 from tad_blockdrop.detector.weights import dinov2
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import HEADS
@@ -27,6 +28,13 @@ from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 
 PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
 CLIP_PROJECTION = "visual.conv1.weight"  # the same in CLIP's own files
+# What the inputs of a branch's last layer come from, by the kind of the attention or MLP.
+_FIRST: Mapping[type, tuple[str, ...]] = {
+    Attention: ("qkv",),
+    Mlp: ("fc1",),
+    GluMlp: ("fc1",),
+    SwiGLU: ("fc1_g", "fc1_x"),
+}
 
 
 class TimmViT(Backbone):
@@ -110,15 +118,24 @@ class TimmViT(Backbone):
         both = zip(ends, scales, strict=True)
         return tuple(Branch(last, scale) for last, scale in both if last is not None)
 
-    def hidden(self, block: Any) -> Hidden | None:
-        """Of a plain MLP or a gated one, whose gate and value may be one layer or two."""
-        mlp, norm = block.mlp, block.norm2
-        names = {Mlp: ("fc1",), GluMlp: ("fc1",), SwiGLU: ("fc1_g", "fc1_x")}.get(type(mlp), ())
-        if not names or not isinstance(norm, nn.LayerNorm) or not isinstance(mlp.norm, nn.Identity):
+    def hidden(self, block: Any, branch: SubLayerName) -> Hidden | None:
+        """Of an attention with one layer for queries, keys and values, and nothing between heads.
+
+        Of a plain MLP or a gated one, whose gate and value may be one layer or two.
+        """
+        norm, part = (
+            (block.norm1, block.attn) if branch == "attention" else (block.norm2, block.mlp)
+        )
+        names = _FIRST.get(type(part), ())
+        alone = all(
+            isinstance(getattr(part, name, None) or nn.Identity(), nn.Identity)
+            for name in ("norm", "q_norm", "k_norm", "gate")
+        )
+        if not names or not alone or not isinstance(norm, nn.LayerNorm):
             return None
-        first = tuple(getattr(mlp, name) for name in names)
+        first = tuple(getattr(part, name) for name in names)
         biased = all(layer.bias is not None for layer in (*first, norm))
-        return Hidden(norm, first) if biased else None
+        return Hidden(norm, first, getattr(part, "head_dim", 1)) if biased else None
 
     def pool_clips(self, tokens: Tensor) -> Tensor:
         """Normed, then pooled as configured: (n, n_tokens, width) -> (n, 1, feature_width)."""

@@ -14,6 +14,7 @@ from torch.nn import functional
 from tad_blockdrop.config import VideoMAEConfig
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden, block_drop_rate
 from tad_blockdrop.detector.positions import sincos_table
+from tad_blockdrop.detector.units import SubLayerName
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
@@ -111,8 +112,10 @@ class VideoMAE(Backbone):
         ends = (block.attn and block.attn.proj, block.mlp and block.mlp.fc2)
         return tuple(Branch(last) for last in ends if last is not None)
 
-    def hidden(self, block: Any) -> Hidden | None:
-        """The channels between the two layers of the MLP."""
+    def hidden(self, block: Any, branch: SubLayerName) -> Hidden | None:
+        """The heads, or the channels between the two layers of the MLP."""
+        if branch == "attention":
+            return block.attn and Hidden(block.norm1, (block.attn.qkv,), block.attn.head_dim)
         return block.mlp and Hidden(block.norm2, (block.mlp.fc1,))
 
     def pool_clips(self, tokens: Tensor) -> Tensor:

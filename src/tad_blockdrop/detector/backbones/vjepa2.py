@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tad_blockdrop.config import VJEPA2Config
 from tad_blockdrop.config.backbones import NEEDS_TRANSFORMERS, PRETRAINED
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden, block_drop_rate
+from tad_blockdrop.detector.units import SubLayerName
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.model_config import refuse_other_model
 from tad_blockdrop.detector.weights.network import find_network
@@ -96,8 +97,12 @@ class VJEPA2(Backbone):
         ends = (block.attention and block.attention.proj, block.mlp and block.mlp.fc2)
         return tuple(Branch(last) for last in ends if last is not None)
 
-    def hidden(self, block: Any) -> Hidden | None:
-        """The channels between the two layers of the MLP."""
+    def hidden(self, block: Any, branch: SubLayerName) -> Hidden | None:
+        """The heads, or the channels between the two layers of the MLP."""
+        if branch == "attention":
+            heads = block.attention
+            first = heads and (heads.query, heads.key, heads.value)
+            return heads and Hidden(block.norm1, first, heads.attention_head_size)
         return block.mlp and Hidden(block.norm2, (block.mlp.fc1,))
 
     def pool_clips(self, tokens: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ def repair_errors(repairs: pd.DataFrame) -> go.Figure:
 
     Each cell says the error before and after the layer was refitted, in percent of the size of what
     the teacher has there (tokens behind a layer of the backbone, else the layer's outputs), or the
-    one error of a layer that was left alone, and how many hidden channels of dropped blocks it has
+    one error of a layer that was left alone, and how many channels of dropped blocks it has
     taken, if any; the brighter, the less is left. ``repairs`` has step, block, branch (0 or 1),
     before, after and ridge, ``taken`` (not in older experiments), and where neck and head were
     refitted ``layer`` with their layers' names.
