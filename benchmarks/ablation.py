@@ -71,7 +71,8 @@ class Bench:
         """Aligned and merged, as a checkpoint."""
         from tad_blockdrop.pipelines.compress.nodes import align, merge_lora
 
-        aligned, _ = align(dropped, student, self.baseline, self.evaluator, self.scratch, compress)
+        models, detector = (dropped, student, self.baseline), self.parameters.detector
+        aligned, _ = align(*models, self.evaluator, self.scratch, compress, detector)
         return merge_lora(aligned, self.evaluator, self.scratch, compress)
 
 

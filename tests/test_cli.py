@@ -5,7 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from tad_blockdrop.cli import cli
+from tad_blockdrop.storage.experiment_record import RECORD, Record, read_record
 from tests.conftest import Kedro
 
 
@@ -91,3 +94,23 @@ def test_an_argument_that_is_not_utf8_is_refused(kedro: Kedro) -> None:
     assert found.returncode == 1
     assert "caf\\udce9 is not UTF-8: rename the file or folder" in found.stderr
     assert "Traceback" not in found.stdout + found.stderr
+
+
+def test_stages_are_forgotten_with_what_their_interrupted_work_would_go_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Path("data/06_models/mine")
+    experiment.mkdir(parents=True)
+    Record("now", {"data.every": 1, "detector.head.focal_gamma": 2.0}).write(experiment / RECORD)
+    for node in ("data.probe_videos", "baseline.make_baseline", "control.step_01.align"):
+        (experiment / "scratch" / node).mkdir(parents=True)
+        (experiment / "scratch" / node / "training.safetensors").touch()
+    command = ["versions", "--experiment", "mine", "--delete", "--from", "baseline", "--yes"]
+    told = CliRunner().invoke(cli, command)
+    assert told.exit_code == 0, told.output
+    assert f"{experiment / 'scratch' / 'baseline.make_baseline'}\n" in told.output
+    assert [path.name for path in (experiment / "scratch").iterdir()] == ["data.probe_videos"]
+    record = read_record(experiment / RECORD)
+    assert record is not None
+    assert record.parameters == {"data.every": 1}

@@ -14,7 +14,7 @@ import click
 from tad_blockdrop.errors import printable
 from tad_blockdrop.hooks.readable_errors import plain_on_command_line
 from tad_blockdrop.runtime.logs import escape_for_terminal
-from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from
+from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from, scratch_from
 from tad_blockdrop.storage.experiment_files import versions as stored_versions
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK, hold
 from tad_blockdrop.storage.experiment_record import RECORD, STAGE_KEYS, forget
@@ -48,7 +48,7 @@ def cli() -> None:
     "stage",
     type=click.Choice(STAGES),
     default=None,
-    help="With --delete: only what this stage and those after it have made.",
+    help="With --delete: only what this stage and those after it have made or begun.",
 )
 @click.option("--check", is_flag=True, help="Test whether everything is what was written.")
 @click.option("--yes", is_flag=True, help="Do not ask before deleting.")  # fmt: skip
@@ -188,7 +188,9 @@ def _delete(experiment: str, stage: str | None, yes: bool) -> None:
     own = MODELS / experiment
     with hold(own):
         if stage is not None:
-            _remove(made_from(DATA, experiment, stage), yes)
+            # The state of interrupted work too: a run with other parameters must not go on from it.
+            made = made_from(DATA, experiment, stage)
+            _remove([*made, *scratch_from(DATA, experiment, stage)], yes)
             order = list(STAGE_KEYS)
             forget(own / RECORD, order[order.index(stage) :])
             return

@@ -228,7 +228,11 @@ def test_other_weights_and_windows_have_other_features(
     with torch.no_grad():
         model.backbone.blocks["2"].mlp.fc1.bias.add_(1)
     folders.add(with_frozen_features(model, evaluator, tmp_path).features)
-    assert len(folders) == 3
+    removing = DETECTOR.backbone.model_copy(update={"remove_clip_mean": True})
+    other_model = Detector(DETECTOR.model_copy(update={"backbone": removing}), 2, model.window)
+    other_model.load_state_dict(model.state_dict())
+    folders.add(with_frozen_features(other_model, evaluator, tmp_path).features)
+    assert len(folders) == 4
 
 
 def test_an_interrupted_training_ends_with_the_same_bits(

@@ -122,6 +122,7 @@ def test_names_that_no_file_has(tmp_path: Path) -> None:
     request.annotations.write_text("video,start,end,label\nb,0,1,run\nc,0,1,run\n")
     told = refused(request)
     assert "none of the 2 videos" in told
+    assert "more" not in told
     assert "must be those of the files" in told
 
 
@@ -130,7 +131,30 @@ def test_one_video_is_not_enough(tmp_path: Path) -> None:
     write_video(request.videos / "a.mp4")
     write_video(request.videos / "b.mp4")
     request.annotations.write_text("video,start,end,label\na,0,1,run\nb,,,\n")
-    assert "fewer than two videos with actions" in refused(request)
+    told = refused(request)
+    assert "fewer than two videos with actions" in told
+    assert told.endswith("; annotate more")
+
+
+def test_what_cannot_be_read_is_told_with_the_reasons(tmp_path: Path) -> None:
+    """Three of them, and how many more: where all are broken, and where all but one."""
+    request = asked(tmp_path)
+    names = [f"v{number}" for number in range(5)]
+    request.annotations.write_text(
+        "\n".join(["video,start,end,label", *(f"{name},0,1,run" for name in names)])
+    )
+    request.videos.mkdir()
+    for name in names:
+        (request.videos / f"{name}.mp4").write_bytes(b"not a video")
+    told = refused(request)
+    assert "none of the 5 videos" in told
+    assert "; v2: " in told
+    assert "; ... and 2 more)" in told
+    write_video(request.videos / "v0.mp4")
+    told = refused(request)
+    assert "fewer than two videos with actions can be read (4 cannot: v1: " in told
+    assert "; ... and 1 more)" in told
+    assert told.endswith("mend these, or annotate more")
 
 
 @pytest.fixture
@@ -180,6 +204,14 @@ def test_missing_videos_are_done_without_and_named(tmp_path: Path, quick: dict[s
     assert "missing or unreadable: gone" in said
     assert "of the folder are left out" not in said
     assert pd.read_csv(request.problems)["video_id"].tolist()[0] == "gone"
+
+
+def test_of_many_missing_videos_the_rest_is_counted(
+    tmp_path: Path, quick: dict[str, float]
+) -> None:
+    _, said = run_on(ten_videos(tmp_path, [f"gone{n},0,1,run" for n in range(5)]))
+    assert "5 of the annotated videos are left out (gone0: " in said
+    assert "; ... and 2 more)" in said
 
 
 def test_a_damaged_video_is_not_told_as_one_without_annotations(

@@ -23,15 +23,17 @@ PEOPLE = Numbers(
     actions={"Hugging": 60}, cores=2, memory=8 * 10**9,
 )  # fmt: skip
 
-lengths = st.floats(0.05, 600)
-datasets = st.builds(
-    lambda short, factor, videos, fps, side, longer: replace(
-        PEOPLE, short=short, long=short * factor, videos=videos, fps=fps, side=side,
-        video_seconds=short * factor * longer, seconds=videos * short * factor * longer,
-    ),
-    lengths, st.floats(1, 50), st.integers(1, 500), st.sampled_from([5.0, 24.0, 29.97, 60.0]),
-    st.integers(16, 2160), st.floats(1, 100),
-)  # fmt: skip
+
+def datasets(longest: float) -> st.SearchStrategy[Numbers]:
+    """Of any kind, with long actions of up to ``longest`` short ones."""
+    return st.builds(
+        lambda short, factor, videos, fps, side, longer: replace(
+            PEOPLE, short=short, long=short * factor, videos=videos, fps=fps, side=side,
+            video_seconds=short * factor * longer, seconds=videos * short * factor * longer,
+        ),
+        st.floats(0.05, 600), st.floats(1, longest), st.integers(1, 500),
+        st.sampled_from([5.0, 24.0, 29.97, 60.0]), st.integers(16, 2160), st.floats(1, 100),
+    )  # fmt: skip
 
 
 def parameters(candidate: Candidate, numbers: Numbers) -> Parameters:
@@ -45,7 +47,7 @@ def parameters(candidate: Candidate, numbers: Numbers) -> Parameters:
     return Parameters.model_validate(merged(base, settings))
 
 
-@given(datasets)
+@given(datasets(1e6))
 def test_any_dataset_gives_valid_parameters(numbers: Numbers) -> None:
     for candidate in (small(numbers), frame_wise(numbers, "weights.pth")):
         data = parameters(candidate, numbers).data
@@ -54,7 +56,7 @@ def test_any_dataset_gives_valid_parameters(numbers: Numbers) -> None:
         assert data.window.frames <= 2 * choose.LONGEST_WINDOW
 
 
-@given(datasets)
+@given(datasets(50))
 def test_short_actions_have_enough_samples_unless_the_videos_have_none(numbers: Numbers) -> None:
     data = parameters(small(numbers), numbers).data
     assert data.fps is not None
@@ -64,12 +66,21 @@ def test_short_actions_have_enough_samples_unless_the_videos_have_none(numbers: 
     assert steps >= 3.9 or data.window.frames_per_step == 2  # a step of one tubelet, no finer
 
 
-@given(datasets)
+@given(datasets(50))
 def test_a_window_holds_a_long_action(numbers: Numbers) -> None:
     data = parameters(small(numbers), numbers).data
     assert data.fps is not None
     span = data.window.frames / data.fps
     assert span >= numbers.long
+
+
+@pytest.mark.parametrize("minutes", [15, 45, 300])
+def test_very_short_and_very_long_actions_have_the_levels_of_a_window(minutes: int) -> None:
+    mixed = replace(PEOPLE, fps=25, short=0.5, long=60 * minutes, video_seconds=7200 * minutes)
+    for candidate in (small(mixed), frame_wise(mixed, "weights.pth")):
+        found = parameters(candidate, mixed)
+        last = found.detector.head.ranges[-1][0]
+        assert found.data.window.grid / 4 <= last < found.data.window.grid
 
 
 def test_long_videos_give_long_windows_and_short_ones_no_padding() -> None:

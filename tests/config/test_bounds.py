@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from tad_blockdrop.config import CompressConfig, DataConfig, HeadConfig, RuntimeConfig, TrainConfig
 from tad_blockdrop.config.base import Config
+from tad_blockdrop.config.detector import doubling_ranges
 
 ORDER = "must not fall: give the lower number first"
 
@@ -31,6 +32,13 @@ def test_what_means_nothing_is_refused(
     extra = {"every": 1} if config is DataConfig else {}
     with pytest.raises(ValidationError, match=reason):
         config.model_validate(given | extra)
+
+
+@pytest.mark.parametrize("levels", range(1, 17))
+def test_regression_ranges_of_any_number_of_levels_rise(levels: int) -> None:
+    ranges = HeadConfig.model_validate({"ranges": doubling_ranges(levels)}).ranges
+    assert len(ranges) == levels
+    assert ranges[-1][1] >= 10000
 
 
 NONE = dict.fromkeys(("cls", "reg", "out", "kd_cls", "kd_reg"), 0)

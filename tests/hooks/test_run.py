@@ -9,6 +9,7 @@ import pytest
 from filelock import FileLock
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
+from kedro.runner import SequentialRunner
 from tests.conftest import Kedro, environment, run_kedro
 
 from tad_blockdrop.context import ParameterError
@@ -44,6 +45,21 @@ def test_the_lock_is_free_after_a_refusal(project: Path) -> None:
     with lock, pytest.raises(ExperimentError, match="is being run by process"):
         run_in_notebook(project, "data")
     lock.acquire()
+
+
+def test_a_notebook_can_run_again_after_an_interrupt(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SequentialRunner, "run", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_in_notebook(project, "import_weights")
+    with pytest.raises(ImportWeightsError, match="no weights file is given"):
+        run_in_notebook(project, "import_weights")
+    FileLock(project / "data/06_models/smoke/.lock", timeout=0).acquire()
 
 
 @pytest.mark.parametrize("command", [["run"], ["catalog", "describe-datasets"]])

@@ -80,3 +80,51 @@ def test_a_part_that_is_made_again_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "told.json").unlink()
     assert run(tmp_path, work) == (["zeroth", "step.first", "step.second"], [])
     assert (tmp_path / "told.json").exists()
+
+
+def look(given: list[str]) -> None:
+    """Make nothing of it."""
+
+
+@pytest.mark.parametrize(
+    ("order", "left"),
+    [
+        (["repair", "align", "merge", "look", "other"], "repair"),  # others still take it
+        (["repair", "look", "other", "align", "merge"], ""),
+    ],
+)
+def test_what_goes_from_hand_to_hand_is_cleared_once_nobody_needs_it(
+    tmp_path: Path, order: list[str], left: str
+) -> None:
+    """As a repair does, which an alignment and the merging of its LoRA follow."""
+    pipeline = Pipeline(
+        [
+            Node(work, ["given", "scratch"], "repaired", name="repair"),
+            Node(work, ["repaired", "scratch"], "aligned", name="align"),
+            Node(work, ["aligned", "scratch"], "merged", name="merge"),
+            Node(look, ["repaired"], None, name="look"),
+            Node(work, ["repaired", "scratch"], "seen", name="other"),
+        ]
+    )
+    names = ("merged", "seen")
+    catalog = DataCatalog(
+        {"given": MemoryDataset([]), "scratch": ScratchDataset(filepath=str(tmp_path / "scratch"))}
+        | {name: MemoryDataset() for name in ("repaired", "aligned")}
+        | {name: JSONDataset(filepath=str(tmp_path / f"{name}.json")) for name in names}
+    )
+    folders = ScratchFolders()
+    folders.after_catalog_created(catalog)
+    folders.before_pipeline_run({"only_missing_outputs": False}, pipeline)
+    by_name = {node.name: node for node in pipeline.nodes}
+    found: dict[str, str] = {}
+    for name in order:
+        node = by_name[name]
+        if "scratch" in node.inputs:
+            (tmp_path / "scratch" / name).mkdir(parents=True)
+        folders.after_node_run(node)
+        for output in node.outputs:
+            folders.after_dataset_saved(output, node)
+        found[name] = " ".join(sorted(path.name for path in (tmp_path / "scratch").iterdir()))
+    assert found["align"] == "align repair"
+    assert found["merge"] == left
+    assert found[order[-1]] == ""

@@ -1,5 +1,6 @@
 """A repair gives the same bits, however many processes sum over its clips, or go on with it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.jobs.repair import repair
 from tad_blockdrop.jobs.sharing import as_checkpoint, share_out
 from tad_blockdrop.parallel.failures import WorkerFailedError
-from tad_blockdrop.parallel.group import ALONE
+from tad_blockdrop.parallel.group import ALONE, share_of_runs
 
 ALL = RepairConfig(layers="all", windows=20)  # some are left out
 
@@ -71,6 +72,23 @@ def test_a_repair_by_several_processes_has_the_same_bits(
     assert (alone[1]["after"] < alone[1]["before"]).any()
     for other in others:
         assert_equal(other, alone)
+
+
+def test_a_process_that_got_no_video_takes_part(
+    evaluator: Evaluator, models: tuple[Checkpoint, Checkpoint], tmp_path: Path
+) -> None:
+    """Of three videos, one has so many windows that two processes could share it."""
+    videos = evaluator.dataset.videos
+    few = videos[videos["video_id"].isin(["b", "c", "d"])]
+    uneven = replace(evaluator, dataset=replace(evaluator.dataset, videos=few))
+    config = RepairConfig(layers="all", windows=10)
+    windows = uneven.own_loader(uneven.dataset.records("train"), 10).dataset.items
+    names = [record.video_id for record, _ in windows]
+    assert min(len(share_of_runs(names, rank, 3)) for rank in range(3)) == 0
+    alone, shared = (
+        repair(*models, with_devices(uneven, n), config, tmp_path / str(n)) for n in (1, 3)
+    )
+    assert_equal(shared, alone)
 
 
 def test_any_number_of_processes_goes_on_with_a_repair_of_any_other(

@@ -11,6 +11,7 @@ import yaml
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.preflight.forecast import (
     Room,
+    cached_videos,
     disk_needed,
     obstacles,
     repair_clips,
@@ -180,8 +181,15 @@ def test_a_repair_keeps_its_clips_and_states_of_them_in_main_memory() -> None:
     assert repair_states(50, found) == 50 * (4 * state + pixels)
     alone = settings(data={"window": {"frames": 64}}, compress={"repair": {"donors": 0}})
     assert repair_states(50, alone) == 50 * (3 * state + pixels)
-    (told,) = obstacles(Room(5e9, 10e9), Room(1e9, 2e9), Room(11e9, 10e9))
+    (told,) = obstacles(Room(5e9, 10e9), Room(1e9, 2e9), Room(11e9, 10e9), Room(0, 10e9))
     assert told.startswith("main memory: a repair needs 11.0 GB of 10.0 GB: lower compress.repair")
+
+
+@pytest.mark.parametrize(("workers", "copies"), [(0, 3), (2, 6)])
+def test_each_process_that_reads_keeps_the_decoded_videos(workers: int, copies: int) -> None:
+    found = settings(data={"cache": True}, runtime={"workers": workers})
+    assert cached_videos(10.0, found, devices=3) == 10 * copies
+    assert cached_videos(10.0, settings(data={"cache": False}), devices=3) == 0
 
 
 def test_disk_holds_proxies_checkpoints_and_a_run_under_way() -> None:
@@ -190,9 +198,12 @@ def test_disk_holds_proxies_checkpoints_and_a_run_under_way() -> None:
 
 def test_obstacles() -> None:
     fits = Room(5e9, 10e9)
-    assert obstacles(fits, fits, fits) == []
-    (memory,) = obstacles(Room(11e9, 10e9), fits, fits)
+    assert obstacles(fits, fits, fits, fits) == []
+    (memory,) = obstacles(Room(11e9, 10e9), fits, fits, fits)
     assert memory.startswith("memory: the job needs 11.0 GB of 10.0 GB: set detector.backbone")
-    (disk,) = obstacles(fits, Room(1.9e9, 2e9), fits)
+    (disk,) = obstacles(fits, Room(1.9e9, 2e9), fits, fits)
     assert disk.startswith("disk: proxies and checkpoints need 1.9 GB, 2.0 GB are free")
-    assert obstacles(Room(5e9, float("nan")), fits, fits) == []
+    (cache,) = obstacles(fits, fits, fits, Room(11e9, 10e9))
+    assert cache.startswith("main memory: with decoded videos")
+    assert cache.endswith("the job needs 11.0 GB of 10.0 GB: set data.cache to false")
+    assert obstacles(Room(5e9, float("nan")), fits, fits, fits) == []

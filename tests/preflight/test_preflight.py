@@ -14,6 +14,8 @@ from training_small import DETECTOR
 from tad_blockdrop.compression.refitting import RepairError
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.data import ProxyConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
+from tad_blockdrop.detector.model import weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.parallel.starting import clean_processes
 from tad_blockdrop.preflight import measuring as preflight
@@ -26,6 +28,7 @@ from tad_blockdrop.preflight.measuring import (
 from tad_blockdrop.preflight.report import describe, run_preflight
 from tad_blockdrop.preflight.work import Measured
 from tad_blockdrop.runtime.devices import cores_here
+from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.windows.cutting import VideoRecord
 
 
@@ -130,6 +133,35 @@ def test_a_repair_is_measured(source: VideoRecord, layers: str, clip_frames: int
     assert "repair (one block)" in describe(report)
 
 
+def test_a_given_checkpoint_is_counted_as_it_is(source: VideoRecord, tmp_path: Path) -> None:
+    """Of half the width that the configuration would make, which a repair's states follow."""
+    parameters = small(repair="all")
+    write_checkpoint(
+        Checkpoint(
+            weights=weights_of(model := given_model(parameters, 3)), detector=model.config,
+            kept_blocks=model.kept_units, classes=("a", "b", "c"), window=model.window,
+            every=1, fps=None, postprocess=parameters.evaluation.postprocess,
+            lineage={"family": "uncompressed", "step": 0},
+        ),
+        tmp_path / "given",
+    )  # fmt: skip
+    wider = {"width": 32, "checkpointing": True}
+    backbone = parameters.detector.backbone.model_copy(update=wider)
+    detector = parameters.detector.model_copy(update={"backbone": backbone})
+    given = {"source": "checkpoint", "checkpoint": str(tmp_path / "given")}
+    baseline = parameters.baseline.model_copy(update=given)
+    other = parameters.model_copy(update={"baseline": baseline, "detector": detector})
+    model = given_model(other, 3)
+    assert model.config.backbone.checkpointing  # that is of the run, not of the model
+    found, wanted = (
+        run_preflight(model, source, WORK, 10**12, each)
+        for each in (other, parameters.model_copy(update={"baseline": baseline}))
+    )
+    for report in (found, wanted):
+        report["states"] = report["repair_memory"] - report["measured"]["repair"]["memory"]
+    assert found["states"] == wanted["states"] > 0
+
+
 def test_calibration_on_too_little_is_refused(source: VideoRecord) -> None:
     parameters = small(repair="all")
     with pytest.raises(RepairError, match=r"at least two clips .* raise compress\.repair\.videos"):
@@ -162,6 +194,30 @@ def test_proxies_may_be_off(source: VideoRecord) -> None:
     report = run_preflight(given_model(parameters, 3), source, WORK, 10**12, parameters)
     assert report["measured"]["proxies"] == 0
     assert "of it proxies" not in describe(report)
+
+
+@pytest.mark.parametrize("proxies", [True, False])
+def test_decoded_videos_take_memory(
+    source: VideoRecord, monkeypatch: pytest.MonkeyPatch, proxies: bool
+) -> None:
+    """Those of all samples: of proxies of 20 pixels, or of the pictures as they are."""
+    parameters = small()
+    changes = {"cache": True} | ({} if proxies else {"proxy": None})
+    data = parameters.data.model_copy(update=changes)
+    parameters = parameters.model_copy(update={"data": data})
+    model = given_model(parameters, 3)
+    report = run_preflight(model, source, WORK, 10**12, parameters)
+    height, width = read_frames(source.path, [0]).shape[1:3]
+    pixels = 20 * round(20 * width / height) if proxies else height * width
+    assert report["cached_videos"] == pytest.approx(WORK.kept * pixels * 3, rel=0.1)
+    assert report["memory_needed"] > report["cached_videos"]
+    assert "decoded videos (data.cache)" in describe(report)
+    monkeypatch.setattr(preflight, "main_memory", lambda: report["cached_videos"])
+    (told,) = [
+        each for each in run_preflight(model, source, WORK, 10**12, parameters)["obstacles"]
+        if "data.cache" in each
+    ]  # fmt: skip
+    assert "set data.cache to false" in told
 
 
 def test_pictures_take_their_own_room(source: VideoRecord) -> None:

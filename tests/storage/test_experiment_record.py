@@ -67,6 +67,18 @@ def test_speed_may_change(tmp_path: Path) -> None:
     check(tmp_path, {"runtime": {"seed": 0, "threads": 8}, "data": {"holdout": 0.1}}, ALL)
 
 
+def test_what_saves_memory_may_change(tmp_path: Path) -> None:
+    check(tmp_path, real_parameters(), ALL)
+    changed = real_parameters()
+    changed["detector"]["backbone"]["checkpointing"] = True
+    changed["evaluation"]["batch"] += 1
+    check(tmp_path, changed, ALL)
+    changed["detector"]["backbone"]["drop_path"] = 0.7
+    with pytest.raises(ExperimentError, match=r"detector\.backbone\.drop_path") as refused:
+        check(tmp_path, changed, ALL)
+    assert str(refused.value).count("->") == 1
+
+
 def real_parameters() -> dict[str, Any]:
     """Those of conf/base, as a run has them."""
     text = (Path(__file__).parents[2] / "conf/base/parameters.yml").read_text(encoding="utf-8")

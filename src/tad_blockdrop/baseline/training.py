@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from tad_blockdrop.baseline.init import dct_patch_init, xavier_init
 from tad_blockdrop.compression.lora import add_lora, merge_lora
-from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig
+from tad_blockdrop.config import BaselineConfig, DataConfig, DetectorConfig, deciding
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import Detector, Output
 from tad_blockdrop.detector.shared_batch import SharedBatch
@@ -118,9 +118,13 @@ def train_baseline(
         dataset: EpochWindows = shared_windows(windows, clip_frames, group)
     else:
         dataset = FeatureTraining(videos, data, evaluator.features)
-    aids = {"aids": baseline.aids.model_dump(mode="json"), "data": dataset.facts}
+    facts = {
+        "aids": baseline.aids.model_dump(mode="json"),
+        "data": dataset.facts,
+        **evaluator.training_facts(model),
+    }
     history = train(
-        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), label, aids
+        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), label, facts
     )
     loss.detach()
     merge_lora(model)
@@ -135,6 +139,7 @@ def with_frozen_features(model: Detector, evaluator: Evaluator, scratch: Path) -
     runtime, data = evaluator.runtime, evaluator.data
     videos = [v for split in ("train", "holdout") for v in evaluator.dataset.records(split)]
     facts = {
+        "backbone": deciding("detector.backbone", model.backbone.config),
         "window": data.window.model_dump(mode="json"),
         "sampling": [data.every, data.fps],
         "proxy": None if data.proxy is None else data.proxy.model_dump(mode="json"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tad_blockdrop.begin.choose import (
+    LONGEST_WINDOW,
     holdout,
     samples_per_step,
     sampling,
@@ -116,7 +117,7 @@ def frame_wise(numbers: Numbers, weights: str) -> Candidate:
 def _sampled(
     numbers: Numbers, fps: float, per_step: int, clip: int, crop: int, short_side: int
 ) -> Sequence[Setting]:
-    levels = len(_ranges(numbers, fps, per_step))
+    levels = len(fitting_ranges(_longest(numbers, fps, per_step)))
     frames = window_frames(numbers, fps, math.lcm(clip, 16, per_step * 2 ** (levels - 1)))
     sides = [short_side, round(short_side * numbers.aspect)]
     proxies = numbers.seconds * fps * sides[0] * sides[1] * 3
@@ -140,15 +141,17 @@ def _sampled(
     ]  # fmt: skip
 
 
-def _ranges(numbers: Numbers, fps: float, per_step: int) -> list[list[int]]:
-    return fitting_ranges(numbers.long * fps / per_step)
+def _longest(numbers: Numbers, fps: float, per_step: int) -> float:
+    """Grid steps of a long action, as many of them as one window can hold."""
+    return min(numbers.long * fps, LONGEST_WINDOW) / per_step
 
 
 def _levels(numbers: Numbers, fps: float, per_step: int) -> Sequence[Setting]:
-    ranges = _ranges(numbers, fps, per_step)
+    longest = _longest(numbers, fps, per_step)
+    ranges = fitting_ranges(longest)
     return [
         Setting("detector.pyramid.levels", len(ranges),
-                f"a long action spans {numbers.long * fps / per_step:.0f} steps"),
+                f"a long action spans {longest:.0f} steps of a window"),
         Setting("detector.head.ranges", ranges, "lengths that each level finds, in grid steps"),
     ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from tad_blockdrop.begin.choose import FEW_ACTIONS
-from tad_blockdrop.begin.look import Look, Numbers
+from tad_blockdrop.begin.look import Look, Numbers, reasons
 from tad_blockdrop.begin.pace import Pace
 from tad_blockdrop.config import DataConfig, DetectorConfig
 from tad_blockdrop.errors import some
@@ -29,8 +29,8 @@ def described(look: Look, dataset: Dataset) -> str:
         f"{chosen}"
     ]
     if look.unreadable:
-        reasons = "; ".join(f"{p.video_id}: {p.message}" for p in look.unreadable[:3])
-        lines.append(f"{len(look.unreadable)} of the annotated videos are left out ({reasons})")
+        count, why = len(look.unreadable), reasons(look.unreadable)
+        lines.append(f"{count} of the annotated videos are left out ({why})")
     if look.unlisted:
         count, named = len(look.unlisted), some(look.unlisted, ENTRIES)
         lines.append(f"{count} of the folder are left out, not being in the annotations: {named}")

@@ -1,6 +1,6 @@
 """Look at videos and annotations: what can be used, and the numbers that choices are made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pandas as pd
 
 from tad_blockdrop.begin.request import BeginError
 from tad_blockdrop.config import DataConfig
+from tad_blockdrop.errors import first_lines
 from tad_blockdrop.runtime.devices import cores_here, main_memory
 from tad_blockdrop.video.annotations import (
     NO_SUBSET,
@@ -90,13 +91,17 @@ def look_at(videos: Path, annotations: Path, data: DataConfig, timeout: float) -
         listed, videos, Timing.of(data), cores_here(), timeout, fatal=False
     )
     if facts.empty:
-        reasons = "; ".join(f"{p.video_id}: {p.message}" for p in unreadable[:3])
         raise BeginError(
             f"none of the {len(listed)} videos that {annotations} names can be read from {videos} "
-            f"({reasons}): their names in the annotations must be those of the files, with or "
-            "without ending"
+            f"({reasons(unreadable)}): their names in the annotations must be those of the files, "
+            "with or without ending"
         )
     return Look(found, facts, unreadable, _unlisted(videos, facts, unreadable))
+
+
+def reasons(unreadable: Sequence[Problem]) -> str:
+    """What is wrong with the first few videos, and how many more there are."""
+    return "; ".join(first_lines([f"{p.video_id}: {p.message}" for p in unreadable], 3))
 
 
 def _unlisted(videos: Path, facts: pd.DataFrame, unreadable: list[Problem]) -> list[str]:

@@ -10,7 +10,14 @@ from typing import Any
 from tad_blockdrop.begin import choose, expect
 from tad_blockdrop.begin.candidates import Candidate, candidates
 from tad_blockdrop.begin.environment import Setting, merged, write_environment
-from tad_blockdrop.begin.look import Look, Numbers, evaluation_subset, look_at, numbers_of
+from tad_blockdrop.begin.look import (
+    Look,
+    Numbers,
+    evaluation_subset,
+    look_at,
+    numbers_of,
+    reasons,
+)
 from tad_blockdrop.begin.pace import Pace, measure, pace_of
 from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
@@ -111,10 +118,12 @@ def _split(found: Look) -> dict[str, Any]:
         return {"evaluation_subset": evaluation_subset(found.annotations)}
     shown = found.shown()
     if sum(map(bool, shown.values())) < 2:
-        raise BeginError(
-            "fewer than two videos with actions can be read: one is needed to learn from and "
-            "another to measure on; annotate more"
-        )
+        told = "fewer than two videos with actions can be read"
+        mend = "annotate more"
+        if found.unreadable:
+            told += f" ({len(found.unreadable)} cannot: {reasons(found.unreadable)})"
+            mend = "mend these, or annotate more"
+        raise BeginError(f"{told}: one is needed to learn from and another to measure on; {mend}")
     return {"evaluation_videos": tuple(choose_test(list(shown), shown))}
 
 

@@ -15,6 +15,7 @@ from tad_blockdrop.begin.split import SEED
 from tad_blockdrop.config import BaselineConfig, CompressConfig, Parameters
 from tad_blockdrop.datasets.videos import VideoFolderDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.errors import first_lines
 from tad_blockdrop.pipelines.baseline.nodes import make_baseline
 from tad_blockdrop.pipelines.data.nodes import extract_frames, with_frames
 from tad_blockdrop.pipelines.shared import make_evaluator
@@ -145,4 +146,4 @@ def with_proxies(dataset: ActionDataset, settings: Parameters, folder: Path) -> 
 
 
 def _reasons(failed: Mapping[str, str]) -> str:
-    return "; ".join(list(failed.values())[:3])
+    return "; ".join(first_lines(list(failed.values()), 3))

@@ -3,8 +3,9 @@
 docs/method.md §4.3: fresh LoRA, norms, patch embedding and detector train against the teacher.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from torch import nn
@@ -31,11 +32,13 @@ def align_model(
     label: str,
     scratch: Path | None = None,
     validate: Callable[[nn.Module], float] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Train ``student`` in place; with ``recipe.tuning: lora`` it ends with its LoRA unmerged.
 
     Returns the history, one row per epoch. ``scratch`` holds the state an interrupted run goes on
-    from; ``validate`` rates a model on held-out inputs (higher is better).
+    from; ``validate`` rates a model on held-out inputs (higher is better). ``facts``: what else the
+    result depends on, as JSON values: how the student is built, and how it is rated.
     """
     if recipe.tuning == "lora":
         add_lora(student, recipe.lora, runtime.seed)
@@ -53,5 +56,6 @@ def align_model(
             "loss": loss.model_dump(mode="json"),
             "data": dataset.facts,
             "teacher": weights_hash(teacher.state_dict()),
+            **(facts or {}),
         },
     )

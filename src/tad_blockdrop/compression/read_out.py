@@ -64,7 +64,10 @@ def read_features(
 
     ``loader``: batches of those that this process reads; their ``own`` says which count.
     """
-    parts: dict[str, list[Tensor]] = {"student": [], "teacher": [], "mask": []}
+    # A process that got none of the videos, since they stay whole, has this much to share.
+    none = torch.zeros(0, student.backbone.geometry.feature_width, student.grid)
+    mask = torch.zeros(0, student.grid, dtype=torch.bool)
+    parts = {"student": [none], "teacher": [none], "mask": [mask]}
     with evaluating(student), evaluating(teacher.to(student.device)):
         for batch in progress(loader, "features for the repair", len(loader)):
             there = batch.to(student.device)

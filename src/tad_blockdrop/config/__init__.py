@@ -22,6 +22,7 @@ from tad_blockdrop.config.detector import (
     NeckConfig,
 )
 from tad_blockdrop.config.evaluation import EvaluationConfig, PostprocessConfig, ReportConfig
+from tad_blockdrop.config.free import FREE_KEYS, deciding
 from tad_blockdrop.config.learn import LearnConfig
 from tad_blockdrop.config.repair import RepairConfig
 from tad_blockdrop.config.root import Parameters
@@ -29,6 +30,7 @@ from tad_blockdrop.config.target import TargetConfig
 from tad_blockdrop.config.training import BaselineConfig, LoraSettings, RuntimeConfig, TrainConfig
 
 __all__ = [
+    "FREE_KEYS",
     "AlignLossConfig",
     "AnchorFreeConfig",
     "AttentionNeckConfig",
@@ -57,4 +59,5 @@ __all__ = [
     "VJEPA2Config",
     "VideoMAEConfig",
     "WindowConfig",
+    "deciding",
 ]

@@ -51,7 +51,8 @@ class MaxNeckConfig(NeckConfig):
 
 def doubling_ranges(levels: int) -> tuple[tuple[int, int], ...]:
     """ActionFormer's regression ranges: 4 steps on the finest level, doubling, open at the end."""
-    return tuple(pairwise([0, *(4 * 2**level for level in range(levels - 1)), 10000]))
+    lowest = [0, *(4 * 2**level for level in range(levels - 1))]
+    return tuple(pairwise([*lowest, max(10000, 2 * lowest[-1])]))
 
 
 class HeadConfig(Variant):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 from torch import nn
 
-from tad_blockdrop.config import DataConfig, EvaluationConfig
+from tad_blockdrop.config import DataConfig, EvaluationConfig, deciding
 from tad_blockdrop.detections.classifier import VideoClasses, load_classifier
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
@@ -70,7 +70,7 @@ class Evaluator:
     def scratch(
         self,
         folder: Path | None,
-        model: nn.Module,
+        model: Detector,
         videos: Sequence[VideoRecord],
         alike: bool = False,
         **facts: Any,
@@ -82,14 +82,26 @@ class Evaluator:
         own = {
             "videos": records_hash(videos),
             "classes": self.dataset.classes,
-            "data": self.data.model_dump(mode="json"),
-            "evaluation": self.evaluation.model_dump(mode="json"),
+            "detector": deciding("detector", model.config),
+            "data": deciding("data", self.data),
+            # It goes on after so many batches: their size may not change.
+            "evaluation": deciding("evaluation", self.evaluation),
+            "batch": self.evaluation.batch,  # a pass goes on after so many of them
             "precision": self.runtime.precision,
         }
         group = self.runtime.group
         if folder is not None and group.world > 1 and not alike:
             folder = folder / f"{group.rank}_of_{group.world}"
         return scratch_for(folder, model, own | facts)
+
+    def training_facts(self, model: Detector) -> dict[str, Any]:
+        """What training ``model`` depends on beside weights, recipe, loss and data, as JSON values.
+
+        That is how the model is built, and how ``held_out_map`` rates it.
+        """
+        rating = self.evaluation.model_dump(mode="json", include={"tious", "postprocess"})
+        held_out = records_hash(self.dataset.records("holdout"))
+        return {"detector": deciding("detector", model.config), "rating": [rating, held_out]}
 
     def evaluate(
         self,

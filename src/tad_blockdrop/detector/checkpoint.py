@@ -181,6 +181,19 @@ def in_nfc(checkpoint: Checkpoint) -> Checkpoint:
     return respelled(checkpoint, names) if len(set(names)) == len(names) else checkpoint
 
 
+def to_train(checkpoint: Checkpoint, detector: DetectorConfig) -> Checkpoint:
+    """The checkpoint with the ``checkpointing`` that the configuration, ``detector``, asks for.
+
+    It saves memory in the training of this run; what it was when the checkpoint was made says
+    nothing.
+    """
+    saving = {"checkpointing": detector.backbone.checkpointing}
+    backbone = checkpoint.detector.backbone.model_copy(update=saving)
+    return replace(
+        checkpoint, detector=checkpoint.detector.model_copy(update={"backbone": backbone})
+    )
+
+
 def _some(names: list[str]) -> str:
     return f"{len(names)} class(es) ({some(names, 5)})"
 

@@ -21,6 +21,9 @@ class ExperimentLock(ExperimentHook):
     @hook_impl(wrapper=True)
     def before_pipeline_run(self, pipeline: Pipeline) -> Generator[None, object, object]:
         """Take the lock before all other hooks, and give it back if one of them refuses the run."""
+        # Of a run in a notebook that was interrupted, whose end no hook is told. A process has one
+        # run at a time.
+        self._held.close()
         experiment = self._experiment(pipeline)
         try:
             if experiment is not None:

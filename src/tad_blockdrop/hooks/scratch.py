@@ -23,10 +23,14 @@ class ScratchFolders:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Pipeline) -> None:
-        """Remember which node makes an entry, and what nodes of this run take."""
+        """Remember which node makes an entry, and which nodes of this run take it."""
         nodes = what_runs(run_params, pipeline, self._catalog).nodes
-        self._makers = {output: node.name for node in nodes for output in node.outputs}
-        self._taken = {name for node in nodes for name in node.inputs}
+        self._makers = {output: node for node in nodes for output in node.outputs}
+        self._takers: dict[str, list[Node]] = {}
+        for node in nodes:
+            for name in node.inputs:
+                self._takers.setdefault(name, []).append(node)
+        self._finished: set[Node] = set()
 
     @hook_impl
     def before_node_run(self, node: Node, inputs: dict[str, Any]) -> dict[str, Path]:
@@ -34,20 +38,44 @@ class ScratchFolders:
         return {name: inputs[name] / node.name for name in self._only(ScratchDataset, node.inputs)}
 
     @hook_impl
-    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
-        """Clear the folder once all that a node made is on disk.
+    def after_node_run(self, node: Node) -> None:
+        """A node that makes nothing is finished then."""
+        if not node.outputs:
+            self._finish(node)
 
-        Also those of the nodes that handed it something in memory: until now, a run that was cut
-        would have had to make that again.
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str, node: Node) -> None:
+        """A node is finished when all that it made is where it belongs."""
+        if dataset_name == node.outputs[-1]:
+            self._finish(node)
+
+    def _finish(self, node: Node) -> None:
+        """Clear the folders of all nodes whose work has just become safe.
+
+        Beside this one these are such that handed it something in memory, at first hand or not:
+        until now, a run that was cut would have had to make that again.
         """
-        kept_in_memory = self._taken.intersection(self._only(MemoryDataset, node.outputs))
-        if dataset_name != node.outputs[-1] or kept_in_memory:
-            return
-        handed = self._only(MemoryDataset, node.inputs)
-        done = {node.name} | {self._makers[name] for name in handed if name in self._makers}
-        for scratch in self._only(ScratchDataset, node.inputs):
-            for name in done:
-                shutil.rmtree(self._catalog.load(scratch) / name, ignore_errors=True)
+        self._finished.add(node)
+        for each in self._behind(node):
+            if self._safe(each):
+                for scratch in self._only(ScratchDataset, each.inputs):
+                    shutil.rmtree(self._catalog.load(scratch) / each.name, ignore_errors=True)
+
+    def _behind(self, node: Node) -> set[Node]:
+        """The node, and those whose work it has got in memory, through others too."""
+        found, left = {node}, [node]
+        while left:
+            handed = self._only(MemoryDataset, left.pop().inputs)
+            makers = {self._makers[name] for name in handed if name in self._makers} - found
+            found |= makers
+            left += makers
+        return found
+
+    def _safe(self, node: Node) -> bool:
+        """Whether a run that is cut now would not have to do this node again."""
+        handed = self._only(MemoryDataset, node.outputs)
+        takers = [taker for name in handed for taker in self._takers.get(name, [])]
+        return node in self._finished and all(map(self._safe, takers))
 
     def _only(self, kind: type, names: list[str]) -> list[str]:
         """Those of the names that are catalog entries of a kind."""

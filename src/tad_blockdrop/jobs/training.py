@@ -166,6 +166,7 @@ def _align(
         label=label,
         scratch=scratch,
         validate=evaluator.held_out_map(),
+        facts=evaluator.training_facts(model),
     )
 
 

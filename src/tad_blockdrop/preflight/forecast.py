@@ -19,13 +19,25 @@ def repair_clips(work: Work, settings: Parameters) -> int:
 def repair_states(clips: int, settings: Parameters, devices: int = 1) -> float:
     """Bytes of main memory that a repair keeps: its clips, and states of them in float32.
 
-    These are three, or four where an attention may be gone; of all devices together. Where there
-    are several, clips are with who read them and with who works on them.
+    These are three, one more where an attention may be gone, and one more where it may take heads;
+    of all devices together. Where there are several, clips are with who read them and with who
+    works on them.
     """
     geometry, crop = settings.detector.backbone.geometry, settings.data.window.crop
-    n_states = 4 if settings.compress.unit in ("attention", "sublayer") else 3
+    compress = settings.compress
+    alone = compress.unit in ("attention", "sublayer")
+    n_states = 3 + alone + (compress.repair.donors > 0)
     states = 4 * n_states * geometry.tokens(crop) * geometry.width
     return float(clips * (states + min(devices, 2) * 3 * geometry.clip_frames * crop**2))
+
+
+def cached_videos(decoded: float, settings: Parameters, devices: int = 1) -> float:
+    """Bytes of main memory that ``data.cache`` takes, from those of all videos decoded once.
+
+    Each process that reads windows keeps its own: ``runtime.workers`` of every device, or itself.
+    """
+    processes = devices * max(1, settings.runtime.workers)
+    return decoded * processes if settings.data.cache else 0.0
 
 
 def training_memory(
@@ -60,12 +72,18 @@ class Room(NamedTuple):
         return self.needed > SAFE_SHARE * self.there
 
 
-def obstacles(memory: Room, disk: Room, repair: Room) -> list[str]:
+def obstacles(memory: Room, disk: Room, repair: Room, cache: Room) -> list[str]:
     """Where memory or disk are too small, and what to do about it.
 
-    ``memory``: where the model runs; ``repair``: what a repair takes of the main memory.
+    ``memory``: where the model runs; ``repair``: what a repair takes of the main memory; ``cache``:
+    what the job takes there with the videos that ``data.cache`` keeps, 0 without.
     """
     found = []
+    if cache.short:
+        found.append(
+            f"main memory: with decoded videos, which each process that reads keeps for itself, "
+            f"the job needs {size(cache.needed)} of {size(cache.there)}: set data.cache to false"
+        )
     if repair.short:
         found.append(
             f"main memory: a repair needs {size(repair.needed)} of {size(repair.there)}: lower "

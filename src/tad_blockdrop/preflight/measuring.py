@@ -23,7 +23,7 @@ from tad_blockdrop.compression.repair import calibration_clips, repair_model
 from tad_blockdrop.config import DataConfig, Parameters, TrainConfig
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask
-from tad_blockdrop.detector.checkpoint import read_checkpoint
+from tad_blockdrop.detector.checkpoint import read_checkpoint, to_train
 from tad_blockdrop.detector.model import Detector, from_checkpoint
 from tad_blockdrop.detector.units import candidate_units, without_unit
 from tad_blockdrop.errors import BlockDropError
@@ -53,7 +53,8 @@ def given_model(settings: Parameters, n_classes: int) -> Detector:
     """
     baseline = settings.baseline
     if baseline.source == "checkpoint" and baseline.checkpoint is not None:
-        return from_checkpoint(read_checkpoint(Path(baseline.checkpoint)))
+        given = read_checkpoint(Path(baseline.checkpoint))
+        return from_checkpoint(to_train(given, settings.detector))
     model = new_detector(
         settings.detector, n_classes, settings.data, baseline, settings.runtime.seed
     )
@@ -196,9 +197,10 @@ def measure_repair(
 ) -> Measured | None:
     """One block refitted on ``clips`` clips, where a repair is configured.
 
-    It is one behind which as many are dropped as may give it hidden channels. The clips of one
-    window go through it, a few times, and twice as many: what these take more is taken for all the
-    others. Memory is without the states of all clips, which ``forecast.repair_states`` counts.
+    It is one behind which as many are dropped as may give it heads and hidden channels. The clips
+    of one window go through it, a few times, and twice as many: what these take more is taken for
+    all the others. Memory is without the states of all clips, which ``forecast.repair_states``
+    counts.
     """
     repair = settings.compress.repair
     if repair.layers == "none":

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 
 from tad_blockdrop.config import Parameters
@@ -19,6 +20,7 @@ from tad_blockdrop.preflight.work import OneWindow, Work, kept_samples
 from tad_blockdrop.runtime.devices import cores_here
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.files.clock import Timing
+from tad_blockdrop.video.files.decode import read_frames
 from tad_blockdrop.video.files.proxies import write_proxy
 from tad_blockdrop.video.files.sampling import Sampling
 from tad_blockdrop.video.windows.cutting import VideoRecord
@@ -33,12 +35,14 @@ def run_preflight(
     some. One device is measured, with the threads that each of ``runtime.devices`` will have.
     ``obstacles`` in the result are sentences on what is too small. Raises DeviceError.
     """
+    # A given checkpoint may be of another size than what the configuration would train.
+    settings = settings.model_copy(update={"detector": model.config})
     data, runtime = settings.data, Runtime(settings.runtime)
     device, machine = runtime.device, _machine(model, runtime)
     if machine.devices > 1:
         own = runtime.of_worker(machine.devices)
         settings = settings.model_copy(update={"runtime": own})
-    one, proxies = _measure(model, record, work, settings, device)
+    one, proxies, decoded = _measure(model, record, work, settings, device)
     size = model.config, model.n_classes, model.window
     weights = 4.0 * count_parameters(*size, model.kept_units)
     disk = forecast.disk_needed(proxies, weights, settings, machine.devices)
@@ -54,6 +58,8 @@ def run_preflight(
     together = machine.devices if device.type == "cpu" else 0  # devices in the main memory
     repair = states + (together * one.repair.memory if one.repair else 0.0)
     needed = max(together * each, repair) if together else each
+    cached = forecast.cached_videos(decoded, settings, machine.devices)
+    cache = cached + (needed if together else repair) if cached else 0.0
     stages = predict(work, one, settings, machine)
     return {
         "device": f"{device}, {settings.runtime.precision}, {torch.get_num_threads()} threads",
@@ -74,23 +80,24 @@ def run_preflight(
             if stage.seconds
         ],
         "narrowest": narrowest(stages, settings, machine),
-        "memory_needed": needed,
+        "memory_needed": needed + (cached if together else 0.0),
         "device_memory": each,
         "repair_memory": repair,
+        "cached_videos": cached,
         "memory_there": there,
         "proxies": {"bytes": proxies, "store": data.proxy.store if data.proxy else None},
         "disk_needed": disk,
         "disk_free": free_disk,
         "obstacles": forecast.obstacles(
-            Room(needed, there), Room(disk, free_disk), Room(repair, main)
+            Room(needed, there), Room(disk, free_disk), Room(repair, main), Room(cache, main)
         ),
     }
 
 
 def _measure(
     model: Detector, record: VideoRecord, work: Work, settings: Parameters, device: torch.device
-) -> tuple[OneWindow, float]:
-    """What one window takes, and the bytes of all proxies."""
+) -> tuple[OneWindow, float, float]:
+    """What one window takes, and the bytes of all proxies and of all videos decoded."""
     data = settings.data
     proxies, seconds = 0.0, 0.0
     with TemporaryDirectory() as folder:
@@ -103,6 +110,7 @@ def _measure(
             seconds = (time.perf_counter() - begin) * work.samples / record.n_samples
             proxies = path.stat().st_size * work.kept / kept_samples(record, data.window)
             record = replace(record, path=str(path), source_indices=None, kept=data.window.kept)
+        decoded = _decoded(record) * work.kept / kept_samples(record, data.window)
         clips = forecast.repair_clips(work, settings)
         training, batch, read_out = measuring.measure_recipes(model, record, settings)
         one = OneWindow(
@@ -115,7 +123,13 @@ def _measure(
             repair=measuring.measure_repair(model, record, clips, settings),
             read_out=read_out,
         )
-    return one, proxies
+    return one, proxies, decoded
+
+
+def _decoded(record: VideoRecord) -> int:
+    """Bytes of a whole video in memory, up to the last frame that is looked at."""
+    (last,) = record.frames_of(np.array([record.n_samples - 1]))
+    return (int(last) + 1) * read_frames(record.path, [0]).nbytes
 
 
 def _machine(model: Detector, runtime: Runtime) -> Machine:
@@ -159,4 +173,6 @@ def describe(report: Mapping[str, Any]) -> str:
     )
     if store := report["proxies"]["store"]:
         lines[-1] += f", {size(report['proxies']['bytes'])} of it proxies ({store})"
+    if cached := report["cached_videos"]:
+        lines.append(f"main memory for decoded videos (data.cache): {size(cached)}")
     return "\n".join(lines)

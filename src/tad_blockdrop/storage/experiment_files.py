@@ -6,6 +6,7 @@ Versioned entries are ``<entry>/<version>/<entry>``; a version is a time.
 from collections.abc import Iterator
 from pathlib import Path
 
+from tad_blockdrop.storage.experiment_record import STAGE_OF
 from tad_blockdrop.storage.stamps import ENDING
 
 VERSION = "????-??-??T*Z"
@@ -45,6 +46,14 @@ def made_from(data: Path, experiment: str, stage: str) -> list[Path]:
     later = STAGES[STAGES.index(stage) :]
     patterns = [pattern.format(experiment) for name in later for pattern in MADE_BY[name]]
     return sorted({path for pattern in patterns for path in data.glob(pattern)})
+
+
+def scratch_from(data: Path, experiment: str, stage: str) -> list[Path]:
+    """What nodes of a stage and those after it would go on from: a folder of the name of each."""
+    later = STAGES[STAGES.index(stage) :]
+    spaces = [space for space, of in STAGE_OF.items() if of in later]
+    folder = data / "06_models" / experiment / "scratch"
+    return sorted(path for space in spaces for path in folder.glob(f"{space}.*"))
 
 
 def versions(data: Path, experiment: str | None = None) -> Iterator[Path]:

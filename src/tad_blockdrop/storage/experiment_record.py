@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from tad_blockdrop.checksums import DamagedError, verify
-from tad_blockdrop.config import Parameters
+from tad_blockdrop.config import FREE_KEYS, Parameters
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.storage.atomic import sealed_write
 
@@ -39,19 +39,6 @@ STAGE_OF = {
     "evaluate": "report",
     "report": "report",
 }
-# Speed and presentation: these may differ between the runs of one experiment.
-FREE_KEYS = (
-    "runtime.device",
-    "runtime.devices",
-    "runtime.engine",
-    "runtime.address",
-    "runtime.threads",
-    "runtime.workers",
-    "runtime.decode_timeout",
-    "data.cache",
-    "evaluation.latency_repeats",
-    "report.timelines",
-)
 
 Flat = dict[str, Any]  # parameters by dotted key
 

@@ -35,7 +35,7 @@ from tad_blockdrop.detector.weights.convert import (
 )
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.reading import read_weights
-from tad_blockdrop.detector.weights.report import Status
+from tad_blockdrop.detector.weights.report import SHOWN, Status
 
 
 def tokens(imported: ImportedBackbone, frames: Tensor) -> Tensor:
@@ -325,3 +325,6 @@ def test_an_unknown_layout_lists_what_was_found_and_what_is_known() -> None:
     resnet = {"conv1.weight": torch.ones(1), "bn1.weight": torch.ones(1)}
     with pytest.raises(FormatError, match=r"bn1\.weight, conv1\.weight.*MCG-NJU.*transformers"):
         recognise(resnet)
+    many = {f"conv{number}.weight": torch.ones(1) for number in range(SHOWN + 4)}
+    with pytest.raises(FormatError, match=r"conv0\.weight, .* and 4 more\. Known are"):
+        recognise(many)

@@ -64,7 +64,7 @@ def recognise(names: Collection[str]) -> tuple[Layout, Network]:
             return layout, network
     raise FormatError(
         f"the file's tensors are named like no layout known here; it begins with "
-        f"{', '.join(sorted(names)[:SHOWN])}. Known are: "
+        f"{some(sorted(names), SHOWN)}. Known are: "
         f"{'; '.join(kind.title for kind in LAYOUTS)}"
     )
 

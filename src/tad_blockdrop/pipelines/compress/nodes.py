@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes
+from tad_blockdrop.config import CompressConfig, DetectorConfig
+from tad_blockdrop.detector.checkpoint import Checkpoint, require_classes, to_train
 from tad_blockdrop.detector.units import as_stored, parse_unit
 from tad_blockdrop.pipelines.costs import Meter, Savings, find_savings, goal_reached
 from tad_blockdrop.pipelines.lineage import child_lineage, model_name
@@ -164,6 +164,7 @@ def align(
     evaluator: Evaluator,
     scratch: Path,
     compress: CompressConfig,
+    detector: DetectorConfig,
 ) -> tuple[AlignedModel, pd.DataFrame]:
     """Align with the teacher (docs/method.md §4.3); returns model and history.
 
@@ -186,7 +187,9 @@ def align(
         nothing = pd.DataFrame({"stage": [], "step": [], "epoch": []})
         return AlignedModel(None if skipped else from_checkpoint(shortened), shortened), nothing
     teacher = student if compress.teacher == "dynamic" else uncompressed
-    model, history = training.align(shortened, teacher, evaluator, compress, step, name, scratch)
+    model, history = training.align(
+        to_train(shortened, detector), teacher, evaluator, compress, step, name, scratch
+    )
     return AlignedModel(model, shortened), history.assign(stage=name, step=step)
 
 

@@ -16,7 +16,11 @@ WORK = ["evaluator", "scratch", COMPRESS]
 def _alignment(shortened: str) -> list[Node]:
     """From a model with a block less to an aligned, plain and evaluated checkpoint."""
     return [
-        node(nodes.align, [shortened, "student", "uncompressed", *WORK], ["aligned", "history"]),
+        node(
+            nodes.align,
+            [shortened, "student", "uncompressed", *WORK, "params:detector"],
+            ["aligned", "history"],
+        ),
         node(nodes.merge_lora, ["aligned", *WORK], "checkpoint"),
         node(
             evaluate_model,

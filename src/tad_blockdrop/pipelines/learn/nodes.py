@@ -9,9 +9,15 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import BaselineConfig, DataConfig, LearnConfig, RuntimeConfig
+from tad_blockdrop.config import (
+    BaselineConfig,
+    DataConfig,
+    DetectorConfig,
+    LearnConfig,
+    RuntimeConfig,
+)
 from tad_blockdrop.datasets.videos import VideoFolder
-from tad_blockdrop.detector.checkpoint import Checkpoint, respelled
+from tad_blockdrop.detector.checkpoint import Checkpoint, respelled, to_train
 from tad_blockdrop.pipelines.data.nodes import with_frames
 from tad_blockdrop.pipelines.hints import Evaluator
 from tad_blockdrop.pipelines.lineage import child_lineage
@@ -111,6 +117,7 @@ def learn_again(
     scratch: Path,
     learn: LearnConfig,
     baseline: BaselineConfig,
+    detector: DetectorConfig,
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Go on training from ``before`` (config/learn.py); returns history and checkpoint."""
     from tad_blockdrop.detector.model import from_checkpoint, weights_of
@@ -118,7 +125,7 @@ def learn_again(
     from tad_blockdrop.runtime.devices import seed_all
 
     before = respelled(before, evaluator.dataset.classes)
-    model = from_checkpoint(before)
+    model = from_checkpoint(to_train(before, detector))
     settings = baseline.model_copy(update={"train": learn.recipe(baseline.train)})
     rounds = before.lineage.get("rounds", 0) + 1
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + rounds)

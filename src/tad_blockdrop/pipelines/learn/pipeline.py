@@ -57,7 +57,10 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         ),
         node(
             nodes.learn_again,
-            [before, "learning_evaluator", "scratch", "params:learn", "params:baseline"],
+            [
+                before, "learning_evaluator", "scratch", "params:learn", "params:baseline",
+                "params:detector",
+            ],
             ["learned_history", "learned"],
         ),
         node(

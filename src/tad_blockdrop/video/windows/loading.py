@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from tad_blockdrop.config import DataConfig
+from tad_blockdrop.config import DataConfig, deciding
 from tad_blockdrop.parallel.group import share_of_runs
 from tad_blockdrop.parallel.starting import clean_processes, end_with_starter, preload
 from tad_blockdrop.storage.stamps import check_videos
@@ -54,7 +54,7 @@ class EpochWindows(Dataset[LoadedWindow]):
     @property
     def facts(self) -> dict[str, Any]:
         """What windows depend on, as JSON values."""
-        return {"data": self.data.model_dump(mode="json"), "videos": records_hash(self.records)}
+        return {"data": deciding("data", self.data), "videos": records_hash(self.records)}
 
     def loader(self, batch: int, workers: int, seed: int) -> DataLoader[LoadedWindow]:
         """Shuffled batches of the epoch that was set."""
