@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from shortening import clips, without
@@ -103,6 +104,19 @@ def test_nothing_is_chosen_from_what_cannot_be_solved() -> None:
     assert choose_channels(empty, empty, torch.zeros(4, 2), torch.zeros(4, 2), [1e-2]) is None
 
 
+def _taken_without_2(teacher: Detector) -> pd.Series:
+    """By block and branch, what is taken where an exchange makes up for block 2, and it alone."""
+    given, errors = clips(100), {}
+    for config in (ALONE, TAKING):
+        student = without(teacher, {2})
+        table = repair_model(student, teacher, given, config)
+        with torch.no_grad():
+            errors[config.donors] = feature_error(student.eval(), teacher.eval(), given)
+    assert errors[0] > 0.01
+    assert errors[2] < 1e-4
+    return table.set_index(["block", "branch"])["taken"]
+
+
 def test_a_dropped_mlp_is_put_back_exactly(make_detector: MakeDetector) -> None:
     """What block 1 gave does nothing, and the attention of block 2: the MLP of 2 moves into 1."""
     teacher = make_detector()
@@ -113,16 +127,7 @@ def test_a_dropped_mlp_is_put_back_exactly(make_detector: MakeDetector) -> None:
             last.bias.zero_()
         for parameter in teacher.backbone.blocks["2"].norm2.parameters():
             parameter.uniform_(0.5, 1.5)
-    given, errors = clips(100), {}
-    for config in (ALONE, TAKING):
-        student = without(teacher, {2})
-        table = repair_model(student, teacher, given, config)
-        with torch.no_grad():
-            errors[config.donors] = feature_error(student.eval(), teacher.eval(), given)
-    assert errors[0] > 0.01
-    assert errors[2] < 1e-4
-    taken = table.set_index(["block", "branch"])["taken"]
-    assert taken[1, 1] == ends[1][1].last.in_features
+    assert _taken_without_2(teacher)[1, 1] == ends[1][1].last.in_features
 
 
 def test_a_dropped_attention_is_put_back_exactly(make_detector: MakeDetector) -> None:
@@ -136,15 +141,7 @@ def test_a_dropped_attention_is_put_back_exactly(make_detector: MakeDetector) ->
         ends[2][0].last.weight.mul_(10)
         for parameter in teacher.backbone.blocks["2"].norm1.parameters():
             parameter.uniform_(0.5, 1.5)
-    given, errors = clips(100), {}
-    for config in (ALONE, TAKING):
-        student = without(teacher, {2})
-        table = repair_model(student, teacher, given, config)
-        with torch.no_grad():
-            errors[config.donors] = feature_error(student.eval(), teacher.eval(), given)
-    assert errors[0] > 0.01
-    assert errors[2] < 1e-4
-    assert table["taken"].iloc[0] == ends[1][0].last.in_features
+    assert _taken_without_2(teacher)[1, 0] == ends[1][0].last.in_features
 
 
 def test_an_exchange_is_no_worse_for_clips_that_judge(make_detector: MakeDetector) -> None:

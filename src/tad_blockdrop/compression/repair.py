@@ -53,10 +53,9 @@ def repair_model(
     ``clips`` as from :func:`calibration_clips`; the last fifth of all judges. Runs where the
     student is, under the caller's autocast. The states between blocks are kept in main memory:
     three times ``len(clips) · n_tokens · width`` float32, one more where an attention is gone, and
-    one more where an attention may take heads. With
-    ``scratch``, the same file for all of a ``group``, a repair that was cut goes on. Every process
-    of the group gets the same student, and the same row per layer, with the fields of
-    :class:`Refit`.
+    one more where an attention may take heads. With ``scratch``, the same file for all of a
+    ``group``, a repair that was cut goes on. Every process of the group gets the same student, and
+    the same row per layer, with the fields of :class:`Refit`.
 
     Raises RepairError for fewer than two clips, or a backbone that cannot be repaired.
     """

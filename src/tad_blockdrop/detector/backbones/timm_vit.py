@@ -29,12 +29,7 @@ from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 PROJECTION = "patch_embed.proj.weight"  # what every one of these models has
 CLIP_PROJECTION = "visual.conv1.weight"  # the same in CLIP's own files
 # What the inputs of a branch's last layer come from, by the kind of the attention or MLP.
-_FIRST: Mapping[type, tuple[str, ...]] = {
-    Attention: ("qkv",),
-    Mlp: ("fc1",),
-    GluMlp: ("fc1",),
-    SwiGLU: ("fc1_g", "fc1_x"),
-}
+_FIRST = {Attention: ["qkv"], Mlp: ["fc1"], GluMlp: ["fc1"], SwiGLU: ["fc1_g", "fc1_x"]}
 
 
 class TimmViT(Backbone):
@@ -123,10 +118,9 @@ class TimmViT(Backbone):
 
         Of a plain MLP or a gated one, whose gate and value may be one layer or two.
         """
-        norm, part = (
-            (block.norm1, block.attn) if branch == "attention" else (block.norm2, block.mlp)
-        )
-        names = _FIRST.get(type(part), ())
+        parts = {"attention": (block.norm1, block.attn), "mlp": (block.norm2, block.mlp)}
+        norm, part = parts[branch]
+        names = _FIRST.get(type(part), [])
         alone = all(
             isinstance(getattr(part, name, None) or nn.Identity(), nn.Identity)
             for name in ("norm", "q_norm", "k_norm", "gate")
