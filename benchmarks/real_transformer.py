@@ -134,6 +134,7 @@ def learned(
     """Neck and head after learning beside the uncompressed model of their seed."""
     from tad_blockdrop.compression.alignment import align_model
     from tad_blockdrop.detector.model import from_checkpoint, weights_of
+    from tad_blockdrop.training.loop import Plan
     from tad_blockdrop.video.windows.features import FeatureTraining
 
     student, teacher = from_checkpoint(model), from_checkpoint(bench.heads[seed])
@@ -141,10 +142,9 @@ def learned(
     windows = FeatureTraining(videos, seen.data, seen.features, taught)
     runtime = seen.runtime.with_seed(seen.runtime.seed + seed)
     task = seen.task(student, videos)
-    align_model(
-        student, teacher, task, windows, bench.compress.loss, bench.compress.first, runtime,
-        f"{folder.name}, seed {seed}", folder / f"seed_{seed}",
-    )  # fmt: skip
+    label, scratch = f"{folder.name}, seed {seed}", folder / f"seed_{seed}"
+    plan = Plan(bench.compress.first, runtime, label, scratch)
+    align_model(student, teacher, task, windows, bench.compress.loss, plan)
     return replace(model, weights=weights_of(student))
 
 

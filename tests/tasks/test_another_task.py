@@ -26,7 +26,7 @@ from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.tasks.contract import DistillationTerm, Metric, Supervised, Task
 from tad_blockdrop.tasks.distillation import class_distillation
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import train
+from tad_blockdrop.training.loop import Plan, train
 
 SIDE, CLASSES, BATCHES = 64, 3, 6
 BACKBONE = TimmConfig(model="test_vit")
@@ -175,7 +175,7 @@ def teacher() -> Classifier:
         found = loss(model(batch.frames, batch.mask), batch, training=True)
         return {**found.terms, "total": found.terms["cls"]}
 
-    train(model, total, Pictures(seed=1), settings, RUNTIME, None, None, "classifier")
+    train(model, total, Pictures(seed=1), Plan(settings, RUNTIME, "classifier"))
     return model
 
 
@@ -198,7 +198,7 @@ def test_a_block_is_ranked_dropped_and_the_rest_aligned(
     loss = AlignLossConfig(reg=0, kd_reg=0, mid=1.0, out_rel=1.0)
     history = align_model(
         student, teacher, Classification(), Pictures(seed=3), loss,
-        recipe(3, 1e-3, lora={"rank": 8}), RUNTIME, "step_01",
+        Plan(recipe(3, 1e-3, lora={"rank": 8}), RUNTIME, "step_01"),
     )  # fmt: skip
     merge_lora(student)
     assert {"cls", "out", "mid", "out_rel", "kd_cls", "total"} <= set(history.columns)

@@ -26,7 +26,7 @@ from training_small import (
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training import loop
-from tad_blockdrop.training.loop import Loss, Validate, train
+from tad_blockdrop.training.loop import Loss, Plan, Validate, train
 from tad_blockdrop.training.state import TrainingError
 from tad_blockdrop.video.windows.batches import Batch
 
@@ -45,9 +45,8 @@ def run(
     """Train with small settings."""
     loss = loss or SmallLoss(model)
     config = config or train_config()
-    return train(
-        model, loss, NoiseWindows(windows), config, Runtime(runtime), None, validate, "test"
-    )
+    plan = Plan(config, Runtime(runtime), "test", validate=validate)
+    return train(model, loss, NoiseWindows(windows), plan)
 
 
 class Quadratic(nn.Module):

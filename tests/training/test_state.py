@@ -24,7 +24,7 @@ from training_small import (
 
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.runtime.runtime import Runtime
-from tad_blockdrop.training.loop import train
+from tad_blockdrop.training.loop import Plan, train
 from tad_blockdrop.training.state import FILE, TrainingError
 from tad_blockdrop.video.windows.batches import Batch
 
@@ -68,10 +68,8 @@ def run(
     """Train; returns history, weights, and how many batches were trained in this call."""
     model = detector(seed)
     loss = FailingLoss(model, call, waits)
-    history = train(
-        model, loss, NoiseWindows(), config or train_config(), Runtime(runtime), scratch, liking,
-        "test",
-    )  # fmt: skip
+    plan = Plan(config or train_config(), Runtime(runtime), "test", scratch, liking)
+    history = train(model, loss, NoiseWindows(), plan)
     return history, weights(model), loss.calls
 
 
@@ -113,8 +111,8 @@ def test_buffers_of_the_loss_are_resumed(tmp_path: Path) -> None:
     def attempt(scratch: Path | None, call: int | None = None) -> dict[str, Tensor]:
         model = detector()
         loss = FailingLoss(model, call)
-        runtime = Runtime(RUNTIME)
-        train(model, loss, NoiseWindows(), train_config(), runtime, scratch, None, "test")
+        plan = Plan(train_config(), Runtime(RUNTIME), "test", scratch)
+        train(model, loss, NoiseWindows(), plan)
         return weights(loss)
 
     with pytest.raises(InterruptionError):

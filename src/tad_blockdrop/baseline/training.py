@@ -19,7 +19,7 @@ from tad_blockdrop.runtime.devices import seed_all
 from tad_blockdrop.storage.resumable import fingerprint
 from tad_blockdrop.tasks.contract import Task
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import train
+from tad_blockdrop.training.loop import Plan, train
 from tad_blockdrop.video.windows.batches import Batch
 from tad_blockdrop.video.windows.clips import shared_windows
 from tad_blockdrop.video.windows.cutting import records_hash
@@ -123,9 +123,8 @@ def train_baseline(
         "data": dataset.facts,
         **evaluator.training_facts(model),
     }
-    history = train(
-        model, loss, dataset, recipe, runtime, scratch, evaluator.held_out_map(), label, facts
-    )
+    plan = Plan(recipe, runtime, label, scratch, evaluator.held_out_map(), facts)
+    history = train(model, loss, dataset, plan)
     loss.detach()
     merge_lora(model)
     return history

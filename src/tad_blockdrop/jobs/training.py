@@ -20,6 +20,7 @@ from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 from tad_blockdrop.jobs.sharing import as_checkpoint, processes_for, read_evaluator, share_out
 from tad_blockdrop.parallel.group import Group
 from tad_blockdrop.storage.parquet import read_parquet
+from tad_blockdrop.training.loop import Plan
 from tad_blockdrop.video.windows.clips import shared_windows
 from tad_blockdrop.video.windows.device import training_windows
 from tad_blockdrop.video.windows.features import FeatureTraining
@@ -155,19 +156,10 @@ def _align(
         dataset: EpochWindows = shared_windows(windows, clip_frames, runtime.group)
     else:
         dataset = FeatureTraining(videos, evaluator.data, evaluator.features, taught)
-    return align_model(
-        model,
-        from_checkpoint(teacher),
-        evaluator.task(model, videos),
-        dataset,
-        compress.settled_loss,
-        recipe,
-        runtime,
-        label=label,
-        scratch=scratch,
-        validate=evaluator.held_out_map(),
-        facts=evaluator.training_facts(model),
-    )
+    facts = evaluator.training_facts(model)
+    plan = Plan(recipe, runtime, label, scratch, evaluator.held_out_map(), facts)
+    task = evaluator.task(model, videos)
+    return align_model(model, from_checkpoint(teacher), task, dataset, compress.settled_loss, plan)
 
 
 def _processes(evaluator: Evaluator, model: Detector) -> int:

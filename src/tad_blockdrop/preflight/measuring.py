@@ -33,7 +33,7 @@ from tad_blockdrop.preflight.work import Measured
 from tad_blockdrop.runtime.devices import main_memory
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training.groups import freeze_for
-from tad_blockdrop.training.loop import train
+from tad_blockdrop.training.loop import Plan, train
 from tad_blockdrop.video.windows.batches import Batch, LoadedWindow
 from tad_blockdrop.video.windows.cutting import VideoRecord, trained_on
 from tad_blockdrop.video.windows.device import training_windows
@@ -130,8 +130,8 @@ def measure_training(
     window = data.window.model_copy(update={"per_video": windows})
     dataset = training_windows([record], data.model_copy(update={"window": window}), 0, device)
     once = {"epochs": 1.0, "stop": 1, "warmup": 0.0, "accumulate": 1}
-    fit = partial(train, student, timed, dataset, recipe.model_copy(update=once), runtime)
-    work = partial(fit, None, None, "measuring")
+    plan = Plan(recipe.model_copy(update=once), runtime, "measuring")
+    work = partial(train, student, timed, dataset, plan)
     with _too_much(device, "a training step", "lower batch and raise accumulate"):
         memory, end = _measure(work, device)
     return Measured(end - timed.begins[-1], memory, min(timed.held[-1], memory))

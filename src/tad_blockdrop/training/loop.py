@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -63,20 +64,28 @@ class TrainingData(Protocol):
     def loader(self, batch: int, workers: int, seed: int) -> Loader: ...
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How to train, what to call it, and where it can go on.
+
+    With ``scratch`` a run can be killed and called again with the same arguments: it goes on
+    after the last whole epoch and ends with the same bits. A state of other settings or weights
+    is not used; ``facts`` adds what else the result depends on (JSON values: the loss's settings,
+    the data's). ``validate(model)`` returns a metric to maximise, on held-out training inputs.
+    """
+
+    recipe: TrainConfig
+    runtime: Runtime
+    label: str
+    scratch: Path | None = None
+    validate: Validate | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 MAX_OVERFLOWS = 30  # fp16 steps skipped in a row before the run is given up
 
 
-def train(
-    model: nn.Module,
-    loss: Loss,
-    dataset: TrainingData,
-    config: TrainConfig,
-    runtime: Runtime,
-    scratch: Path | None,
-    validate: Validate | None,
-    label: str,
-    identity: Mapping[str, Any] | None = None,
-) -> pd.DataFrame:
+def train(model: nn.Module, loss: Loss, dataset: TrainingData, plan: Plan) -> pd.DataFrame:
     """Train what ``requires_grad`` in ``model``, in place, and return the history.
 
     ``loss(batch, epoch)`` runs the model on a batch that is on the device, at a fractional epoch
@@ -85,24 +94,20 @@ def train(
     become part of the resumable state. The student must not be inside.
 
     The model ends, in evaluation mode, with the averaged weights of the last epoch, or where
-    ``config.keep`` is ``best`` of the rated one that ``validate`` liked best (the earliest of
-    equals; non-finite metrics never win). ``validate(model)`` returns a metric to maximise, on
-    held-out training videos; it is given the averaged weights in evaluation mode, after the last
-    epoch and every ``config.rate_every`` ones before it. With ``keep: last`` nothing is rated.
+    ``recipe.keep`` is ``best`` of the rated one that ``validate`` liked best (the earliest of
+    equals; non-finite metrics never win). It is given the averaged weights in evaluation mode,
+    after the last epoch and every ``recipe.rate_every`` ones before it. With ``keep: last``
+    nothing is rated.
 
-    With ``scratch`` the run can be killed and called again with the same arguments: it goes on
-    after the last whole epoch and ends with the same bits. A state of other settings or weights
-    is not used; ``identity`` adds what else the result depends on (JSON values: the loss's
-    settings, the data's).
-
-    In a ``runtime.group`` all processes call it, with a dataset and a loss for their part of each
-    batch; the first one keeps the state, from which any number of processes can go on.
+    In a group all processes call it, with a dataset and a loss for their part of each batch; the
+    first one keeps the state, from which any number of processes can go on.
 
     History, one row per epoch: ``epoch`` (from 1), ``steps`` (optimiser steps so far), ``lr_*``
     of each parameter group at the last step, mean loss terms, ``grad_norm`` (mean, before
     clipping) and ``metric`` (NaN where others are rated, absent where none is). Raises
     TrainingError on a non-finite loss or gradient, and when the state cannot be written.
     """
+    config, runtime, scratch, label = plan.recipe, plan.runtime, plan.scratch, plan.label
     parts = {"model": model}
     if isinstance(loss, nn.Module):
         parts["loss"] = loss
@@ -113,7 +118,7 @@ def train(
         "seed": runtime.seed,
         "precision": runtime.precision,
         "windows": len(dataset),
-        "identity": dict(identity or {}),
+        "identity": dict(plan.facts),
     }
     mark = fingerprint(run.state.modules, settings) if scratch else ""
     if scratch:
@@ -122,8 +127,8 @@ def train(
     with TrainingProgress(label, config.stop, run.steps, run.state.epochs) as progress:
         while run.state.epochs < config.stop:
             row = run.epoch(progress)
-            if validate and config.rates(run.state.epochs + 1):
-                row["metric"] = run.rate_epoch(validate)
+            if plan.validate and config.rates(run.state.epochs + 1):
+                row["metric"] = run.rate_epoch(plan.validate)
             run.state.history.append(row)
             run.state.epochs += 1
             if scratch and runtime.group.rank == 0:
