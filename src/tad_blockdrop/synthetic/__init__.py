@@ -1,1 +1,1 @@
-"""The embedded benchmark: generated untrimmed videos whose actions are motions."""
+"""The generated benchmark: untrimmed videos whose actions are motions."""

@@ -1,4 +1,4 @@
-"""The embedded benchmark: a set of planned videos, their annotations and their files.
+"""The generated benchmark: a set of planned videos, their annotations and their files.
 
 Every video follows from (seed, subset, index) alone: any one can be made again by itself, and a
 bigger set extends a smaller one. Classes are balanced: each run of as many videos as there are

@@ -129,13 +129,14 @@ def make_baseline(
     from tad_blockdrop.jobs.sharing import as_checkpoint
     from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
 
-    check_videos(evaluator, detector, compress)
     data, classes = evaluator.data, evaluator.dataset.classes
     if baseline.source == "checkpoint":
         given = _given(baseline, classes)
+        check_videos(evaluator, given.detector, compress)
         if loss_limit(compress):
             given = _rated(given, evaluator)
         return pd.DataFrame({"stage": [], "epoch": []}), given
+    check_videos(evaluator, detector, compress)
     model = new_detector(detector, len(classes), data, baseline, evaluator.runtime.seed)
     weights = starting_weights(detector, baseline)
     if weights is not None:

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def generate_benchmark(synthetic: SyntheticConfig) -> tuple[VideoTasks, dict[str, Any]]:
-    """Plan the embedded benchmark: videos to write, and their annotations."""
+    """Plan the generated benchmark: videos to write, and their annotations."""
     from tad_blockdrop.synthetic.benchmark import annotations, plan_benchmark, write_video
 
     plans = plan_benchmark(synthetic)
