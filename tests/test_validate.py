@@ -88,7 +88,7 @@ def test_a_refused_dataset_and_the_same_put_right(own: Path, kedro: Kedro) -> No
     assert "Traceback" not in said
     assert "the dataset cannot be used: 3 fatal problem(s)" in said
     assert "a video id: there is no video of this name in" in said
-    assert "b: it is damaged (" in said
+    assert "b: it is not complete: " in said
     assert "none of the 0 training videos that can be read has a usable action" in said
     problems = pd.read_csv(own / "data/03_primary/my_dataset/problems.csv")
     assert problems["kind"].tolist()[:3] == [
@@ -210,7 +210,7 @@ UNREADABLE = [
     ({"results": {}}, "this is a file of predictions, not of annotations"),
     ({"database": {}}, "database: it lists no video"),
     ({"database": {"a": []}}, "database.a: it is []"),
-    ({"database": {"a": {}}}, "database.a.subset: it is missing; name it, as 'training'"),
+    (database(a={}, b={"subset": "x"}), "database.a.subset: it is missing; name it, as 'trai"),
     (database(a={"subset": "x", "annotations": {}}), "database.a.annotations: it is not a list"),
     (database(a={"subset": "x", "annotations": [{"label": "run"}]}),
      "database.a.annotations[0].segment: it is missing; give [start, end] in seconds"),

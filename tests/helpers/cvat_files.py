@@ -28,3 +28,13 @@ CVAT_PROJECT = """<?xml version="1.0" encoding="utf-8"?>
 <skeleton frame="40"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
 <skeleton frame="45"><points label="nose" outside="0"/><points label="tail" outside="0"/></skeleton>
 </track></annotations>"""
+
+CVAT_IMAGES = """<?xml version="1.0" encoding="utf-8"?>
+<annotations><version>1.1</version><meta><job><id>1</id></job><source>a.mp4</source></meta>
+<image id="4" name="frame_000004"><tag label="run" source="manual"/></image>
+<image id="5" name="frame_000005"><tag label="run" source="manual"/>
+<box label="mouse" xtl="1" ytl="1" xbr="2" ybr="2"/></image>
+<image id="6" name="frame_000006"><tag label="run" source="manual"/></image>
+<image id="7" name="frame_000007"/>
+<image id="9" name="frame_000009"><tag label="rest" source="manual"/></image>
+<image id="10" name="frame_000010"><tag label="rest" source="manual"/></image></annotations>"""

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from boris_exports import AGGREGATED, EXPORTS, OLD_TABULAR, TABULAR
-from cvat_files import CVAT, CVAT_PROJECT
+from cvat_files import CVAT, CVAT_IMAGES, CVAT_PROJECT
 
 ETHOGRAM = {
     "0": {"type": "State event", "key": "g", "code": "groom", "modifiers": {}},
@@ -133,6 +133,11 @@ SIMBA = (
     "Probability_run,run\n0,1.5,2.5,0.9,3.25,0,0.1,0,0.9,1\n"
     "1,1.5,2.5,0.7,1,1,0.8,1,0.7,1\n2,1.5,2.5,0.9,0,0,0.9,1,0.1,0\n"
 )
+SIMBA_REGIONS = (  # features of a region stand after all others
+    ",nose_x,nose_y,nose_p,speed,Box Mouse_1 nose distance,Box Mouse_1 nose in zone,"
+    "Box Mouse_1 nose facing,groom,run\n0,1.5,2.5,0.9,3.25,7.5,1,0,0,1\n"
+    "1,1.5,2.5,0.7,1,2.5,1,1,1,1\n2,1.5,2.5,0.9,0,1.5,0,1,1,0\n"
+)
 AUDACITY = (
     "1.500000\t3.000000\tgroom\n-0.500000\t0.500000\tearly\n3.5\t4.5\t\n"
     "\\\t100.0\t200.0\n5.000000\t5.000000\tsniff, twice\n"
@@ -181,6 +186,13 @@ OSL_1 = {
 # actions, parts of what is told. Frames of videos whose rate no file states stay frames.
 Row = tuple[str, str, float, float]
 TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
+    "second_player.boris": (  # nobody watched these live
+        json.dumps(boris(
+            one=observation("/x/a.mp4", events=[[n, "", "groom", "", ""] for n in (1.0, 2.0)]),
+            two=observation("/x/b.mp4", events=[], file={"1": [], "2": ["/x/b.mp4"]}))),
+        "BORIS project", [("a", "groom", 1, 2)],
+        ["1 observations whose media are in further players alone"],
+    ),
     "queue.boris": (
         json.dumps(boris(
             one=observation("/home/u/a.mp4", "/home/u/b.mp4", lengths=(10.0004, 20.0), events=[
@@ -236,6 +248,13 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         [("a", "groom", 3.5, 5), ("a", "rest", 5, 6)],
         ["1 dependent annotations", "1 annotations of which ELAN does not state the time"],
     ),
+    "extracted.eaf": (  # the sound was annotated
+        eaf(TIERS, SLOTS, 'MEDIA_URL="file:///a.wav" RELATIVE_MEDIA_URL="./a.wav" '
+                          'EXTRACTED_FROM="file:///C:/films/b.mp4"').replace(
+            "video/mp4", "audio/x-wav"),
+        "ELAN document", [("b", "groom", 1.5, 3), ("b", "rest", 3, 4)],
+        ["1 dependent annotations", "1 annotations of which ELAN does not state the time"],
+    ),
     "subdivided.eaf": (  # the class is an entry of a vocabulary
         SUBDIVIDED, "ELAN document", [("a b", "groom", 1, 4)], ["5 dependent annotations"],
     ),
@@ -265,6 +284,11 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
             {"ranges": [{"start": 1, "end": 5}]}, timeline("run", 11, 20)["value"]]}]),
         "Label Studio export", [("b", "run", 1, 2)], ["1 regions without a label"],
     ),
+    "titled.json": (
+        json.dumps([{"data": {"session": "day 1", "film": "s3://b/a.mp4", "fps": 10},
+                     "annotations": [{"result": [timeline("run", 11, 20)]}]}]),
+        "Label Studio export", [("a", "run", 1, 2)], [],
+    ),
     "sound.json": (
         json.dumps([{"data": {"video_url": "/data/upload/1/0a1b2c3d-a.mp4"}, "annotations": [
             {"result": [{"type": "labels", "value": sound(["run", "fast"], 1.5, 3)},
@@ -284,12 +308,19 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         CVAT_PROJECT, "CVAT for video",
         [("a", "run", 0, 2), ("a", "run", 5, 8), ("b", "run", 10, 20), ("b", "run", 40, 50)], [],
     ),
+    "images.xml": (
+        CVAT_IMAGES, "CVAT for video", [("a", "run", 4, 7), ("a", "rest", 9, 11)],
+        ["1 shapes of images"],
+    ),
     "clip_labels.csv": (
         DEEPETHOGRAM, "DeepEthogram labels", [("clip", "groom", 1, 3), ("clip", "sniff", 3, 4)],
         ["1 frames without a label"],
     ),
     "clip.csv": (
         SIMBA, "SimBA table", [("clip", "groom", 1, 3), ("clip", "run", 0, 2)], [],
+    ),
+    "regions.csv": (
+        SIMBA_REGIONS, "SimBA table", [("regions", "groom", 1, 3), ("regions", "run", 0, 2)], [],
     ),
     "clip.txt": (
         AUDACITY, "Audacity labels",
@@ -311,6 +342,14 @@ TOOLS: dict[str, tuple[str, str, list[Row], list[str]]] = {
         [("league/2015/A 1 - 1 B/1_720p", "Corner", 40, 41),
          ("league/2015/A 1 - 1 B/2_720p", "Goal", 1.5, 2.5)],
         ["looked for as 1_720p", "2 event(s)"],
+    ),
+    "Labels-ball.json": (  # one video of both halves
+        json.dumps({"UrlLocal": "efl/2019/A - B", "halftime": "1 - 46:04", "annotations": [
+            {"gameTime": "1 - 00:40", "label": "PASS", "position": "40500", "team": "left"},
+            {"gameTime": "2 - 00:01", "label": "DRIVE", "position": "2765500", "team": "right"}]}),
+        "SoccerNet labels",
+        [("efl/2019/A - B/720p", "PASS", 40, 41), ("efl/2019/A - B/720p", "DRIVE", 2765, 2766)],
+        ["looked for as 720p", "2 event(s)"],
     ),
     "Labels.json": (  # the first version says no more than the clock of the half
         json.dumps({"UrlLocal": "l/A/", "annotations": [

@@ -61,7 +61,7 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
     ("name", "text", "message"),
     [
         ("a.boris", json.dumps(boris(live={"type": "LIVE", "file": {}, "events": []})),
-         "observations: none of 1 has media; observe video files"),
+         "observations: none of 1 has media in player 1; observe video files"),
         ("a.boris", json.dumps(boris(one=observation("a.mp4", "b.mp4", events=[]))),
          "times run on through its 2 media, but the length of 'a.mp4' is not stated"),
         ("a.csv", QUEUE_7, "its 2 media, but the length of 'v/b.mp4' is not stated"),
@@ -86,6 +86,10 @@ def test_a_tool_s_file_is_read(tmp_path: Path, name: str) -> None:
          "video 'a': its times are frames as well as seconds"),
         ("a.json", json.dumps(VIA | {"attribute": {}}), "attribute: none is of temporal segments"),
         ("a.txt", "1.0\t2.0\trun\nno label\n", "line 2: 'no label' is no label"),
+        ("a.txt", "120\t340\trun\n5000\t9000\trun\n", "up to 9000: they look like milliseconds"),
+        ("Labels-cameras.json", json.dumps({"UrlLocal": "a", "annotations": [
+            {"change_type": "logo", "gameTime": "1 - 00:06", "label": "x", "position": "6000"}]}),
+         "they are changes of the camera (Labels-cameras.json), not actions; take Labels-v2.json"),
         ("a_labels.csv", ",background,run\n0,0.4,0.6\n", "frame 0, run: it is '0.6', neither 0"),
         ("a_labels.csv", ",background,run\n0,1,0\n1,1,0\n5,0,1\n", "frame 1: the next row is of"),
         ("a.csv", ",n_x,n_y,n_p,run\n1,1,2,1,0\n0,1,2,1,1\n", "the next row is of frame 0, but"),
@@ -108,6 +112,8 @@ def test_bad_files_are_refused_in_a_sentence(
         ("via.json", "who", [("a", "Ann")]),
         ("annotations.xml", "act", [("a", "run"), ("a", "rest")]),
         ("EPIC_100_validation.csv", "verb noun", [("P01_01", "open door")]),
+        ("clip.csv", "run", [("clip", "run")]),
+        ("clip.csv", "run, groom", [("clip", "run"), ("clip", "groom")]),
     ],
 )
 def test_what_names_the_actions_can_be_chosen(

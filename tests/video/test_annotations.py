@@ -81,6 +81,16 @@ def test_without_numbers_classes_are_in_the_order_of_their_names() -> None:
         )  # fmt: skip
 
 
+def test_json_without_subsets_is_like_a_table_without() -> None:
+    entries = {"a": video("", ("run", 0, 1)), "b": video("") | {"annotations": None}}
+    for entry in entries.values():
+        del entry["subset"]
+    found = read_annotations(database(**entries))
+    assert rows(found.stated[["video_id", "subset"]]) == [("a", ""), ("b", "")]
+    assert rows(found.instances) == [("a", "run", 0.0, 1.0)]
+    assert found.problems == ()
+
+
 @pytest.mark.parametrize("clashing", [[0, 0], [0, None]])
 def test_numbers_that_are_no_order_are_not_used(clashing: list[int | None]) -> None:
     entry = video("train", ("z", 0, 1), ("a", 1, 2))
@@ -137,7 +147,8 @@ BAD_SEGMENT["annotations"] = [{"label": "x", "segment": [1]}]
         ({"database": {}}, "database: it lists no video; add your videos"),
         ({"database": []}, "database: it is []; write an object"),
         (database(a=[]), "database.a: it is []; write an object"),
-        ({"database": {"a": {"annotations": []}}}, "database.a.subset: it is missing"),
+        (database(a=video("t", ("x", 0, 1)), b={}), "database.b.subset: it is missing"),
+        (database(**{"./a.mp4": video("t"), "././a.mp4": video("t")}), "video 'a' is there twice"),
         (database(a=video("")), "database.a.subset: it is missing"),
         (database(a=video("train") | {"annotations": {}}), "database.a.annotations: it is not a"),
         (

@@ -61,6 +61,24 @@ def test_an_id_means_its_file(folder: Path, video_id: str, file: str) -> None:
     assert found(folder, video_id) == folder.resolve() / file
 
 
+def test_a_path_may_begin_with_the_folders_above(tmp_path: Path) -> None:
+    """As tables name videos that lie beside them."""
+    for name in ("a.mp4", "cam/b.mp4", "videos/c.mp4", "c.mp4"):
+        (tmp_path / "data" / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "data" / "videos" / name).touch()
+    (tmp_path / "films").symlink_to(tmp_path / "data" / "videos")
+    for folder, video_id, file in (
+        ("data/videos", "videos/a.mp4", "a.mp4"),
+        ("data/videos", "data\\videos\\cam\\b", "cam/b.mp4"),
+        ("data/videos", "videos/c", "videos/c.mp4"),
+        ("films", "films/a", "a.mp4"),
+    ):
+        match = list_videos(tmp_path / folder).find(video_id)
+        assert match == Found(tmp_path / "data" / "videos" / file)
+    for video_id in ("other/a.mp4", "videos/b.mp4", "data/a.mp4"):
+        assert list_videos(tmp_path / "data" / "videos").find(video_id) is None
+
+
 @pytest.mark.parametrize("video_id", ["A2", "note", "note.txt", "test", "secret"])
 def test_what_is_no_video_is_not_found(folder: Path, video_id: str) -> None:
     assert list_videos(folder).find(video_id) is None

@@ -4,7 +4,7 @@ A new format is a file in ``formats/`` with a class that keeps to ``AnnotationFo
 in ``FORMATS``.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from tad_blockdrop.video.annotations.file import (
 )
 from tad_blockdrop.video.annotations.formats.activitynet import ActivityNet
 from tad_blockdrop.video.annotations.formats.audacity import Audacity
+from tad_blockdrop.video.annotations.formats.bento import Bento
 from tad_blockdrop.video.annotations.formats.boris import Boris
 from tad_blockdrop.video.annotations.formats.boris_table import BorisTable
 from tad_blockdrop.video.annotations.formats.charades import Charades
@@ -29,18 +30,23 @@ from tad_blockdrop.video.annotations.formats.csv_table import CSVTable
 from tad_blockdrop.video.annotations.formats.cvat import Cvat
 from tad_blockdrop.video.annotations.formats.ego4d import Ego4D
 from tad_blockdrop.video.annotations.formats.elan import Elan
+from tad_blockdrop.video.annotations.formats.elan_text import ElanText
 from tad_blockdrop.video.annotations.formats.epic_kitchens import EpicKitchens
 from tad_blockdrop.video.annotations.formats.fiftyone import FiftyOne
 from tad_blockdrop.video.annotations.formats.frame_table import DeepEthogram, SimBA
+from tad_blockdrop.video.annotations.formats.frame_text import FrameText
 from tad_blockdrop.video.annotations.formats.label_studio import LabelStudio
+from tad_blockdrop.video.annotations.formats.multithumos import MultiThumos
 from tad_blockdrop.video.annotations.formats.soccernet import OpenSportsLab, SoccerNet
 from tad_blockdrop.video.annotations.formats.subtitles import SubRip, WebVTT
+from tad_blockdrop.video.annotations.formats.thumos14 import Thumos14
 from tad_blockdrop.video.annotations.formats.via import Via
 from tad_blockdrop.video.annotations.formats.writing import Action, LabelledVideo, WritableFormat
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
     Annotations,
+    NoActionsError,
     choice_problem,
     shown,
     subset_key,
@@ -55,10 +61,13 @@ __all__ = [
 ]  # fmt: skip
 
 FORMATS: list[AnnotationFormat] = [
-    ActivityNet(), CSVTable(), Boris(), BorisTable(), Elan(), LabelStudio(), Via(), Cvat(),
+    ActivityNet(), Boris(), BorisTable(), Elan(), LabelStudio(), Via(), Cvat(),
     DeepEthogram(), SimBA(), Audacity(), Charades(), EpicKitchens(), Ego4D(), SoccerNet(),
-    OpenSportsLab(),
+    OpenSportsLab(), ElanText(), Bento(), Thumos14(), MultiThumos(), FrameText(),
+    CSVTable(),  # last of those of tables, as it knows columns by many names
 ]  # fmt: skip
+
+SHOWN = 5  # files that are named in one sentence
 
 WRITERS: dict[str, WritableFormat] = {
     "boris": Boris(), "elan": Elan(), "srt": SubRip(), "vtt": WebVTT(),
@@ -135,18 +144,34 @@ def _read_all(
         except TableError:  # it says itself where it is
             raise
         except AnnotationError as error:
+            if isinstance(error, NoActionsError) and file.in_folder and len(files) > 1:
+                passed_over.append(replace(file, content=None, fault=error))
+                continue
             where = f"in {name if len(files) > 1 else 'the annotations'}, {error.where}"
             raise AnnotationError(where, error.what, error.advice) from None
     return found, passed_over, frozenset(media)
 
 
 def _in_two(found: Mapping[str, Annotations]) -> dict[str, list[str]]:
-    """The videos that several of the files annotate, with the names of these."""
+    """The videos that several of the files annotate, with the names of these.
+
+    Files of one class each may share videos, if they are of different classes.
+    """
     files: dict[str, list[str]] = defaultdict(list)
     for name, each in found.items():
         for video in dict.fromkeys(map(compared, each.stated["video_id"])):
             files[video].append(name)
-    return {video: names for video, names in files.items() if len(names) > 1}
+    return {
+        video: names
+        for video, names in files.items()
+        if len(names) > 1 and not _of_one_class_each([found[name] for name in names])
+    }
+
+
+def _of_one_class_each(files: Sequence[Annotations]) -> bool:
+    """Whether each file holds another class."""
+    classes = Counter(label for each in files for label in each.classes)
+    return all(each.of_one_class for each in files) and classes.total() == len(classes)
 
 
 def _joined(found: Mapping[str, Annotations]) -> Annotations:
@@ -159,7 +184,7 @@ def _joined(found: Mapping[str, Annotations]) -> Annotations:
         )
     parts = list(found.values())
     return Annotations(
-        pd.concat([each.stated for each in parts], ignore_index=True),
+        pd.concat([each.stated for each in parts]).drop_duplicates("video_id", ignore_index=True),
         pd.concat([each.instances for each in parts], ignore_index=True),
         tuple(sorted({label for each in parts for label in each.classes})),
         tuple(problem for each in parts for problem in each.problems),
@@ -178,12 +203,20 @@ def _format_problem(taken: AnnotationFormat, source: Source, found: Annotations)
 
 
 def _passed_over_problem(files: Sequence[AnnotationFile]) -> Problem:
+    faults = _faults(files)
+    examples = [f"{Path(name).name}: {fault.what}" for name, fault in faults]
+    advice = "export them in a known format (docs/annotation-formats.md)"
     return Problem(
         "", ANNOTATIONS, "", "passed over",
         f"{len(files)} file(s) in the folder of annotations are in no known format, for example "
-        f"{Path(files[0].name).name}",
-        "if it holds annotations, export them in a known format (docs/annotation-formats.md)",
+        + ("; ".join(examples[:SHOWN]) or Path(files[0].name).name),
+        f"if it holds annotations, {faults[0][1].advice if faults else advice}",
     )  # fmt: skip
+
+
+def _faults(files: Sequence[AnnotationFile]) -> list[tuple[str, AnnotationError]]:
+    """The files of which it is known what they are instead of annotations, with what that is."""
+    return [(file.name, file.fault) for file in files if file.content is None and file.fault]
 
 
 def _longer_names_problem(shared: Mapping[str, Sequence[str]]) -> Problem:
@@ -201,10 +234,11 @@ def _longer_names_problem(shared: Mapping[str, Sequence[str]]) -> Problem:
 def _unknown(files: Sequence[AnnotationFile]) -> AnnotationError:
     """The error that says what was found and what was tried."""
     known = "; ".join(f"{each.name}: {each.layout}" for each in FORMATS)
+    advice = f"use one of these formats. {known}"
+    for name, fault in _faults(files):
+        return AnnotationError(name, fault.what, f"{fault.advice}, or {advice}")
     return AnnotationError(
-        "top level",
-        f"the format is not known (found: {_found(files[0].content)})",
-        f"use one of these formats. {known}",
+        "top level", f"the format is not known (found: {_found(files[0].content)})", advice
     )
 
 

@@ -11,20 +11,31 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from tad_blockdrop.video.annotations.poses import columns_needed
-from tad_blockdrop.video.annotations.table import LINE, AnnotationError, given, shown
+from tad_blockdrop.video.annotations.table import (
+    LINE,
+    TITLES,
+    AnnotationError,
+    given,
+    is_remark,
+    shown,
+)
 from tad_blockdrop.video.files.listing import VIDEO_FORMATS
 from tad_blockdrop.video.files.pictures import PICTURE_ENDINGS
 
 MOST_TITLES = 5  # lines above the header of a table
 FIRST_ROWS = 50  # of a table of poses, which say what its columns hold
 _SEPARATORS = "\t;,|"
-_NUMBERS = re.compile(r"\s*[-\d.,]+\t[-\d.,]+(\t|$)")  # a row of a table without a header
+_NO_TABLE = re.compile(  # how texts begin that are no table, or one without a header
+    r"\s*(<|Bento annotation file|[-\d.,]+\t[-\d.,]+(\t|$))", re.IGNORECASE
+)
+_REMARK = re.compile(r'\s*"?#')  # above the header of a table
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
@@ -37,7 +48,10 @@ _NO_TEXT = (
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"PAR1", "a Parquet table"),
     (b"\x1f\x8b", "a compressed file (.gz), which has to be unpacked first"),
+    (b"%PDF", "a PDF"),
+    (b"{\\rtf", "a document of a word processor (.rtf)"),
 )
+_OF_TOOLS = (".json", ".boris", ".eaf", ".xml", ".csv", ".tsv")  # which are not passed over
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +60,8 @@ class AnnotationFile:
 
     ``choices``: how the file was understood where something else was possible, for people.
     ``name``: its path. ``in_folder``: whether it was found in a folder, where not every file need
-    hold annotations; ``content`` is None if it holds no text. ``fault``: of a table in a folder why
-    it cannot be read, in which case ``content`` is its header alone.
+    hold annotations; ``content`` is None if it holds no text. ``fault``: of a file in a folder why
+    it cannot be read; of a table, ``content`` is then its header alone.
     """
 
     content: Any
@@ -79,19 +93,26 @@ def read_annotation_files(paths: Iterable[str | Path]) -> tuple[AnnotationFile, 
         if not inside:
             raise AnnotationError(str(path), "the folder is empty", "put the annotations there")
         for file in inside:
-            read = _read_in_folder(file) if _holds_text(file) else AnnotationFile(None)
-            found.append(replace(read, name=str(file), in_folder=True))
+            found.append(replace(_read_in_folder(file), name=str(file), in_folder=True))
     return tuple(found)
 
 
 def _read_in_folder(file: Path) -> AnnotationFile:
     """A file of a folder; notes whose lines happen to hold commas are no damaged table."""
+    head = _head(file)
+    if (fault := _no_text(head)) is not None or not _may_be_text(head):
+        return AnnotationFile(None, fault=fault)
+    content = _content(file)
     try:
-        return read_annotation_file(file)
+        return _parsed(content, file)
     except TableError as error:
         return AnnotationFile(
             pd.DataFrame([[""] * len(error.header)], columns=list(error.header)), fault=error
         )
+    except AnnotationError as error:
+        if file.suffix.lower() in _OF_TOOLS:
+            raise
+        return AnnotationFile(None, fault=error)
 
 
 def _may_hold_text(file: Path, folder: Path) -> bool:
@@ -100,28 +121,48 @@ def _may_hold_text(file: Path, folder: Path) -> bool:
     return not hidden and not media and file.is_file()
 
 
-def _holds_text(file: Path) -> bool:
-    """Whether a file of a folder begins like text; empty ones do not."""
+def _head(file: Path) -> bytes:
+    """How a file begins."""
     try:
         with file.open("rb") as stream:
-            head = stream.read(4096)
+            return stream.read(4096)
     except OSError:
-        return True  # reading it says what is wrong
-    if any(head.startswith(start) for start, _ in _NO_TEXT):
-        return False
+        return b"?"  # reading it says what is wrong
+
+
+def _may_be_text(head: bytes) -> bool:
+    """Whether a file begins like text; empty ones do not."""
     return head.strip() != b"" and (0 not in head[2:] or 0 in head[:2] or _mark(head) is not None)
+
+
+def _no_text(head: bytes) -> AnnotationError | None:
+    """What a file is and what to do, if it is of a kind that is known to be no text."""
+    for start, what in _NO_TEXT:
+        if head.startswith(start):
+            return AnnotationError("the file", f"it is {what}", "save it as CSV (UTF-8)")
+    return None
 
 
 def read_annotation_file(path: str | Path) -> AnnotationFile:
     """Read a file by its content; its ending says nothing. Raises AnnotationError."""
     path = Path(path)
+    return _parsed(_content(path), path)
+
+
+def _content(path: Path) -> bytes:
     try:
-        text, choices = decode(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise AnnotationError(
             str(path), f"it cannot be read ({error.strerror})",
             "put the annotations there, or name their file in this environment's globals.yml",
         ) from error  # fmt: skip
+
+
+def _parsed(content: bytes, path: Path) -> AnnotationFile:
+    """What a file of this content holds. Raises AnnotationError."""
+    try:
+        text, choices = decode(content)
     except AnnotationError as error:
         raise AnnotationError(str(path), error.what, error.advice) from None
     lines = [line for line in text.splitlines() if line.strip()]
@@ -131,7 +172,7 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
     if first.lstrip()[0] in "{[":
         return AnnotationFile(_parsed_json(text, path), choices, str(path))
     separated = any(mark in line for line in lines[: MOST_TITLES + 1] for mark in _SEPARATORS)
-    if first.lstrip()[0] == "<" or not separated or _NUMBERS.match(first):
+    if not separated or _NO_TABLE.match(first):
         return AnnotationFile(text, choices, str(path))
     table, more = _parsed_table(text, path)
     return AnnotationFile(table, (*choices, *more), str(path))
@@ -139,9 +180,8 @@ def read_annotation_file(path: str | Path) -> AnnotationFile:
 
 def decode(content: bytes) -> tuple[str, tuple[str, ...]]:
     """The text of a file, and what had to be chosen to read it. Raises AnnotationError."""
-    for start, what in _NO_TEXT:
-        if content.startswith(start):
-            raise AnnotationError("the file", f"it is {what}", "save it as CSV (UTF-8)")
+    if (fault := _no_text(content)) is not None:
+        raise fault
     encoding = _mark(content)
     if encoding is None and 0 in content[:2]:  # UTF-16 of a Latin script, without its mark
         encoding = "utf-16-be" if content[0] == 0 else "utf-16-le"
@@ -225,7 +265,7 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
     width = len(names)
     dropped = whole - width if needed else 0
     for line, row in zip(lines[1:], cells, strict=True):
-        if any(given(cell.strip()) for cell in row[width:]):
+        if any(given(cell.strip()) for cell in row[width:]) and not is_remark(row):
             raise TableError(
                 f"{path}, line {line}",
                 f"it has {len(row) + dropped} cells, the header {width + dropped}",
@@ -240,6 +280,7 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
     table = table.loc[
         :, [bool(name.strip()) or table.iloc[:, i].any() for i, name in enumerate(names)]
     ]
+    table.attrs[TITLES] = titles
     name = {"\t": "tabs", ",": ""}.get(separator, f"'{separator}'")
     choices = [f"{name} between the columns"] if name else []
     return table, choices + [f"{shown(title)} as a title above the table" for title in titles]
@@ -247,7 +288,8 @@ def _parsed_table(text: str, path: Path) -> tuple[pd.DataFrame, list[str]]:
 
 def _separator(text: str) -> str:
     """What stands most often in the header, or in the first line after titles."""
-    lines = [line for line in text.splitlines() if line.strip()][: MOST_TITLES + 1]
+    filled = (line for line in text.splitlines() if line.strip() and not _REMARK.match(line))
+    lines = list(islice(filled, MOST_TITLES + 1))
     cells = {line: re.split(f"[{_SEPARATORS}]", line) for line in lines}
     headers = (line for line in lines if sum(bool(cell.strip()) for cell in cells[line]) > 1)
     header = next(headers, lines[0] if lines else "")
@@ -255,8 +297,11 @@ def _separator(text: str) -> str:
 
 
 def _titles(rows: Sequence[Sequence[str]]) -> int:
-    """How many rows stand above the header: those in which only one cell is filled."""
-    filled = [sum(bool(cell.strip()) for cell in row) for row in rows[: MOST_TITLES + 1]]
+    """How many rows stand above the header: remarks, and those with only one cell filled."""
+    filled = [
+        0 if is_remark(row) else sum(bool(cell.strip()) for cell in row)
+        for row in rows[: MOST_TITLES + 1]
+    ]
     return next((place for place, count in enumerate(filled) if count > 1), 0)
 
 

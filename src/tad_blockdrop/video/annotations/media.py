@@ -9,6 +9,23 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from tad_blockdrop.video.files.listing import without_ending
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")  # a drive letter is shorter
+_ROOTED = re.compile(r"[~.]?[\\/]|[A-Za-z]:[\\/]")
+
+
+def is_address(name: str) -> bool:
+    """Whether it begins like an address: ``https://``, ``file:/``."""
+    return _ADDRESS.match(name) is not None
+
+
+def is_rooted(name: str) -> bool:
+    """Whether it is a path that begins at a root, a drive, a home or the program's folder."""
+    return _ROOTED.match(name) is not None
+
+
+def is_video(name: str) -> bool:
+    """Whether a path or address has the ending of a video file."""
+    path = _path(name)
+    return without_ending(path) != path
 
 
 def video_names(media: Iterable[str]) -> dict[str, str]:

@@ -1,10 +1,13 @@
 """Tables of poses: hundreds of columns of numbers, of which the last few are behaviours."""
 
+import re
 from collections.abc import Sequence
 
 INDEX = ("", "Unnamed: 0", "frame")  # names of a first column that counts the rows
 POSE = ("_x", "_y", "_p")  # endings of SimBA's columns of body parts
 NO_BEHAVIOUR = ("Probability_", "Low_prob_detections_")  # numbers that may all be 0 and 1
+_OF_REGION = re.compile(r"\S+ .*\S (distance|in zone(_cumulative_\w+)?|facing)")
+"""Features of a region and an animal, which SimBA puts after all others; many are 0 and 1."""
 
 
 def body_part(names: Sequence[str]) -> list[int]:
@@ -18,11 +21,18 @@ def body_part(names: Sequence[str]) -> list[int]:
     return []
 
 
+def is_feature(name: str) -> bool:
+    """Whether the name of a column says that it is no behaviour, and none before it is one."""
+    name = name.casefold()
+    return name.endswith(POSE) or _OF_REGION.fullmatch(name) is not None
+
+
 def columns_needed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     """The places of the columns that can say what a table of poses shows; empty for other tables.
 
-    ``rows``: the first ones. Behaviours stand after the last column that these do not fill with 0
-    and 1. A body part is kept, so that the table is still seen to be one of poses.
+    ``rows``: the first ones. Behaviours stand after the last feature, and after the last column
+    that these do not fill with 0 and 1. A body part is kept, so that the table is still seen to be
+    one of poses.
     """
     part = body_part(names)
     if not part or names[0].strip() not in INDEX:
@@ -30,7 +40,7 @@ def columns_needed(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[
     last = max(
         place
         for place, name in enumerate(names)
-        if name.casefold().endswith(POSE)
+        if is_feature(name)
         or (not name.startswith(NO_BEHAVIOUR) and any(map(_is_measured, _column(rows, place))))
     )
     return sorted({0, *part, *range(last + 1, len(names))})

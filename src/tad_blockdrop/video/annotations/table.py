@@ -6,7 +6,7 @@ Nothing is judged here: whether segments and labels make sense is for ``problems
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,10 @@ from tad_blockdrop.video.problems import ANNOTATIONS, Problem
 STATED = ["video_id", "subset", "duration", "fps", "n_frames"]
 INSTANCES = ["video_id", "label", "start", "end"]
 LINE = "line"  # name of a table's index: the lines of the file
+TITLES = "titles"  # of a table's attrs: the lines above its header
 NO_SUBSET = ""  # of every video where the annotations name no subsets
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
+_CLOCK = re.compile(r"(-?)(?:(\d+):)?(\d+):(\d\d?(?:\.\d*)?)", re.ASCII)
 
 _SUBSETS = {
     "train": "training",
@@ -43,6 +44,10 @@ class AnnotationError(BlockDropError):
         return printable(f"{self.where}: {self.what}; {self.advice}")
 
 
+class NoActionsError(AnnotationError):
+    """A file of a known tool or dataset that lists no actions, but something else."""
+
+
 @dataclass(frozen=True, eq=False)
 class Annotations:
     """What an annotation file says.
@@ -52,6 +57,7 @@ class Annotations:
     in the order that the file gives them, otherwise by name: never in that of its rows.
     ``problems``: what people should know of how the file was read. ``in_frames``: the videos whose
     starts and ends are still numbers of frames, from 0, at the rate of the video's file.
+    ``of_one_class``: whether other files hold the other classes of the same videos.
     """
 
     stated: pd.DataFrame
@@ -59,6 +65,7 @@ class Annotations:
     classes: tuple[str, ...]
     problems: tuple[Problem, ...] = ()
     in_frames: frozenset[str] = frozenset()
+    of_one_class: bool = False
 
     @classmethod
     def from_rows(
@@ -105,8 +112,8 @@ def choice_problem(choice: str) -> Problem:
     """Tells people how a file was read where something else was possible."""
     return Problem(
         "", ANNOTATIONS, "", "how the file was read", f"read with {choice}",
-        "if names or times look wrong, save the file as CSV in UTF-8, with commas between the "
-        "columns and decimal points",
+        "if names or times look wrong, save the file as CSV in UTF-8, with the columns "
+        "video,start,end,label, commas between them and decimal points",
     )  # fmt: skip
 
 
@@ -119,6 +126,13 @@ def subset_key(name: str) -> str:
 def line_numbers(table: pd.DataFrame) -> pd.Index:
     """The line of each row in its file; of a table from elsewhere, that of a plain CSV file."""
     return table.index if table.index.name == LINE else pd.RangeIndex(2, len(table) + 2)
+
+
+def is_remark(row: Sequence[Any]) -> bool:
+    """Whether a row of a table is a remark between the others: ``# not sure, see the notes``."""
+    first, *others = row
+    alone = not any(map(given, others))
+    return isinstance(first, str) and first.startswith("#" if alone else "# ")
 
 
 def given(value: Any) -> bool:
@@ -161,9 +175,10 @@ def seconds_of(value: object, where: str) -> float:
     if isinstance(value, str) and ":" in value:
         clock = _CLOCK.fullmatch(value.strip())
         if clock is not None:
-            hours, minutes, seconds = int(clock[1] or 0), int(clock[2]), float(clock[3])
-            if seconds < 60 and (clock[1] is None or minutes < 60):
-                return 3600 * hours + 60 * minutes + seconds
+            sign, hours, minutes, seconds = clock[1], clock[2], int(clock[3]), float(clock[4])
+            if seconds < 60 and (hours is None or minutes < 60):
+                time = 3600 * int(hours or 0) + 60 * minutes + seconds
+                return -time if sign else time
         advice = "give hours:minutes:seconds, minutes:seconds, or seconds alone, as 12.5"
         raise AnnotationError(where, f"{shown(value)} is not a time", advice)
     return number_of(value, where, "give seconds, as 12.5, or hours:minutes:seconds")

@@ -1,7 +1,8 @@
 """The videos of a folder: which there are, which one an id means, what is passed over and why.
 
-An id is a file's name or its path inside the folder, with or without the ending. Names are compared
-in one Unicode form (NFC), and with either slash.
+An id is a file's name or its path inside the folder, with or without the ending. The path may begin
+with folders above, the last of which is this one (``videos/a.mp4``). Names are compared in one
+Unicode form (NFC), and with either slash.
 """
 
 import os
@@ -64,12 +65,16 @@ class FolderContents:
 
 @dataclass(frozen=True)
 class VideoListing:
-    """The videos in a folder and below by ``compared`` name and path, with and without ending."""
+    """The videos in a folder and below by ``compared`` name and path, with and without ending.
+
+    ``named``: how the folder was called, if that was a link to it.
+    """
 
     folder: Path
     by_name: Mapping[str, Sequence[Path]]
     by_path: Mapping[str, Sequence[Path]]
     passed_over: Mapping[Path, str]
+    named: Path = Path()
 
     def find(self, video_id: str) -> Found | None:
         """The video named as the id, with or without the ``v_`` prefix; None where there is none.
@@ -80,7 +85,7 @@ class VideoListing:
         """
         refuse_unsafe_id(video_id)
         key = compared(video_id)
-        for name in (key, f"v_{key}", key.removeprefix("v_")):
+        for name in (key, f"v_{key}", key.removeprefix("v_"), *self._inside(key)):
             exact, named = self.by_path.get(name, ()), self.by_name.get(name, ())
             first, *rest = exact or named or (None,)
             if first is None:
@@ -92,9 +97,20 @@ class VideoListing:
             # Not Path.resolve(), which raises on links that go round in a circle.
             if not Path(os.path.realpath(first)).is_relative_to(self.folder):
                 raise UnsafeVideoError(f"{first} is a link that leads outside {self.folder}")
-            meant = name == compared(first.relative_to(self.folder).as_posix()) and "/" in name
+            meant = name == compared(first.relative_to(self.folder).as_posix()) and "/" in key
             return Found(first, () if meant else tuple(p for p in named or rest if p != first))
         return None
+
+    def _inside(self, key: str) -> list[str]:
+        """The rest of a path that begins with this folder, if a video is there."""
+        rests = []
+        folders = key.split("/")[:-1]
+        for depth in range(1, len(folders) + 1):
+            ends = ("/".join(folder.parts[-depth:]) for folder in (self.folder, self.named))
+            begins = "/".join(folders[:depth])
+            if begins in map(compared, ends):
+                rests.append(key.removeprefix(f"{begins}/"))
+        return [rest for rest in rests if rest in self.by_path]
 
     def hint(self, video_id: str) -> str:
         """What there is instead of a video that is missing, as the end of a sentence, or empty."""
@@ -183,7 +199,7 @@ def list_videos(folder: str | Path) -> VideoListing:
         for names, whole in ((by_name, path.name), (by_path, inside.as_posix())):
             for name in dict.fromkeys((whole, without_ending(whole))):
                 names[compared(name)].append(path)
-    return VideoListing(root, by_name, by_path, contents.passed_over)
+    return VideoListing(root, by_name, by_path, contents.passed_over, Path(folder).absolute())
 
 
 def refuse_unsafe_id(video_id: str) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.video.annotations.formats.contract import Source
+from tad_blockdrop.video.annotations.formats.contract import Source, shortened
 from tad_blockdrop.video.annotations.table import (
+    NO_SUBSET,
     AnnotationError,
     Annotations,
+    choice_problem,
     optional_number,
     seconds_of,
     shown,
@@ -25,7 +27,7 @@ class ActivityNet:
 
     Of ActionFormer's extras, ``label_id`` gives the order of the classes; ``segment(frames)``, from
     0 on at the rate ``fps``, is used where there is no ``segment``. COIN calls a video's list of
-    actions ``annotation``.
+    actions ``annotation``. Either all videos have a ``subset`` or none.
     """
 
     name = "ActivityNet JSON"
@@ -48,32 +50,39 @@ class ActivityNet:
         database = self._mapping(content["database"], "database")
         if not database:
             raise AnnotationError("database", "it lists no video", "add your videos")
-        stated, instances, silent = [], [], []
+        entries = list(self._entries(database))
+        names = source.names_of_own(video for _, video, _ in entries)
+        split = any(entry.get("subset") is not None for _, _, entry in entries)
+        stated: dict[str, tuple[str, str, float, float, float]] = {}
+        instances, silent = [], []
         ids: dict[str, set[int | None]] = {}
-        for key, value in database.items():
-            where = f"database.{key}"
-            video = text_of(key, where, "name the video")
-            entry = self._mapping(value, where)
-            subset = text_of(entry.get("subset"), f"{where}.subset", "name it, as 'training'")
+        for where, written, entry in entries:
+            video = names.get(written, written)
+            if video in stated:
+                raise AnnotationError(where, f"video '{video}' is there twice", "join its entries")
+            subset = NO_SUBSET
+            if split:
+                subset = text_of(entry.get("subset"), f"{where}.subset", "name it, as 'training'")
             duration, fps, frames = (
                 optional_number(entry.get(name), f"{where}.{name}")
                 for name in ("duration", "fps", "frame")
             )
-            stated.append((video, subset, duration, fps, frames))
+            stated[video] = video, subset, duration, fps, frames
             if ACTIONS.isdisjoint(entry):
                 silent.append(video)
             for label, label_id, start, end in self._instances(entry, where, fps):
                 instances.append((video, label, start, end))
                 ids.setdefault(label, set()).add(label_id)
         if not instances:
-            keys = dict.fromkeys(key for entry in database.values() for key in entry)
+            keys = dict.fromkeys(key for _, _, entry in entries for key in entry)
             raise AnnotationError(
                 "database",
                 f"no video has an action (found: the keys {shown(', '.join(map(str, keys)))})",
                 f"list the actions of a video as in {self.layout}",
             )
-        problems = [_no_list(silent)] if silent else []
-        return Annotations.from_rows(stated, instances, _in_order(ids), problems)
+        problems = list(map(choice_problem, shortened(names)))
+        problems += [_no_list(silent)] if silent else []
+        return Annotations.from_rows(stated.values(), instances, _in_order(ids), problems)
 
     def write(self, detections: pd.DataFrame, video_ids: Iterable[str]) -> dict[str, Any]:
         """Detections (video_id, start, end in s, label, score) as results, the field's exchange.
@@ -89,6 +98,12 @@ class ActivityNet:
             )
         return {"version": "VERSION 1.3", "results": results, "external_data": {"used": False}}
 
+    def _entries(self, database: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+        """Each video's place in the file, what it is called there, and what is said of it."""
+        for key, value in database.items():
+            where = f"database.{key}"
+            yield where, text_of(key, where, "name the video"), self._mapping(value, where)
+
     def _instances(
         self, entry: Mapping[str, Any], where: str, fps: float
     ) -> Iterator[tuple[str, int | None, float, float]]:
@@ -96,7 +111,9 @@ class ActivityNet:
         if len(keys) > 1:
             raise AnnotationError(where, f"it has {' and '.join(keys)}", "join the two lists")
         key = keys[0] if keys else "annotations"
-        annotations = entry.get(key, [])
+        annotations = entry.get(key)
+        if annotations is None:
+            return
         if not isinstance(annotations, list):
             raise AnnotationError(f"{where}.{key}", "it is not a list", "write [...]")
         for number, value in enumerate(annotations):

@@ -14,6 +14,7 @@ from tad_blockdrop.video.annotations.table import (
 )
 from tad_blockdrop.video.files.listing import file_name
 
+_MANY = 1000  # whole numbers of seconds as large as this are milliseconds, or frames
 _LINE = re.compile(r"\s*-?\d+([.,]\d+)?\t-?\d+([.,]\d+)?(\t.*)?")
 
 
@@ -35,24 +36,25 @@ class Audacity:
         found = Collected(source)
         video = source.video("_labels")
         found.video(video)
+        times: list[str] = []
         for number, line in enumerate(content.splitlines(), 1):
             if not line.strip() or line.startswith("\\"):
                 continue
             where = f"line {number}"
             if _LINE.fullmatch(line) is None:
                 raise AnnotationError(where, f"{shown(line)} is no label", "export them again")
-            first, last, *text = line.split("\t", 2)
-            start, end = (
-                number_of(cell.strip().replace(",", "."), where) for cell in (first, last)
-            )
-            if not "".join(text).strip():
+            *cells, text = [cell.strip() for cell in f"{line}\t".split("\t", 2)]
+            times += cells
+            start, end = (number_of(cell.replace(",", "."), where) for cell in cells)
+            if not text:
                 found.left_out("labels without a text", "name the actions", where)
                 continue
-            label = text_of("".join(text), f"{where}, label", "name the action")
+            label = text_of(text, f"{where}, label", "name the action")
             if start == end:
                 found.point(video, label, start)
             else:
                 found.action(video, label, start, end)
+        _refuse_other_units(times)
         return found.annotations()
 
     def write(self, videos: Sequence[LabelledVideo]) -> dict[str, str]:
@@ -64,3 +66,15 @@ class Audacity:
             )
             for video in videos
         }
+
+
+def _refuse_other_units(times: Sequence[str]) -> None:
+    """Raise AnnotationError where the times cannot be seconds, which Audacity writes in parts."""
+    if all(time.lstrip("-").isdigit() for time in times):
+        longest = max(map(int, times), default=0)
+        if longest >= _MANY:
+            raise AnnotationError(
+                "times", f"all are whole numbers, up to {longest}: they look like milliseconds, as "
+                "ELAN exports them, or frames",
+                "export seconds with decimals (in ELAN ss.msec), or give the .eaf file of ELAN",
+            )  # fmt: skip

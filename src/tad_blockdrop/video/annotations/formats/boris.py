@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tad_blockdrop.video.annotations.formats.boris_observation import (
+    Change,
     Medium,
     Observation,
-    State,
     collect,
 )
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
@@ -48,8 +48,7 @@ class Boris:
             events = sequence(entry.get("events", []), f"{where}.events")
             players = _players(entry, where)
             if not players.get("1"):
-                found.left_out("observations without media (live, or of pictures)",
-                               "observe a video file", f"'{name}'")  # fmt: skip
+                found.left_out(*_without_first_player(players), f"'{name}'")
                 continue
             others = sum(len(media) for number, media in players.items() if number != "1")
             if others:
@@ -63,8 +62,9 @@ class Boris:
             observations.append(observation)
         if not observations:
             raise AnnotationError(
-                "observations", f"none of {len(listed)} has media", "observe video files in BORIS"
-            )
+                "observations", f"none of {len(listed)} has media in player 1",
+                "observe video files in BORIS, in its first player",
+            )  # fmt: skip
         collect(observations, found)
         return found.annotations(ethogram)
 
@@ -124,6 +124,13 @@ def _players(entry: Mapping[str, Any], where: str) -> dict[str, list[str]]:
     }
 
 
+def _without_first_player(players: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+    """Why an observation whose first player is empty is left out, and what to do about it."""
+    if any(players.values()):
+        return "observations whose media are in further players alone", "move them into player 1"
+    return "observations without media (live, or of pictures)", "observe a video file"
+
+
 def _observation(name: str, entry: Mapping[str, Any], paths: list[str], where: str) -> Observation:
     info = mapping(entry.get("media_info") or {}, f"{where}.media_info")
     facts = {
@@ -159,7 +166,7 @@ def _code(
     where: str,
 ) -> None:
     """Put the events into their observation: states paired, others as points."""
-    changes: list[tuple[State, float]] = []
+    changes: list[Change] = []
     for number, value in enumerate(events):
         here = f"{where}.events[{number}]"
         event = sequence(value, here)
@@ -175,7 +182,7 @@ def _code(
         observation.subjects.add(subject)
         observation.modified += modifiers.strip() not in ("", "None")
         if ethogram[code]:
-            changes.append(((subject, code, modifiers), time))
+            changes.append(((subject, code, modifiers), time, None))
         else:
             observation.points.append((code, time))
     observation.pair(sorted(changes, key=lambda change: change[1]))

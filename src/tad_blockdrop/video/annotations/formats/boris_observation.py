@@ -3,7 +3,8 @@
 What BORIS's own code does (github.com/olivierfriard/BORIS, 2026): an event's time is the position
 in the queue plus the observation's time offset, or the media's date of creation plus the position
 in it; the lengths of queued media are cut to milliseconds before they are added up; states are
-paired in the order of their times, by subject, code and modifiers.
+paired in the order of their times, by subject, code and modifiers. Its projects do not say which
+events begin a state and which end one; its exports do, and may lack some of them.
 """
 
 import math
@@ -18,6 +19,7 @@ SHOWN = 5  # subjects that are named
 NOBODY = {"", "NA", "No focal subject"}  # how events say that they have no subject
 
 State = tuple[str, str, str]  # subject, code, modifiers: what pairs the start and end of a state
+Change = tuple[State, float, bool | None]  # its time; whether it begins, None if that is not stated
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Observation:
 
     ``offset``: seconds that BORIS added to all times. ``begins``: the time on the clock at which
     each medium begins, where that is not the end of the one before. ``states``: (code, start, end),
-    ``points``: (code, time), in seconds of the clock. ``unpaired`` and ``modified`` count states
-    without an end, and events with modifiers.
+    ``points``: (code, time), in seconds of the clock. ``unpaired``, ``unbegun`` and ``modified``
+    count states without an end, ends without a beginning, and events with modifiers.
     """
 
     name: str
@@ -50,16 +52,20 @@ class Observation:
     points: list[tuple[str, float]] = field(default_factory=list)
     subjects: set[str] = field(default_factory=set)
     unpaired: int = 0
+    unbegun: int = 0
     modified: int = 0
 
-    def pair(self, changes: Iterable[tuple[State, float]]) -> None:
-        """Add the states that begin and end at these times, which are in order."""
+    def pair(self, changes: Iterable[Change]) -> None:
+        """Add the states that begin and end with these changes, which are in order."""
         begun: dict[State, float] = {}
-        for key, time in changes:
-            if key in begun:
+        for key, time, begins in changes:
+            if key not in begun if begins is None else begins:
+                self.unpaired += key in begun
+                begun[key] = time
+            elif key in begun:
                 self.states.append((key[1], begun.pop(key), time))
             else:
-                begun[key] = time
+                self.unbegun += 1
         self.unpaired += len(begun)
 
     def spans(self) -> Iterator[tuple[str, float, float]]:
@@ -117,7 +123,7 @@ def collect(observations: Sequence[Observation], found: Collected) -> None:
                     "if two people coded the same, delete one of the observations",
                 )  # fmt: skip
             seen[video] = each.name
-        if not (each.states or each.points or each.unpaired):
+        if not (each.states or each.points or each.unpaired or each.unbegun):
             found.note(
                 "", "no events",
                 f"observation '{each.name}' has no events: its videos count as without actions",
@@ -126,6 +132,12 @@ def collect(observations: Sequence[Observation], found: Collected) -> None:
         if each.unpaired:
             found.left_out("states without an end", "code the end in BORIS", each.name,
                            each.unpaired)  # fmt: skip
+        if each.unbegun:
+            found.left_out(
+                "ends of states without a beginning",
+                "the export seems to be cut: export whole observations from BORIS, with all rows",
+                each.name, each.unbegun,
+            )  # fmt: skip
         if each.modified:
             found.left_out(
                 "modifiers of events, as the behaviour alone is the class",

@@ -1,7 +1,8 @@
 """Tables that BORIS exports: its tabular events, and its aggregated ones, of all versions.
 
 Their column of media names the file that an event lies in without regard to the time offset, so
-times are placed by the queue of the column ``Source`` instead.
+times are placed by the queue of the column ``Source`` instead. States are paired by what each row
+says that it is: a part of an export may begin with the end of a state.
 """
 
 import re
@@ -12,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from tad_blockdrop.video.annotations.formats.boris_observation import (
+    Change,
     Medium,
     Observation,
-    State,
     collect,
 )
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
@@ -25,6 +26,7 @@ from tad_blockdrop.video.annotations.table import (
     line_numbers,
     optional_number,
     seconds_of,
+    shown,
     text_of,
 )
 
@@ -50,21 +52,21 @@ class BorisTable:
     layout = "tabular or aggregated events as CSV or TSV"
 
     def recognise(self, content: object) -> bool:
-        """Whether it has BORIS's columns, or the lines above them of versions before 8."""
+        """Whether it has BORIS's columns, in versions before 8 below the lines of its head."""
         if not isinstance(content, pd.DataFrame) or content.empty:
             return False
-        columns = {str(name).strip().casefold() for name in content}
+        columns = _names(content.columns)
         new = columns >= _ALWAYS and (columns >= _TABULAR or columns >= _AGGREGATED)
-        return new or _old_header(content) is not None
+        return new or columns >= _OLD_HEADER or _old_header(content) is not None
 
     def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The tables of all observations of media. Raises AnnotationError."""
-        table = _as_new(content)
-        table = table.set_axis([str(name).strip().casefold() for name in table], axis=1)
-        table = _with_media(_without_variables(table))
         found = Collected(source)
+        table = _as_new(content, found)
+        table = table.set_axis([str(name).strip().casefold() for name in table], axis=1)
+        table = _with_media(_without_variables(_without_doubles(table, found)))
         observations: dict[str, Observation] = {}
-        changes: dict[str, list[tuple[State, float]]] = {}
+        changes: dict[str, list[Change]] = {}
         for line, row in zip(line_numbers(table), table.to_dict("records"), strict=True):
             where = f"line {line}"
             name = text_of(row["observation id"], f"{where}, Observation id", "name it")
@@ -87,7 +89,7 @@ class BorisTable:
         return found.annotations()
 
 
-def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float] | None:
+def _code(observation: Observation, row: _Row, where: str) -> Change | None:
     """Put a row into its observation; of tabular exports, the beginning or end of a state."""
     code = text_of(row["behavior"], f"{where}, Behavior", "name the behaviour")
     subject = str(row.get("subject", ""))
@@ -96,13 +98,13 @@ def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float
     ]
     observation.modified += any(text not in ("", "None", "NA") for text in modifiers)
     observation.subjects.add(subject)
-    is_point = str(row["behavior type"]).strip().casefold() == "point"
+    kind = str(row["behavior type"]).strip().casefold()
     column = "start (s)" if "start (s)" in row else "time"
     start = _seconds(row[column], f"{where}, {column}")
-    if is_point:
+    if kind == "point":
         observation.points.append((code, start))
     elif column == "time":
-        return (subject, code, "|".join(modifiers)), start
+        return (subject, code, "|".join(modifiers)), start, _begins(kind, where)
     elif "stop (s)" not in row:
         raise AnnotationError(
             "table", "there is a column 'Start (s)', but no 'Stop (s)'", "export again from BORIS"
@@ -111,6 +113,16 @@ def _code(observation: Observation, row: _Row, where: str) -> tuple[State, float
         end = _seconds(row["stop (s)"], f"{where}, stop (s)")
         observation.states.append((code, start, end))
     return None
+
+
+def _begins(status: str, where: str) -> bool:
+    """Whether a state begins with an event, or ends. Raises AnnotationError."""
+    if status not in ("start", "stop"):
+        raise AnnotationError(
+            where, f"the event is {shown(status)}, neither START, STOP nor POINT",
+            "export the tabular events again from BORIS",
+        )  # fmt: skip
+    return status == "start"
 
 
 def _observation(name: str, row: _Row, where: str) -> Observation:
@@ -166,6 +178,17 @@ def _seconds(cell: object, where: str) -> float:
     return seconds_of(cell.replace(",", ".") if isinstance(cell, str) else cell, where)
 
 
+def _without_doubles(table: pd.DataFrame, found: Collected) -> pd.DataFrame:
+    """The table with each row once: exports that were joined may hold an event twice."""
+    doubled = table.duplicated()
+    if doubled.any():
+        found.left_out(
+            "rows that repeat another one in all columns", "correct the table if they are meant",
+            f"line {line_numbers(table)[doubled.to_numpy()][0]}", int(doubled.sum()),
+        )  # fmt: skip
+    return table[~doubled]
+
+
 def _without_variables(table: pd.DataFrame) -> pd.DataFrame:
     """The table without variables of the project that are called like a column of BORIS."""
     first, last = (table.columns.duplicated(keep=side) for side in ("first", "last"))
@@ -186,27 +209,53 @@ def _old_header(content: pd.DataFrame) -> int | None:
     """The row in which the columns of an export before version 8 are named."""
     if str(content.columns[0]).strip().casefold() != "observation id" or len(content.columns) < 2:
         return None
-    for place in range(min(len(content), 500)):
-        if {str(cell).strip().casefold() for cell in content.iloc[place]} >= _OLD_HEADER:
-            return place
-    return None
+    rows = (content.iloc[place] for place in range(min(len(content), 500)))
+    return next((place for place, row in enumerate(rows) if _names(row) >= _OLD_HEADER), None)
 
 
-def _as_new(content: pd.DataFrame) -> pd.DataFrame:
+def _names(cells: Iterable[object]) -> set[str]:
+    return {str(cell).strip().casefold() for cell in cells}
+
+
+def _as_new(content: pd.DataFrame, found: Collected) -> pd.DataFrame:
     """An export before version 8, whose first lines are about its one observation, as a new one."""
     place = _old_header(content)
-    if place is None:
-        return content
-    facts = list(_pairs(content.iloc[:place]))
-    names = [str(cell).strip().casefold() for cell in content.iloc[place]]
-    table = content.iloc[place + 1 :].set_axis(names, axis=1)
-    return table.rename(columns={"status": "behavior type"}).assign(
-        **{
+    if place is not None:
+        facts = list(_pairs(content.iloc[:place]))
+        names = [str(cell).strip().casefold() for cell in content.iloc[place]]
+        table = content.iloc[place + 1 :].set_axis(names, axis=1)
+        about = {
             "observation id": content.columns[1],
             "time offset (s)": dict(facts).get("time offset (s)", ""),
             "source": ";".join(path for name, path in facts if name == "player #1"),
         }
-    )
+        _compare_media(table["media file path"], about["source"], found)
+    elif _names(content.columns) >= _OLD_HEADER and "observation id" not in _names(content.columns):
+        table = content.set_axis([str(name).strip().casefold() for name in content], axis=1)
+        about = {"observation id": "the table"}
+        found.note(
+            "", "how the file was read", "the lines above the header of the export are missing: "
+            "its times are taken for seconds of the video, without an offset",
+            "if the observation had a time offset, export it again from BORIS",
+        )  # fmt: skip
+    else:
+        return content
+    return table.rename(columns={"status": "behavior type"}).assign(**about)
+
+
+def _compare_media(paths: pd.Series, queue: str, found: Collected) -> None:
+    """Tell where the events of an export name other files than its head, which counts."""
+    head, events = ({_file(path) for path in each} for each in (queue.split(";"), paths))
+    if queue and len(paths) and head.isdisjoint(events):
+        found.note(
+            "", "names of videos", f"the head of the export says that player 1 is '{min(head)}', "
+            f"which no event names (the first '{_file(paths.iloc[0])}'): the head was believed",
+            "correct the names in the file if the events are right",
+        )  # fmt: skip
+
+
+def _file(path: object) -> str:
+    return str(path).replace("\\", "/").rpartition("/")[2].strip()
 
 
 def _pairs(rows: pd.DataFrame) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tad_blockdrop.config.data import ReadingConfig
-from tad_blockdrop.video.annotations.media import video_names
+from tad_blockdrop.video.annotations.media import (
+    is_address,
+    is_rooted,
+    is_video,
+    video_names,
+)
 from tad_blockdrop.video.annotations.table import (
     NO_SUBSET,
     AnnotationError,
@@ -38,20 +43,39 @@ class Source:
     media: set[str] = field(default_factory=set)
 
     def video(self, *endings: str) -> str:
-        """The id of the one video that the file is about, for formats that only its name says.
+        """The id of the one video that the file is about, as ``called``. Raises AnnotationError."""
+        return self.called("video", *endings)
+
+    def called(self, what: str, *endings: str) -> str:
+        """What the file is called after, for formats where only that says ``what`` it is about.
 
         The file's name without its ending and without the first of ``endings`` that it has.
         Raises AnnotationError.
         """
         if not self.name:
             raise AnnotationError(
-                "top level", "only the name of such a file says its video", "read it from a file"
+                "top level", f"only the name of such a file says its {what}", "read it from a file"
             )
         stem = Path(self.name).stem
         for written, meant in _ESCAPES:  # as we write them
             stem = stem.replace(written, meant)
         shorter = (stem.removesuffix(ending) for ending in endings if stem.endswith(ending))
-        return text_of(next(shorter, stem) or stem, "the file's name", "name it after its video")
+        return text_of(next(shorter, stem) or stem, "the file's name", f"name it after its {what}")
+
+    def names(self, media: Iterable[str]) -> dict[str, str]:
+        """A video id for each path or address, as short as tells them apart (``video_names``)."""
+        own = list(media)
+        self.media.update(own)
+        every = video_names([*own, *sorted(self.others)])
+        return {path: every[path] for path in own}
+
+    def names_of_own(self, videos: Iterable[str]) -> dict[str, str]:
+        """Names for those videos of a table of one's own that are no paths inside a folder.
+
+        Paths of a machine and addresses of video files get them, as those of tools do.
+        """
+        outside = (v for v in videos if is_rooted(v) or (is_address(v) and is_video(v)))
+        return {path: name or path for path, name in self.names(outside).items()}
 
     def subset(self) -> str:
         """The subset that the file's name speaks of, for datasets with a file for each."""
@@ -98,11 +122,8 @@ class Collected:
         self._in_seconds: set[str] = set()
 
     def names(self, media: Iterable[str]) -> dict[str, str]:
-        """A video id for each path or address, as short as tells them apart (``video_names``)."""
-        own = list(media)
-        self.source.media.update(own)
-        every = video_names([*own, *sorted(self.source.others)])
-        return {path: every[path] for path in own}
+        """A video id for each path or address: see ``Source.names``."""
+        return self.source.names(media)
 
     def video(
         self,
@@ -188,6 +209,14 @@ class Collected:
             self.problems,
             frozenset(self.in_frames),
         )
+
+
+def shortened(names: Mapping[str, str]) -> list[str]:
+    """What to tell of the ``names_of_own`` that videos got."""
+    if not names:
+        return []
+    path, name = next(iter(names.items()))
+    return [f"names instead of the paths of videos, for example {shown(name)} for {shown(path)}"]
 
 
 def mapping(value: object, where: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, in_lanes
 from tad_blockdrop.video.annotations.formats.xml import parse, to_text, writable
+from tad_blockdrop.video.annotations.media import is_video
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -94,20 +95,33 @@ class Elan:
 def _medium(root: Element, source: Source, found: Collected) -> tuple[str, float]:
     """The id of the document's video, and the second of it at which ELAN's time begins."""
     media = root.findall("HEADER/MEDIA_DESCRIPTOR")
-    videos = [each for each in media if each.get("MIME_TYPE", "video").startswith("video")] or media
+    videos = (
+        [each for each in media if each.get("MIME_TYPE", "video").startswith("video")]
+        or [each for each in media if is_video(_path(each))]
+        or media
+    )
     if not videos:
         return source.video(), 0.0
+    path = _path(videos[0]) or source.video()
     if len(videos) > 1:
         found.left_out(
             "further videos, which show what the first shows",
             "annotate them in documents of their own", source.name, len(videos) - 1,
         )  # fmt: skip
-    path = videos[0].get("MEDIA_URL") or videos[0].get("RELATIVE_MEDIA_URL") or source.video()
     name = found.names([path])[path]
     if not name:
         raise AnnotationError("MEDIA_DESCRIPTOR", f"'{path}' names no video", "link it in ELAN")
     origin = optional_number(videos[0].get("TIME_ORIGIN", "0"), "MEDIA_DESCRIPTOR, TIME_ORIGIN")
     return name, origin / 1000
+
+
+def _path(medium: Element) -> str:
+    """Where the video of a medium is, which may be sound that was extracted from it."""
+    own, relative, extracted = (
+        medium.get(name, "") for name in ("MEDIA_URL", "RELATIVE_MEDIA_URL", "EXTRACTED_FROM")
+    )
+    videos = (path for path in (own, relative, extracted) if is_video(path))
+    return next(videos, extracted or own or relative)
 
 
 def _slots(root: Element) -> dict[str, float]:

@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 from tad_blockdrop.storage.spreadsheet import guard_cells, restore_cells
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo, one_line
-from tad_blockdrop.video.annotations.poses import INDEX, NO_BEHAVIOUR, POSE, body_part
+from tad_blockdrop.video.annotations.poses import (
+    INDEX,
+    NO_BEHAVIOUR,
+    body_part,
+    is_feature,
+)
 from tad_blockdrop.video.annotations.table import AnnotationError, Annotations, text_of
 from tad_blockdrop.video.files.listing import file_name
 
@@ -54,8 +59,9 @@ class DeepEthogram:
 class SimBA:
     """A video's table of poses, with a column of 0 and 1 for each behaviour after all others.
 
-    The last feature counts the body parts that were seen badly, and is often 0 and 1 as well; in
-    results, each behaviour's probability stands before it.
+    Features that count badly seen body parts, or say where in a region an animal is, are often 0
+    and 1 as well; in results, each behaviour's probability stands before it. Of the behaviours,
+    ``data.reading.labels`` may name some, with commas between them.
     """
 
     name = "SimBA table"
@@ -76,7 +82,7 @@ class SimBA:
         for place in range(len(names) - 1, 0, -1):
             if names[place].startswith(NO_BEHAVIOUR):
                 continue
-            if names[place].casefold().endswith(POSE) or not _is_binary(table.iloc[:, place]):
+            if is_feature(names[place]) or not _is_binary(table.iloc[:, place]):
                 break
             chosen.insert(0, names[place])
         if not chosen:
@@ -84,7 +90,21 @@ class SimBA:
                 "header", "no column after the poses and features holds 0 and 1 alone",
                 "take the tables of targets_inserted",
             )  # fmt: skip
-        return _read(table, chosen, source)
+        return _read(table, _selected(chosen, source.config.labels), source)
+
+
+def _selected(names: Sequence[str], labels: str | None) -> Sequence[str]:
+    """The columns that are asked for, by default all. Raises AnnotationError."""
+    if labels is None:
+        return names
+    wanted = list(dict.fromkeys(label.strip() for label in labels.split(",")))
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise AnnotationError(
+            "header", f"there is no behaviour '{missing[0]}' (found: {', '.join(names)})",
+            "correct data.reading.labels",
+        )  # fmt: skip
+    return wanted
 
 
 def _is_index(content: pd.DataFrame) -> bool:
@@ -131,12 +151,12 @@ def _read(table: pd.DataFrame, names: Sequence[str], source: Source, *endings: s
         if unlabelled:
             found.left_out("frames without a label, which count as frames without the action",
                            "label them", f"{video}, {label}", unlabelled)  # fmt: skip
-        for start, end in _runs((values == 1).to_numpy()):
+        for start, end in runs((values == 1).to_numpy()):
             found.action(video, label, start, end)
     return found.annotations(names)
 
 
-def _runs(shown: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def runs(shown: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """The first frame and the one after the last of every stretch."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], shown.astype(np.int8), [0]))))
     return zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)

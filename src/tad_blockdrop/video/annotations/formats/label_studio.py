@@ -7,6 +7,7 @@ template for video timelines, are in seconds.
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import PurePath
 from re import compile as pattern
 from typing import Any
@@ -16,7 +17,7 @@ from xml.etree.ElementTree import Element, SubElement
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
 from tad_blockdrop.video.annotations.formats.writing import LabelledVideo
 from tad_blockdrop.video.annotations.formats.xml import to_text, writable
-from tad_blockdrop.video.annotations.media import video_names
+from tad_blockdrop.video.annotations.media import is_address, is_video, video_names
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
@@ -187,12 +188,20 @@ def _video_of(task: Mapping[str, Any], where: str) -> str:
     """The path or address of a task's video. Raises AnnotationError."""
     data = mapping(task.get("data", task), f"{where}.data")
     texts = {key: value for key, value in data.items() if isinstance(value, str) and value.strip()}
-    key = next((key for key in _VIDEOS if key in texts), next(iter(texts), None))
+    key = _key_of_video(texts)
     if key is None:
         raise AnnotationError(f"{where}.data", f"it is {shown(data)}", "it must name a video")
     path = text_of(texts[key], f"{where}.data.{key}", "name the video")
     folder, slash, name = path.rpartition("/")
     return folder + slash + (_UPLOADED.sub("", name, 1) if "/upload/" in path else name)
+
+
+def _key_of_video(texts: Mapping[str, str]) -> str | None:
+    """The usual one, or what looks most like the key of a video."""
+    usual = (key for key in _VIDEOS if key in texts)
+    videos = (key for key, text in texts.items() if is_video(text))
+    addresses = (key for key, text in texts.items() if is_address(text))
+    return next(chain(usual, videos, addresses, texts), None)
 
 
 def _inside(path: str, name: str) -> str:

@@ -3,13 +3,14 @@
 All of them are points in time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tad_blockdrop.video.annotations.formats.contract import Collected, Source, mapping, sequence
 from tad_blockdrop.video.annotations.table import (
     AnnotationError,
     Annotations,
+    NoActionsError,
     number_of,
     optional_number,
     seconds_of,
@@ -17,15 +18,18 @@ from tad_blockdrop.video.annotations.table import (
     text_of,
 )
 
+_SIDES = ("left", "right")  # the teams of Labels-ball.json, which is of one video
+
 
 class SoccerNet:
     """``Labels-v2.json`` of a game, whose halves are the videos 1_720p and 2_720p in its folder.
 
     ``Labels.json``, which came before it, has no other time than the clock of the half.
+    ``Labels-ball.json`` counts both halves from the beginning of one video, 720p.
     """
 
     name = "SoccerNet labels"
-    layout = "Labels-v2.json of a game"
+    layout = "Labels-v2.json or Labels-ball.json of a game"
 
     def recognise(self, content: object) -> bool:
         """Whether it has a game's folder and its events."""
@@ -34,23 +38,40 @@ class SoccerNet:
     def read(self, content: Mapping[str, Any], source: Source) -> Annotations:
         """The events of both halves. Raises AnnotationError."""
         found = Collected(source)
-        game = text_of(content["UrlLocal"], "UrlLocal", "name the game's folder").strip("/")
-        for half in "12":
-            found.video(f"{game}/{half}_720p")
-        for n, value in enumerate(sequence(content["annotations"], "annotations")):
+        events = [
+            mapping(value, f"annotations[{n}]")
+            for n, value in enumerate(sequence(content["annotations"], "annotations"))
+        ]
+        halves = _halves(content, events)
+        for video in halves.values():
+            found.video(video)
+        for n, event in enumerate(events):
             where = f"annotations[{n}]"
-            event = mapping(value, where)
             half = str(event.get("gameTime", "")).partition("-")[0].strip()
-            if half not in ("1", "2"):
+            if half not in halves:
                 raise AnnotationError(
                     f"{where}.gameTime", f"it is {shown(event.get('gameTime'))}",
                     "write it as '1 - 00:40'",
                 )  # fmt: skip
-            _spot(event, f"{game}/{half}_720p", found, where)
-        found.note(f"{game}/1_720p", "names of videos",
-                   "the halves are looked for as 1_720p and 2_720p in the game's folder",
+            _spot(event, halves[half], found, where)
+        names = " and ".join(video.rpartition("/")[2] for video in found.stated)
+        found.note(halves["1"], "names of videos",
+                   f"the game is looked for as {names} in its folder",
                    "rename other sizes")  # fmt: skip
         return found.annotations()
+
+
+def _halves(content: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The videos of both halves, by their numbers. Raises AnnotationError."""
+    if any("change_type" in event for event in events):
+        raise NoActionsError(
+            "annotations", "they are changes of the camera (Labels-cameras.json), not actions",
+            "take Labels-v2.json of the game",
+        )  # fmt: skip
+    game = text_of(content["UrlLocal"], "UrlLocal", "name the game's folder").strip("/")
+    if "halftime" in content or any(event.get("team") in _SIDES for event in events):
+        return dict.fromkeys("12", f"{game}/720p")
+    return {half: f"{game}/{half}_720p" for half in "12"}
 
 
 class OpenSportsLab:
