@@ -34,6 +34,22 @@ def test_ties_are_reported_and_the_lowest_index_is_chosen() -> None:
     assert (drop.block, drop.margin, drop.tied) == (1, 0.0, (3, 4))
 
 
+def test_the_other_of_the_best_pair_is_no_tie() -> None:
+    """Blocks 1 and 2 share the value of their pair: what they are worth alone decides."""
+    values = {
+        frozenset({0}): 0.9, frozenset({1}): 0.7, frozenset({2}): 0.8,
+        frozenset({0, 1}): 0.3, frozenset({0, 2}): 0.4, frozenset({1, 2}): 0.6,
+    }  # fmt: skip
+    drop = choose_block(rank(values, range(3), find_criterion("train_map")))
+    assert (drop.block, drop.value, drop.tied) == (2, 0.6, ())
+    assert drop.margin == pytest.approx(0.1)
+    values[frozenset({1})] = 0.8
+    drop = choose_block(rank(values, range(3), find_criterion("train_map")))
+    assert (drop.block, drop.margin, drop.tied) == (1, 0.0, (2,))
+    values[frozenset({2})] = math.nan  # alone, though not with block 1
+    assert choose_block(rank(values, range(3), find_criterion("train_map"))).margin is None
+
+
 def test_what_is_not_a_number_is_never_chosen() -> None:
     drop = choose_block(scores(math.nan, 5.0, math.inf))
     assert (drop.block, drop.margin, drop.tied) == (1, None, ())

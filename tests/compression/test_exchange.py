@@ -104,6 +104,19 @@ def test_nothing_is_chosen_from_what_cannot_be_solved() -> None:
     assert choose_channels(empty, empty, torch.zeros(4, 2), torch.zeros(4, 2), [1e-2]) is None
 
 
+@pytest.mark.parametrize("which", [0, 1])  # the sums to fit on, those that judge
+@pytest.mark.parametrize("place", [0, 1])  # gram, cross
+def test_nothing_is_chosen_by_sums_that_are_not_finite(which: int, place: int) -> None:
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    both = [NormalEquations(6, 2, torch.device("cpu")) for _ in range(2)]
+    for sums in both:
+        sums.add(x, x[:, :2])
+    own, offered = torch.zeros(4, 2).double(), torch.zeros(4, 2).double()
+    assert choose_channels(*both, own, offered, [1e-2]) is not None
+    both[which].sums[place][0, 0] = torch.nan
+    assert choose_channels(*both, own, offered, [1e-2]) is None
+
+
 def _taken_without_2(teacher: Detector) -> pd.Series:
     """By block and branch, what is taken where an exchange makes up for block 2, and it alone."""
     given, errors = clips(100), {}

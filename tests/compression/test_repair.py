@@ -1,6 +1,10 @@
 """What dropped blocks did, refitted into the others."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain, count, pairwise
+from math import ceil, inf, isfinite
 from pathlib import Path
 
 import pandas as pd
@@ -10,15 +14,17 @@ from given_batches import GivenBatches
 from pydantic import ValidationError
 from shortening import Repaired, clips, repaired_in_two, without
 from tests.conftest import limited_files
-from torch import Tensor
+from torch import Tensor, nn
 
 from tad_blockdrop.compression import repair as repairing
 from tad_blockdrop.compression.refitting import RepairError, fold, inputs_of
 from tad_blockdrop.compression.repair import (
     calibration_clips,
     check_repairable,
+    gap_errors,
     refitted,
     repair_model,
+    spread,
 )
 from tad_blockdrop.config import RepairConfig, TimmConfig, VJEPA2Config
 from tad_blockdrop.detector.backbones import make_backbone
@@ -52,7 +58,9 @@ def distance(student: Detector, teacher: Detector) -> float:
         ((0, 1, 3, 4), "all", {1: (1,), 3: (0, 1), 4: (0, 1)}),
         ((0, 3), "gap", {0: (1,), 3: (1,)}),
         ((0, 3), "all", {0: (1,), 3: (0, 1)}),
-        ((1, 2, 4), "gap", {2: (1,)}),
+        ((1, 2, 4), "gap", {1: (0,), 2: (1,)}),
+        ((2, 3, 4), "gap", {2: (0,)}),
+        ((1, 3, 4), "gap", {1: (0, 1)}),
         ((1, 2, 4), "all", {1: (0, 1), 2: (0, 1), 4: (0, 1)}),
         ((0, 1, 3, 4), "none", {}),
         ((0, 1, 2, 3, 4), "all", {}),
@@ -90,12 +98,15 @@ def test_all_is_nearer_than_gap_and_gap_than_nothing(make_detector: MakeDetector
     assert errors[2] < 0.9 * errors[0]
 
 
-def test_a_dropped_first_block_is_repaired_by_the_next(make_detector: MakeDetector) -> None:
+@pytest.mark.parametrize("layers", ["gap", "all"])
+def test_a_dropped_first_block_is_repaired_by_the_next(
+    make_detector: MakeDetector, layers: str
+) -> None:
     """The teacher's states are those behind its first block, which no kept block stands before."""
     teacher = make_detector()
     student = without(teacher, {0})
     before = distance(student, teacher)
-    table = repair_model(student, teacher, clips(100), ALL)
+    table = repair_model(student, teacher, clips(100), RepairConfig(layers=layers))
     assert table["before"].iloc[0] > 0.01
     assert distance(student, teacher) < 0.9 * before
 
@@ -140,6 +151,50 @@ def test_constant_clips_do_no_harm(make_detector: MakeDetector) -> None:
     student = without(teacher, {2})
     repair_model(student, teacher, torch.full((30, 16, 16, 16, 3), 7, dtype=torch.uint8), ALL)
     assert all(value.isfinite().all() for value in student.state_dict().values())
+
+
+def overflowing(teacher: Detector, block: int) -> None:
+    """A token of the first clip that goes through the MLP of a block overflows, as in fp16."""
+    mlp, calls = teacher.backbone.blocks[str(block)].mlp, count()
+
+    def spoil(_: nn.Module, inputs: object, output: Tensor) -> Tensor:
+        output = output.clone()
+        output[0, 0, 0] = inf if next(calls) == 0 else output[0, 0, 0]
+        return output
+
+    mlp.register_forward_hook(spoil)
+
+
+@pytest.mark.parametrize("donors", [0, 2])  # with which the attention before a hole is refitted
+def test_a_token_that_overflows_is_left_out(make_detector: MakeDetector, donors: int) -> None:
+    """The teacher's, in the hole: from there on its clip has no states to go by."""
+    teacher, config = make_detector(), RepairConfig(layers="all", donors=donors)
+    clean, student = without(teacher, {2}), without(teacher, {2})
+    expected = repair_model(clean, teacher, clips(60), config)
+    overflowing(teacher, 2)
+    table = repair_model(student, teacher, clips(60), config)
+    left_out = [0, 1, teacher.backbone.tokens_per_clip]  # by a layer before the hole, at it, behind
+    assert set(table["left_out"]) == set(left_out[donors == 0 :])
+    assert (expected["left_out"] == 0).all()
+    assert all(value.isfinite().all() for value in student.state_dict().values())
+    assert table["after"].tolist() == pytest.approx(expected["after"].tolist(), rel=0.05)
+
+
+@torch.inference_mode()
+def test_a_gap_that_overflows_is_not_the_best(
+    make_detector: MakeDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = make_detector()
+    clean = gap_errors(model, clips(60), ALL, [1, 2, 3, 4])
+    assert "left out" not in caplog.text
+    overflowing(model, 2)
+    found = gap_errors(model, clips(60), ALL, [1, 2, 3, 4])
+    assert found == pytest.approx(clean, rel=0.05)
+    assert caplog.text.count("of a layer were left out") == 1
+    torch.nn.init.constant_(model.backbone.blocks["2"].mlp.fc2.bias, inf)
+    found = gap_errors(model, clips(60), ALL, [1, 2, 3, 4])
+    assert [unit for unit, error in found.items() if isfinite(error)] == [1]
+    assert min(found.values()) > 0
 
 
 def test_too_few_clips_are_refused(make_detector: MakeDetector) -> None:
@@ -189,9 +244,25 @@ def test_calibration_takes_clips_with_frames_alike_from_all_windows(
     loader = GivenBatches([batch])
     model = make_detector()
     assert torch.equal(calibration_clips(model, loader, 100), frames[[0, 1, 2]])
-    assert torch.equal(calibration_clips(model, loader, 2), frames[[0, 2]])
+    assert torch.equal(calibration_clips(model, loader, 2), frames[[1, 2]])
     many = GivenBatches([batch, batch])
-    assert torch.equal(calibration_clips(model, many, 3), frames[[0, 0, 2]])  # windows 0, 2 and 3
+    assert torch.equal(calibration_clips(model, many, 3), frames[[1, 0, 2]])  # windows 0, 2 and 3
+    whole = replace(batch, mask=torch.ones_like(batch.mask))
+    assert torch.equal(calibration_clips(model, GivenBatches([whole]), 3), frames[[1, 2, 3]])
+
+
+@pytest.mark.parametrize(("n", "there"), [(1, 1), (1, 6), (4, 6), (6, 6), (4, 48), (1, 48)])
+def test_clips_of_a_window_are_spread_and_over_the_windows_all_are_taken_alike(
+    n: int, there: int
+) -> None:
+    turns = [spread(n, there, turn).tolist() for turn in range(there)]
+    for places in turns:
+        assert len(set(places)) == n
+        assert places == sorted(places)
+        assert max(b - a for a, b in pairwise([places[-1] - there, *places])) <= ceil(there / n)
+    assert Counter(chain(*turns)) == dict.fromkeys(range(there), n)
+    assert (turns[0] == list(range(there))) == (n == there)
+    assert spread(2, 8, 0).tolist() == [2, 6]
 
 
 @pytest.mark.parametrize(

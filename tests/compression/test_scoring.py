@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,14 +20,15 @@ from tad_blockdrop.compression.criteria import (
     choose_criterion,
     find_criterion,
 )
-from tad_blockdrop.compression.criteria.contract import Candidates
+from tad_blockdrop.compression.criteria.contract import Candidates, Criterion
 from tad_blockdrop.compression.criteria.gathering import Sums
+from tad_blockdrop.compression.criteria.per_gain import PerGain
 from tad_blockdrop.compression.dropping import ScoringError, choose_block
 from tad_blockdrop.compression.ranking import candidate_skips, rank, score_blocks
 from tad_blockdrop.compression.refitting import fitted_clips
 from tad_blockdrop.compression.repair import calibration_clips, feature_error, repair_model
 from tad_blockdrop.compression.skipping import Skip
-from tad_blockdrop.config import CompressConfig, RepairConfig
+from tad_blockdrop.config import CompressConfig, RepairConfig, TargetConfig
 from tad_blockdrop.detections.losses import DetectionLoss
 from tad_blockdrop.detections.pooling import detect
 from tad_blockdrop.detections.task import DetectionTask, instances_of
@@ -237,13 +238,65 @@ def test_criteria_are_found_by_name_and_others_are_told() -> None:
         find_criterion("mse")
 
 
+@pytest.mark.parametrize("target", [None, {"share": 0.5}])
+@pytest.mark.parametrize("criterion", ["train_map", "repaired_map"])
 def test_a_model_that_detects_nothing_cannot_be_ranked(
-    make_detector: MakeDetector, loader: Any, task: DetectionTask
+    make_detector: MakeDetector, loader: Any, task: DetectionTask, criterion: str, target: Any
 ) -> None:
     model = make_detector()
     torch.nn.init.constant_(model.head.classify.bias, -100.0)
-    with pytest.raises(ScoringError, match="all 5 candidates have a mean average precision of 0"):
-        score_blocks(model, loader, task, CompressConfig())
+    given = {"criterion": criterion, "repair": "gap", "target": target}
+    with pytest.raises(ScoringError, match="none of the 5 candidates has a mean average precision"):
+        score_blocks(model, loader, task, CompressConfig.model_validate(given))
+
+
+@pytest.mark.parametrize("criterion", ["train_map", "repaired_map"])
+def test_a_model_of_no_numbers_is_not_one_that_detects_nothing(
+    make_detector: MakeDetector, loader: Any, task: DetectionTask, criterion: str
+) -> None:
+    model = make_detector()
+    torch.nn.init.constant_(model.head.classify.bias, math.nan)
+    compress = CompressConfig.model_validate({"criterion": criterion, "repair": "gap"})
+    table = score_blocks(model, loader, task, compress)
+    with pytest.raises(ScoringError, match="none of the 5 candidate blocks has a score that is a"):
+        choose_block(table)
+
+
+class Stated(Criterion):
+    """A metric with values that a test states."""
+
+    name, title, explanation, larger_is_better, by_metric = "stated", "mAP", "", True, True
+
+    def __init__(self, *values: float) -> None:
+        self.values = dict(zip([Skip(), *map(Skip, [[0], [1]])], values, strict=True))
+
+    def score(self, model: Any, candidates: Any) -> Mapping[Skip, float]:
+        return self.values
+
+
+@pytest.mark.parametrize(
+    ("values", "ranked"),
+    [((9.0, 0.0, 0.0), False), ((9.0, 0.0, math.nan), False), ((0.0, 1.0, 0.0), True),
+     ((0.0, math.nan, math.nan), True)],
+)  # fmt: skip
+def test_a_metric_that_is_0_throughout_ranks_nothing(
+    values: tuple[float, ...], ranked: bool
+) -> None:
+    """The model as it is counts for nothing; where no value is a number, that is told later."""
+    criterion, given = Stated(*values), cast(Any, None)
+    if ranked:
+        assert criterion.checked_score(given, given) == criterion.values
+    else:
+        with pytest.raises(ScoringError, match="none of the 2 candidates"):
+            criterion.checked_score(given, given)
+
+
+def test_prices_may_all_be_0(make_detector: MakeDetector, loader: Any) -> None:
+    """No block is worth anything, of a model that detects."""
+    priced = PerGain(Stated(9.0, 9.0, 9.0), TargetConfig(share=0.5))
+    skips = [Skip({0}), Skip({1})]
+    given = Candidates(skips, cast(Any, None), loader, None, make_detector(), RepairConfig())
+    assert set(priced.checked_score(given.teacher, given).values()) == {0.0}
 
 
 @pytest.mark.parametrize("criterion", ["train_map", "train_loss"])

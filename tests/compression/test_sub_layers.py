@@ -214,7 +214,7 @@ def test_whole_blocks_are_stored_as_before(tmp_path: Path, checkpoint: Checkpoin
         ((0, A(1), 2), "all", {1: (0,), 2: (0, 1)}),
         ((0, M(1), 2), "all", {0: (1,), 1: (1,), 2: (0, 1)}),
         ((M(0), A(1)), "all", {0: (1,), 1: (0,)}),
-        ((M(0), A(1)), "gap", {1: (0,)}),
+        ((M(0), A(1)), "gap", {0: (1,), 1: (0,)}),
         ((0, 1, A(2)), "gap", {2: (0,)}),
     ],
 )
@@ -326,6 +326,29 @@ def test_what_cannot_be_dropped_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         check_units(backbone, CompressConfig(n_drops=1, unit="mlp"))
     with pytest.raises(ValueError, match=r"has no sub-layer 1\.mlp"):
         make_backbone(*KINDS[0], (0, M(1)))
+
+
+def test_by_its_gap_error_only_what_the_model_begins_with_is_never_dropped() -> None:
+    """Before the first MLP there is an attention, unless that is gone."""
+    config, crop = KINDS[0]
+
+    def check(unit: str, candidates: str, kept: Sequence[Unit] = range(3)) -> None:
+        given = {"unit": unit, "candidates": candidates, "n_drops": 2}
+        gap = {"criterion": "gap_error", "repair": "all"}
+        check_units(make_backbone(config, crop, kept), CompressConfig.model_validate(given | gap))
+
+    check("mlp", "0.mlp 1.mlp")
+    check("sublayer", "0.mlp 1.mlp")
+    for unit, candidates in (
+        ("block", "0 1"),
+        ("attention", "0.attention 1.attention"),
+        ("sublayer", "0.attention 0.mlp"),
+    ):
+        first = candidates.split()[0]
+        with pytest.raises(UnitError, match=rf"never drops the first unit, {first}: name one"):
+            check(unit, candidates)
+    with pytest.raises(UnitError, match=r"never drops the first unit, 0\.mlp"):
+        check("mlp", "0.mlp 1.mlp", kept=(M(0), 1, 2))
 
 
 def test_states_of_what_is_left_have_their_places(

@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tad_blockdrop.config import CompressConfig, DataConfig, HeadConfig, RuntimeConfig, TrainConfig
+from tad_blockdrop.config import (
+    CompressConfig,
+    DataConfig,
+    EvaluationConfig,
+    HeadConfig,
+    RuntimeConfig,
+    TrainConfig,
+)
 from tad_blockdrop.config.base import Config
 from tad_blockdrop.config.detector import doubling_ranges
 
@@ -24,6 +31,11 @@ ORDER = "must not fall: give the lower number first"
         (DataConfig, {"augment": {"crop_scale": [0.9, 0.5]}}, ORDER),
         (HeadConfig, {"ranges": [[4, 0]]}, ORDER),
         (HeadConfig, {"focal_gamma": -1}, "greater than or equal to 0"),
+        (HeadConfig, {"focal_alpha": -0.1}, "greater than or equal to 0"),
+        (HeadConfig, {"focal_alpha": 1.1}, "less than or equal to 1"),
+        (EvaluationConfig, {"tious": [0.5, 0.504]}, "0.504 has more than two decimals: give 0.50"),
+        (EvaluationConfig, {"tious": [0.5, 0.7, 0.5]}, "0.5 stands there more than once"),
+        (EvaluationConfig, {"score_tious": [0.3, 0.3]}, "0.3 stands there more than once"),
     ],
 )
 def test_what_means_nothing_is_refused(
@@ -39,6 +51,11 @@ def test_regression_ranges_of_any_number_of_levels_rise(levels: int) -> None:
     ranges = HeadConfig.model_validate({"ranges": doubling_ranges(levels)}).ranges
     assert len(ranges) == levels
     assert ranges[-1][1] >= 10000
+
+
+def test_every_threshold_of_two_decimals_is_one() -> None:
+    all_ = [hundredths / 100 for hundredths in range(1, 101)]
+    assert EvaluationConfig.model_validate({"tious": all_}).tious == tuple(all_)
 
 
 NONE = dict.fromkeys(("cls", "reg", "out", "kd_cls", "kd_reg"), 0)

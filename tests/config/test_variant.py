@@ -1,6 +1,6 @@
 """Parts that come in several kinds, in a tree and by themselves."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pytest
 from pydantic import Field, SerializeAsAny, ValidationError
@@ -16,12 +16,15 @@ from tad_blockdrop.config.base import Config, Variant
 
 
 class Shape(Variant):
+    training_keys: ClassVar = ("size",)
     size: int = Field(1, ge=1)
 
 
 class Square(Shape):
+    training_keys: ClassVar = (*Shape.training_keys, "speed")
     kind: Literal["square"] = "square"
     tilt: float = 0.0
+    speed: float = 0.0
 
 
 class Circle(Shape):
@@ -98,6 +101,14 @@ def test_what_is_written_comes_back() -> None:
     assert written == {"shape": {"size": 2, "kind": "circle", "blurred": True}}
     assert Drawing.model_validate(written) == drawing
     assert Drawing.model_validate_json(drawing.model_dump_json()) == drawing
+
+
+def test_a_part_is_trained_as_asked_and_stays_what_it_is() -> None:
+    given = Square(size=1, tilt=0.5, speed=1.0)
+    assert given.for_training(Square(size=3, tilt=0.1, speed=2.0)) == Square(
+        size=3, tilt=0.5, speed=2.0
+    )
+    assert given.for_training(Circle(size=3, blurred=True)) == Square(size=3, tilt=0.5, speed=1.0)
 
 
 def test_parts_do_not_share_their_kinds() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import cut_repair
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -72,6 +73,24 @@ def test_a_repair_by_several_processes_has_the_same_bits(
     assert (alone[1]["after"] < alone[1]["before"]).any()
     for other in others:
         assert_equal(other, alone)
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_model_of_no_numbers_is_told_once_and_repairs_nothing(
+    evaluator: Evaluator,
+    model: Detector,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    devices: int,
+) -> None:
+    torch.nn.init.constant_(model.backbone.blocks["0"].mlp.fc2.bias, torch.nan)
+    whole = as_checkpoint(model, evaluator)
+    short = drop_block(whole, 0)
+    weights, rows = repair(short, whole, with_devices(evaluator, devices), ALL, tmp_path)
+    assert caplog.text.count("of a layer were left out") == 1
+    assert all(torch.equal(weights[name], value) for name, value in short.weights.items())
+    assert (rows["left_out"] > 0).all()
+    assert np.isinf(rows[["before", "after"]]).all(axis=None)
 
 
 def test_a_process_that_got_no_video_takes_part(

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
+import torch
 from pydantic import ValidationError
 
 from tad_blockdrop.compression.criteria import choose_criterion
@@ -26,9 +30,12 @@ from tad_blockdrop.config import (
     WindowConfig,
 )
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.units import SubLayer
+from tad_blockdrop.jobs import scoring
 from tad_blockdrop.metrics.cost import count_parameters, macs
 from tad_blockdrop.pipelines.baseline.nodes import find_given
+from tad_blockdrop.pipelines.compress.nodes import score_blocks
 from tad_blockdrop.pipelines.costs import (
     Meter,
     TargetError,
@@ -229,6 +236,28 @@ def checkpoint(step: int, average: float) -> Checkpoint:
         {}, DETECTOR, (0,), ("run",), WINDOW, 1, None, PostprocessConfig(),
         {"step": step, "skipped": None}, {"holdout_average": average, "gmacs": 1.0},
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "scored"), [(1e9, False), (1e-6, True)])
+def test_an_uncompressed_model_that_is_fast_enough_loses_nothing(
+    limit: float, scored: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By what is measured here, not by what a checkpoint states of another machine."""
+    torch.manual_seed(0)
+    model = Detector(DETECTOR, 1, WINDOW)
+    stated = {"gmacs": 1.0, "latency_ms": 1e-7 if scored else 1e10}
+    whole = replace(
+        checkpoint(0, 70.0), weights=weights_of(model), kept_blocks=model.kept_units, metrics=stated
+    )
+    table = pd.DataFrame({"block": [1]})
+    monkeypatch.setattr(scoring, "score_blocks", lambda *given: table)
+    videos = SimpleNamespace(classes=("run",), records=lambda _: [], coverage=lambda _: "none")
+    here: Any = SimpleNamespace(
+        dataset=videos, runtime=Runtime(RUNTIME), evaluation=EvaluationConfig(latency_repeats=1)
+    )
+    compress = CompressConfig.model_validate({"n_drops": 1, "stop": {"max_latency_ms": limit}})
+    assert len(score_blocks(whole, whole, here, tmp_path, compress)) == scored
+    assert whole.metrics == stated
 
 
 def test_a_loss_ends_the_loop_and_chooses_the_model() -> None:

@@ -1,15 +1,28 @@
 """From a table of scores to a shorter model: choosing the unit, taking it out."""
 
+from __future__ import annotations
+
+import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from tad_blockdrop.compression.criteria.gap_error import GapError
 from tad_blockdrop.config import CompressConfig
-from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint
-from tad_blockdrop.detector.units import Unit, as_stored, candidate_units, parse_unit, without_unit
+from tad_blockdrop.detector.units import (
+    Unit,
+    as_stored,
+    candidate_units,
+    parse_unit,
+    sub_layers,
+    without_unit,
+)
 from tad_blockdrop.errors import BlockDropError
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detector.backbones.contract import Backbone
 
 
 class ScoringError(BlockDropError):
@@ -24,8 +37,8 @@ class UnitError(BlockDropError):
 class Drop:
     """The block to drop, or the sub-layer, and why.
 
-    ``value`` is its score under ``criterion``; ``margin``, never negative, is how far the
-    runner-up is behind (none without one); ``tied`` lists other blocks with the same value.
+    ``value`` is its score under ``criterion``; ``margin`` is how far the runner-up is behind
+    (:func:`find_margin`; none without a number); ``tied`` lists the blocks that are worth the same.
     """
 
     block: Unit
@@ -47,16 +60,25 @@ def choose_block(scores: pd.DataFrame) -> Drop:
             f"none of the {len(scores)} candidate blocks has a score that is a number: the model "
             "gives non-finite outputs; look at the training history of the step before"
         )
-    blocks, values = [parse_unit(b) for b in ranked["block"]], ranked["value"].tolist()
+    (block, *others), margin = map(parse_unit, ranked["block"]), find_margin(ranked)
+    first, *rest = zip(ranked["value"], ranked["alone"], strict=True)
     return Drop(
-        block=blocks[0],
+        block=block,
         criterion=ranked["criterion"].iloc[0],
-        value=values[0],
-        margin=abs(values[0] - values[1]) if len(values) > 1 else None,
-        tied=tuple(
-            sorted(b for b, v in zip(blocks[1:], values[1:], strict=True) if v == values[0])
-        ),
+        value=first[0],
+        margin=None if math.isnan(margin) else margin,
+        tied=tuple(sorted(b for b, worth in zip(others, rest, strict=True) if worth == first)),
     )
+
+
+def find_margin(ranked: pd.DataFrame) -> float:
+    """How far the second of a ranking is behind the first, never negative; NaN without a second.
+
+    Where they have one value, as the two of a pair have when a ranking looks ahead, ``alone`` is
+    what decides between them.
+    """
+    apart = ranked[["value", "alone"]].head(2).diff().abs().iloc[-1]
+    return float(apart["value"] or apart["alone"])
 
 
 def drop_block(checkpoint: Checkpoint, unit: Unit) -> Checkpoint:
@@ -98,12 +120,14 @@ def check_units(backbone: Backbone, compress: CompressConfig) -> None:
             f"compress.candidates names {', '.join(absent)}, but the model has "
             f"{', '.join(map(str, units))} to drop (compress.unit: {unit})"
         )
-    able = set(compress.candidates or units) - {units[0]}
-    if compress.criterion == GapError.name and compress.n_drops > len(able):
+    first = sub_layers(backbone.kept_units)[0]
+    begin = {as_stored(first), first.block}.intersection(units)  # nothing stands before it
+    able = set(compress.candidates or units) - begin
+    if compress.criterion == GapError.name and begin and compress.n_drops > len(able):
         raise UnitError(
-            f"compress.criterion '{compress.criterion}' never drops the first unit, {units[0]}: "
-            "name one more in compress.candidates, lower compress.n_drops, or choose another "
-            "criterion"
+            f"compress.criterion '{compress.criterion}' never drops the first unit, "
+            f"{begin.pop()}: name one more in compress.candidates, lower compress.n_drops, or "
+            "choose another criterion"
         )
     there = len(units)
     if compress.n_drops >= there:

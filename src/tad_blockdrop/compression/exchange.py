@@ -72,9 +72,9 @@ def choose_channels(
         matrix, right = equations(ridge)
         rows = torch.cat([channels, channels.new_tensor([len(now) - 1])])
         factor, failed = torch.linalg.cholesky_ex(matrix[rows][:, rows])
-        if failed or not bool(right.isfinite().all()):
-            return None
         weights = torch.cholesky_solve(right[rows], factor)
+        if failed or not weights.isfinite().all():
+            return None
         change = -now
         change[rows] += weights
         return weights, judge.error(change)
@@ -180,13 +180,14 @@ def refit_with(
     plain = known.of_first(len(own) - 1).choose(walk.ridges)
     found = choose_channels(known.fit, known.judge, own, offered, walk.ridges, hidden[0].group)
     after = relative(found.error, float(known.size)) if found else inf
+    left_out = int(known.left_out)
     if found is None or after >= plain.after:
         if plain.change is not None:
             fold(end, plain.change)
-        return Refit(index, branch, plain.before, plain.after, plain.ridge)
+        return Refit(index, branch, plain.before, plain.after, plain.ridge, left_out=left_out)
     put_in(end, hidden, found)
     taken = int((found.channels >= len(own) - 1).sum())
-    return Refit(index, branch, plain.before, after, found.ridge, taken)
+    return Refit(index, branch, plain.before, after, found.ridge, taken, left_out)
 
 
 def donors_for(walk: Walk, index: int, branch: int, at_most: int) -> list[int]:

@@ -56,7 +56,7 @@ def score_blocks(
         given = Candidates(
             skips, task, loader, scratch, teacher or model, compress.repair, gains or {}, group, own
         )
-        values = criterion.score(model, given)
+        values = criterion.checked_score(model, given)
     return rank(values, units, criterion)
 
 

@@ -34,13 +34,14 @@ class LayerRefit:
 
     ``before`` and ``after`` are errors of its outputs in held-out windows, relative to the size of
     the teacher's. ``ridge`` is the best of those tried; NaN where leaving the layer alone was
-    better.
+    better. ``left_out``: steps that were not looked at, since something in them was not finite.
     """
 
     layer: str
     before: float
     after: float
     ridge: float
+    left_out: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def _refit(
         weight.add_(change[:-1].T.reshape(weight.shape))
         if bias is not None:
             bias.add_(change[-1])
-    return LayerRefit(name, chosen.before, chosen.after, chosen.ridge)
+    return LayerRefit(name, chosen.before, chosen.after, chosen.ridge, int(known.left_out))
 
 
 def _calls(model: BlockModel, features: Features) -> dict[str, int]:

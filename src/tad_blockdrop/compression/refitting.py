@@ -5,7 +5,8 @@ What ``repair`` does block by block is built from these steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -28,6 +29,8 @@ HELD_OUT = 0.2  # share of the calibration clips on which refits are judged
 PARTS = 16
 _AT_ONCE = 2**20  # numbers (tokens times width) that go through a block together
 
+logger = logging.getLogger(__name__)
+
 States = list[Tensor]  # tokens (n, n_tokens, width) of some clips after the others, on the CPU
 
 
@@ -42,6 +45,7 @@ class Refit:
     ``before`` and ``after`` are errors of the state it leads to, on held-out clips, relative to
     the size of the teacher's state. ``ridge`` is the best of those tried; NaN where leaving the
     layer alone was better. ``taken``: channels it reads that are now those of dropped blocks.
+    ``left_out``: tokens that were not looked at, since something in them was not finite.
     """
 
     block: int
@@ -50,6 +54,7 @@ class Refit:
     after: float
     ridge: float
     taken: int = 0
+    left_out: int = 0
 
 
 def fitted_clips(n: int) -> int:
@@ -86,8 +91,19 @@ def check_clips(n: int) -> None:
     if n < 2:
         raise RepairError(
             "compress.repair needs at least two clips of training videos, to fit and to judge: "
-            "raise compress.repair.videos, compress.repair.windows or compress.repair.clips"
+            "raise compress.repair.videos, compress.repair.windows or compress.repair.clips (for a "
+            "ranking that repairs, compress.score_videos)"
         )
+
+
+def warn_of_left_out(counts: Iterable[int], group: Group) -> None:
+    """Say once, for all layers, that some rows of ``Evidence`` were left out, if any were."""
+    most = max(counts, default=0)
+    if most and group.rank == 0:
+        logger.warning(
+            "compress.repair: up to %d tokens or steps of a layer were left out, where a model has "
+            "no finite numbers; if runtime.precision is fp16, set it to bf16 or fp32", most,
+        )  # fmt: skip
 
 
 class Walk:
@@ -179,8 +195,9 @@ class Walk:
 
     def fit(self, index: int, branch: int, targets: States) -> tuple[Refit, Tensor | None]:
         """How the end of a branch should change: none if no ridge makes held-out clips better."""
-        chosen = self.evidence(index, branch, targets).choose(self.ridges)
-        row = Refit(index, branch, chosen.before, chosen.after, chosen.ridge)
+        known = self.evidence(index, branch, targets)
+        chosen, left_out = known.choose(self.ridges), int(known.left_out)
+        row = Refit(index, branch, chosen.before, chosen.after, chosen.ridge, left_out=left_out)
         return row, chosen.change
 
     def evidence(

@@ -27,12 +27,13 @@ from tad_blockdrop.compression.refitting import (
     Walk,
     branch_end,
     fold,
+    warn_of_left_out,
 )
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detector.backbones.contract import Backbone
 from tad_blockdrop.detector.model import BlockModel, evaluating
 from tad_blockdrop.detector.units import SUB_LAYERS, SubLayer, Unit, block_of, sub_layers
-from tad_blockdrop.parallel.group import ALONE, Group
+from tad_blockdrop.parallel.group import ALONE, Group, share_of
 from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.storage.resumable import read_state
 from tad_blockdrop.storage.resumable_pass import SECONDS_BETWEEN_SAVES, Scratch, save_state
@@ -126,7 +127,7 @@ def gap_errors(
     errors as in :func:`repair_model`.
     """
     check_repairable(model.backbone)
-    errors: dict[Unit, float] = {}
+    fits: dict[Unit, Refit] = {}
     walk = Walk(model, model, clips, config, group)
     branches = sub_layers(model.kept_units)
     firsts = {u: next(b for b in branches if u in (b, b.block)) for u in units}
@@ -135,10 +136,10 @@ def gap_errors(
         for unit, first in firsts.items():
             if (branch := before.get(first)) and branch.block == index:
                 wanted = [_state_after(walk, unit, index, tokens) for tokens in walk.own]
-                fitted, _ = walk.fit(index, SUB_LAYERS.index(branch.name), wanted)
-                errors[unit] = fitted.after
+                fits[unit], _ = walk.fit(index, SUB_LAYERS.index(branch.name), wanted)
         walk.leave(index)
-    return errors
+    warn_of_left_out((fit.left_out for fit in fits.values()), group)
+    return {unit: fit.after for unit, fit in fits.items()}
 
 
 def _state_after(walk: Walk, unit: Unit, index: int, tokens: Tensor) -> Tensor:
@@ -154,13 +155,14 @@ def refitted(
 ) -> dict[int, tuple[int, ...]]:
     """The branches of each kept block that are refitted: 0, the attention; 1, the MLP.
 
-    ``full``: what the teacher has. ``gap``: the branch before each hole; ``all``: that, and every
-    later one.
+    ``full``: what the teacher has. ``gap``: the branch before each hole, or after one that nothing
+    stands before; ``all``: that, and every later one.
     """
     plan: dict[int, tuple[int, ...]] = {}
-    there, holed = set(sub_layers(kept)), False
+    first, *rest = sub_layers(kept)
+    there, holed = {first, *rest}, False
     for branch, following in pairwise([*sub_layers(full), None]):
-        gap = following is not None and following not in there
+        gap = (following is not None and following not in there) or (holed and branch == first)
         if branch not in there:
             holed = True
         elif gap if layers == "gap" else layers == "all" and (holed or gap):
@@ -181,22 +183,34 @@ def check_repairable(backbone: Backbone) -> None:
 def calibration_clips(model: BlockModel, loader: Any, clips: int) -> Tensor:
     """Clips of the loader's own windows that hold real frames: uint8 (n, clip_frames, H, W, 3).
 
-    At most ``clips`` of all windows: the same number from each, spread evenly over it, or one from
-    some of the windows where there are more of them. Neither the size of batches nor workers
-    matter, nor whose windows the others are.
+    At most ``clips`` of all windows: the same number from each (but for a remainder), spread evenly
+    over it, or one from some of the windows where there are more of them. Which ones follows from
+    the window's number; neither the size of batches nor workers matter, nor whose windows the
+    others are.
     """
     size, n_windows = model.backbone.geometry.clip_frames, len(loader.dataset)
-    used = set(torch.linspace(0, n_windows - 1, min(clips, n_windows)).round().int().tolist())
-    each = clips // max(1, len(used))
+    some = min(clips, n_windows)
+    used = torch.linspace(0, n_windows - 1, some).round().int().tolist()
+    shares = {window: (turn, share_of(clips, turn, some)) for turn, window in enumerate(used)}
     numbers = iter(loader.dataset.own)
     taken = []
     for batch in progress(loader, "reading clips for the repair", len(loader)):
         for frames, mask in zip(batch.frames[batch.own], batch.mask[batch.own], strict=True):
-            if next(numbers) in used:
+            if (number := next(numbers)) in shares:
+                turn, share = shares[number]
                 parts = frames.reshape(-1, size, *frames.shape[1:])
                 real = max(1, round(len(parts) * float(mask.float().mean())))
-                taken.append(parts[torch.linspace(0, real - 1, min(each, real)).round().long()])
+                taken.append(parts[spread(min(len(share), real), real, turn)])
     return torch.cat(taken) if taken else torch.empty(0, size)
+
+
+def spread(n: int, there: int, turn: int) -> Tensor:
+    """The places of n of so many things in a row, as far apart as they can be.
+
+    At turn 0 each is in the middle of its n-th part of them. All move on with every turn, so that
+    over the turns each place is taken as often as any other.
+    """
+    return (torch.arange(n) * there + (turn + there // 2) % there) // n
 
 
 def feature_error(student: BlockModel, teacher: BlockModel, clips: Tensor) -> float:

@@ -18,8 +18,12 @@ class RepairConfig(Config):
         min_length=1,
         description="tried; the last fifth of the clips chooses",
     )
-    videos: int | None = Field(100, ge=1, description="training videos used; none: all")
-    windows: int | None = Field(256, ge=1, description="test-time windows of them; none: all")
+    videos: int | None = Field(
+        100, ge=1, description="training videos for a drop; none: all; rankings: score_videos"
+    )
+    windows: int | None = Field(
+        256, ge=1, description="test-time windows of them; none: all, as in rankings"
+    )
     clips: int = Field(1024, ge=2, description="clips of these windows")
     tokens: int = Field(65536, ge=2, description="tokens of these clips that a layer is fitted on")
     donors: int = Field(

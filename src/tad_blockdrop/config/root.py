@@ -48,6 +48,12 @@ class Parameters(Config):
                 "compress.target.loss is judged on held-out training videos, but data.holdout is "
                 "0: hold some out (data.holdout: 0.15) or give compress.target.share"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _detector_fits(self) -> Self:
+        if self.baseline.source == "checkpoint":
+            return self  # another detector is compressed: that of the checkpoint, where it is read
         geometry, window = self.detector.backbone.geometry, self.data.window
         halves = self.compress.unit == "sublayer"
         units = 2 * geometry.depth if halves else geometry.depth

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tad_blockdrop.compression.read_out import read_features, refit_read_out, windows_for
-from tad_blockdrop.compression.refitting import shares
+from tad_blockdrop.compression.refitting import shares, warn_of_left_out
 from tad_blockdrop.compression.repair import calibration_clips, repair_model
 from tad_blockdrop.config import RepairConfig
 from tad_blockdrop.detections.evaluation import Evaluator
@@ -92,4 +92,5 @@ def _repair(
             refits = refit_read_out(model, teacher, features, config.ridge)
             rows = pd.concat([rows, pd.DataFrame(map(asdict, refits))], ignore_index=True)
             rows = rows.astype(dict.fromkeys(("block", "branch", "taken"), "Int64"))
+    warn_of_left_out(rows["left_out"], runtime.group)
     return weights_of(model), rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ class Candidates:
     ``skips``: sets of units, each to be left out together; with ``compress.target`` an empty one
     too. ``loader`` gives batches of the task's inputs, in order; with ``scratch`` a pass that was
     cut goes on. ``teacher``, the uncompressed model, and ``repair`` are for criteria that repair a
-    candidate before they rate it. ``gains``: what each unit saves, in percent; none: all alike.
+    candidate before they rate it, on clips of all inputs: its ``videos`` and ``windows`` are for
+    the repair after a drop. ``gains``: what each unit saves, in percent; none: all alike.
     ``group``: the processes that share the work; ``own``: a loader of the batches that hold inputs
     of this one, by default all. The ``dataset`` of a loader has as many items as there are inputs;
     its ``own`` are the numbers of those that count here.
@@ -77,6 +79,24 @@ class Criterion(ABC):
 
         The model is in evaluation mode, under ``inference_mode`` and the caller's autocast.
         """
+
+    def checked_score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
+        """The values of :meth:`score`. Raises ScoringError for a metric that is 0 throughout.
+
+        Where no value is a number, no block can be chosen, which is told then.
+        """
+        from tad_blockdrop.compression.dropping import ScoringError
+
+        values = self.score(model, candidates)
+        found = [value for skip, value in values.items() if skip and math.isfinite(value)]
+        if self.by_metric and found and not any(found):
+            raise ScoringError(
+                f"none of the {sum(map(bool, values))} candidates has a mean average precision "
+                "above 0 on the training videos, so there is nothing to rank: the model itself "
+                "does not detect. Train the baseline longer, score on more videos "
+                "(compress.score_videos), or set compress.criterion to 'train_loss'"
+            )
+        return values
 
     def parts(self, videos: int, candidates: int) -> tuple[int, str]:
         """Into how many parts processes can cut the work, and of what: by default by videos."""

@@ -17,7 +17,8 @@ class GapError(Criterion):
     """The error left when the sub-layer before a unit is refitted to give the unit's output.
 
     That is the MLP of the block before, for a block. One pass and one least-squares problem a unit;
-    the first one, which has none before it, is never chosen.
+    the first one, which has none before it, is never chosen. The clips are of all windows of the
+    ranking.
     """
 
     name = "gap_error"

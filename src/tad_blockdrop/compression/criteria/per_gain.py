@@ -46,6 +46,10 @@ class PerGain(Criterion):
         """Those of the criterion, which also rates the model as it is."""
         return self.criterion.passes(candidates + 1)
 
+    def checked_score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
+        """Prices may all be 0; what is checked is what they are made of."""
+        return self.score(model, candidates)
+
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
         """NaN for what gains nothing; where nothing does, which is noise, all gain alike."""
         import math
@@ -54,7 +58,7 @@ class PerGain(Criterion):
 
         nothing = Skip()
         given = replace(candidates, skips=[nothing, *candidates.skips])
-        values = self.criterion.score(model, given)
+        values = self.criterion.checked_score(model, given)
         gains = candidates.gains
         if not any(gain > 0 for gain in gains.values()):
             gains = {}

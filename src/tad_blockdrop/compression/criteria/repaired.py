@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class RepairedCriterion(Criterion):
-    """Every candidate becomes a model of its own, repaired as ``compress.repair`` says."""
+    """Every candidate becomes a model of its own, repaired as ``compress.repair`` says.
+
+    Its clips are taken from all windows of the ranking.
+    """
 
     repairs = True
     reads_all = True

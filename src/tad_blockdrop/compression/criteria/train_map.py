@@ -32,12 +32,8 @@ class TrainMap(Criterion):
     by_metric = True
 
     def score(self, model: BlockModel, candidates: Candidates) -> Mapping[Skip, float]:
-        """In percent; NaN, and a warning, where the output is not finite.
-
-        Raises ScoringError if everything is 0, which ranks nothing.
-        """
+        """In percent; NaN, and a warning, where the output is not finite."""
         from tad_blockdrop.compression.criteria.gathering import candidate_batches
-        from tad_blockdrop.compression.dropping import ScoringError
         from tad_blockdrop.compression.skipping import skipped_outputs
         from tad_blockdrop.tasks.contract import OutputError
 
@@ -52,15 +48,7 @@ class TrainMap(Criterion):
                     logger.warning("without %s: %s", ", ".join(map(str, sorted(skip))), error)
                     del metrics[skip]
         values = dict.fromkeys(candidates.skips, math.nan)
-        values |= {skip: metric.value() for skip, metric in metrics.items()}
-        if not any(value > 0 for skip, value in values.items() if skip):
-            raise ScoringError(
-                f"all {sum(map(bool, values))} candidates have a mean average precision of 0 on "
-                "the training videos, so there is nothing to rank: the model itself does not "
-                "detect. Train the baseline longer, score on more videos (compress.score_videos), "
-                "or set compress.criterion to 'train_loss'"
-            )
-        return values
+        return values | {skip: metric.value() for skip, metric in metrics.items()}
 
 
 class _Metrics:
