@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.detections import postprocess
 from tad_blockdrop.detections.postprocess import (
     Proposals,
     concatenate,
@@ -161,6 +162,23 @@ def test_voting_uses_scores_from_before_the_suppression():
     kept = suppress(all_, CONFIG.model_copy(update={"voting_tiou": 0.85}))
     np.testing.assert_allclose(kept.segments, [[1 / 3, 10]] * 2)
     np.testing.assert_allclose(kept.scores, [0.6, 0.3 * math.exp(-0.81 / 0.7)], rtol=1e-6)
+
+
+def test_voting_looks_at_a_bounded_number_of_pairs_together(monkeypatch):
+    all_ = random_proposals(7, 300, videos=2)
+    kept = all_[np.argsort(all_.videos, kind="stable")]
+    whole, sizes = vote(kept, all_, 0.3), []
+
+    def watched(a, b):
+        sizes.append(len(a) * len(b))
+        return overlaps(a, b)
+
+    monkeypatch.setattr(postprocess, "overlaps", watched)
+    monkeypatch.setattr(postprocess, "VOTES", 2000)
+    np.testing.assert_allclose(vote(kept, all_, 0.3), whole, rtol=1e-12)
+    assert max(sizes) <= 2000 + len(all_)  # parts of a video differ by one row
+    monkeypatch.setattr(postprocess, "VOTES", 1)
+    np.testing.assert_allclose(vote(kept, all_, 0.3), whole, rtol=1e-12)
 
 
 def test_window_proposals_pair_points_and_classes_above_the_threshold():

@@ -73,6 +73,18 @@ def test_the_logistic_curve_is_the_likeliest():
         assert likelihood(found) > likelihood(found + change)
 
 
+@pytest.mark.parametrize("spread", [1e-4, 1e-2, 10])
+def test_the_curve_does_not_depend_on_how_close_scores_lie(spread):
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=150)
+    right = rng.uniform(size=150) < 1 / (1 + np.exp(-3 * x))
+    slope, offset = fit_logistic(x, right)
+    other_slope, other_offset = fit_logistic(spread * x - 0.8, right)
+    assert other_slope * spread == pytest.approx(slope, rel=1e-6)
+    assert other_offset - 0.8 * other_slope == pytest.approx(offset, abs=1e-6)
+    assert fit_logistic(np.full(150, 0.3), right)[0] == pytest.approx(0, abs=1e-6)
+
+
 def test_a_curve_that_would_fall_is_flat():
     x = np.linspace(-1, 1, 40)
     slope, offset = fit_logistic(x, x < 0)

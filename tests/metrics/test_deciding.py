@@ -65,6 +65,7 @@ def test_expectations_are_the_rates_of_cross_fitted_thresholds():
         for name in ("precision", "recall", "ratio"):
             wanted = [row[f"{name}{end}"] for end in ("", "_low", "_high")]
             assert list(getattr(mine, name)) == pytest.approx(wanted, abs=5.1e-5)
+        assert (mine.shown, mine.actions) == (row["shown"], row["actions"])
     assert set(point.by_class) == set(table["label"].dropna())
 
 

@@ -1,11 +1,13 @@
 """Measured costs, as a test can know them."""
 
+import logging
 import sys
 
 import pytest
 
 from tad_blockdrop.config import RuntimeConfig
 from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.metrics import measure
 from tad_blockdrop.metrics.cost import count_parameters
 from tad_blockdrop.metrics.measure import interleaved, latency, peak_memory
 from tad_blockdrop.runtime.runtime import Runtime
@@ -16,6 +18,20 @@ def test_calls_take_turns_in_starting():
     calls = {name: lambda name=name: order.append(name) for name in "abc"}
     interleaved(calls, repeats=3)
     assert "".join(order) == "abc" + "abc" + "bca" + "cab"
+
+
+@pytest.mark.parametrize(("budget", "turns"), [(0.0, 5), (1e9, 40)])
+def test_slow_models_take_fewer_turns(budget, turns, monkeypatch, caplog):
+    """Two minutes of a model, but five turns at least; quick ones take as many as are asked for."""
+    monkeypatch.setattr(measure, "BUDGET", budget)
+    calls = []
+    with caplog.at_level(logging.INFO, "tad_blockdrop"):
+        interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=40)
+    assert len(calls) == 2 * (1 + turns)
+    assert ("timing 5 passes of each model instead of 40" in caplog.text) == (turns == 5)
+    calls.clear()
+    interleaved({"a": lambda: calls.append("a")}, repeats=3)
+    assert len(calls) == 1 + 3, "never more than are asked for"
 
 
 def test_times_are_those_of_the_clock():

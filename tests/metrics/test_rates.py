@@ -1,5 +1,7 @@
 """Precision and recall at thresholds against counting, and their intervals against redrawing."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,22 @@ def counts_by_definition(found, truth, listed):
             own = truth[(truth.video_id == video) & (truth.label == label)]
             result[video, label] = len(mine), sum(hits_by_definition(mine, own, 0.5)), len(own)
     return result
+
+
+def wilson_by_definition(share, n):
+    """The shares whose score test does not reject the observed one at 5 %: by bisection."""
+
+    def edge(inside, outside):
+        for _ in range(60):
+            tried = (inside + outside) / 2
+            kept = (share - tried) ** 2 <= NormalDist().inv_cdf(0.975) ** 2 * tried * (
+                1 - tried
+            ) / n
+            inside, outside = (tried, outside) if kept else (inside, tried)
+        return inside
+
+    middle = min(max(share, 1e-9), 1 - 1e-9)
+    return [edge(middle, 0.0), edge(middle, 1.0)]
 
 
 @settings(max_examples=20)
@@ -52,6 +70,8 @@ def test_rates_are_what_counting_gives(seed, n_found, videos):
                 continue
             assert row[name] == own[:, part].sum() / own[:, of].sum()
             expected = np.percentile(samples, [2.5, 97.5])
+            if name != "ratio" and len(set(samples)) == 1:  # the draws say nothing
+                expected = wilson_by_definition(samples[0], own[:, of].sum())
             assert [row[f"{name}_low"], row[f"{name}_high"]] == pytest.approx(expected)
 
 
@@ -69,6 +89,26 @@ def test_without_draws_there_are_no_bounds():
     row = rates(detections(("a", 0, 10, "run", 0.9)), truth, ["a"], 0.5, 0).iloc[0]
     assert (row.precision, row.recall) == (1, 1)
     assert row[["precision_low", "recall_high"]].isna().all()
+
+
+def test_a_few_right_ones_are_no_certainty():
+    """All draws of videos say 100 %, three examples do not."""
+    truth = instances(*((video, 0, 10, "run") for video in "abc"), ("d", 0, 10, "jump"))
+    found = detections(*((video, 0, 10, "run", 0.9) for video in "abc"))
+    table = rates(found, truth, list("abcd"), 0.5, 200).set_index("label")
+    run, jump = table.loc["run"], table.loc["jump"]
+    assert (run.precision, run.recall, jump.recall) == (1, 1, 0)
+    assert [run.recall_low, run.recall_high] == pytest.approx([0.4385, 1], abs=1e-4)
+    assert [jump.recall_low, jump.recall_high] == pytest.approx([0, 0.7935], abs=1e-4)
+    assert np.isnan(jump.precision_low)
+
+
+def test_one_video_is_no_certainty_either():
+    """All draws are of that video, of which a half is right: Wilson's interval of 2 of 4."""
+    truth = instances(*(("a", at, at + 5, "run") for at in (0, 10, 20, 30)))
+    found = detections(("a", 0, 5, "run", 0.9), ("a", 10, 15, "run", 0.9))
+    row = rates(found, truth, ["a", "b"], 0.5, 50).iloc[0]
+    assert [row.recall_low, row.recall_high] == pytest.approx([0.15, 0.85], abs=1e-3)
 
 
 def test_only_what_reaches_its_threshold_is_shown():

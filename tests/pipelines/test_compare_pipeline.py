@@ -78,6 +78,22 @@ def test_two_experiments_side_by_side(finished_copy: Path) -> None:
     assert not (data / "06_models/smoke/experiment.json").read_text().count("compare")
 
 
+def test_another_rating_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    experiments = {
+        "one": {"parameters": {"evaluation.tious": [0.3], "evaluation.postprocess.sigma": 0.7}},
+        "wide": {"parameters": {"evaluation.tious": [0.5], "evaluation.postprocess.sigma": 0.7}},
+        "soft": {"parameters": {"evaluation.tious": [0.3], "evaluation.postprocess.sigma": 0.2}},
+    }
+    experiments = {name: record | {"data": None} for name, record in experiments.items()}
+    compare_parameters(experiments, ("one", "one"))
+    assert not caplog.text
+    compare_parameters(experiments, ("one", "wide"))
+    assert "different overlaps (evaluation.tious): no change of mAP is given" in caplog.text
+    caplog.clear()
+    compare_parameters(experiments, ("one", "soft"))
+    assert "differ in evaluation.postprocess.sigma: this is part of each change" in caplog.text
+
+
 def test_other_data_are_told(caplog: pytest.LogCaptureFixture) -> None:
     def record(**data: Any) -> dict[str, Any]:
         known = {"annotations": {"a": "1"}, "videos": {"a.mp4": [9, 9, "f"]}, "classes": ["run"]}

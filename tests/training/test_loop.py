@@ -26,6 +26,7 @@ from training_small import (
 from tad_blockdrop.config import RuntimeConfig, TrainConfig
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.training import loop
+from tad_blockdrop.training.ema import Ema
 from tad_blockdrop.training.loop import Loss, Plan, Validate, train
 from tad_blockdrop.training.state import TrainingError
 from tad_blockdrop.video.windows.batches import Batch
@@ -281,9 +282,17 @@ def overflowing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("overflowing")
-def test_overflowing_fp16_steps_are_skipped() -> None:
+def test_overflowing_fp16_steps_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Quadratic()
     seen: list[Tensor] = []
+    averaged: list[Tensor] = []
+    update = Ema.update
+
+    def watch(ema: Ema) -> None:
+        averaged.append(model.point.detach().clone())
+        update(ema)
+
+    monkeypatch.setattr(Ema, "update", watch)
 
     def loss(batch: Batch, epoch: float) -> dict[str, Tensor]:
         seen.append(model.point.detach().clone())
@@ -293,6 +302,7 @@ def test_overflowing_fp16_steps_are_skipped() -> None:
     moved = [not torch.equal(a, b) for a, b in pairwise(seen)]
     assert moved == sorted(moved)  # skipped at first, then never again
     assert 2 < sum(moved) < len(moved) - 2
+    assert len(averaged) == sum(moved) + 1, "the average stays at skipped steps; the last is none"
     assert math.isfinite(history["grad_norm"].sum())
     assert 0 < model.point.mean() < 0.6
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,7 @@ class Geometry:
 class BackboneConfig(Variant):
     """What all kinds share. ``weights``: where a new backbone's weights come from."""
 
+    training_keys: ClassVar = ("drop_path", "checkpointing")
     weights: str | None = Field(None, description="a file or folder; none: random")
     drop_path: float = Field(0.1, ge=0, lt=1)
     checkpointing: bool = Field(

@@ -50,6 +50,8 @@ class Variant(Config):
     """
 
     kinds: ClassVar[dict[str, type["Variant"]]]
+    # Settings of a training only: neither the network nor what its weights mean depends on them.
+    training_keys: ClassVar[tuple[str, ...]] = ()
     kind: str
 
     @classmethod
@@ -59,6 +61,11 @@ class Variant(Config):
             cls.kinds = {}
         elif isinstance(name := cls.model_fields["kind"].default, str):
             cls.kinds[name] = cls
+
+    def for_training(self, asked: "Variant") -> Self:
+        """The same part, to be trained with those of its ``training_keys`` that ``asked`` has."""
+        shared = [key for key in self.training_keys if key in type(asked).model_fields]
+        return self.model_copy(update={key: getattr(asked, key) for key in shared})
 
     @model_validator(mode="wrap")
     @classmethod

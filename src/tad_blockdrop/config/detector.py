@@ -1,7 +1,7 @@
 """The architecture of the detector: backbone, neck, head (docs/method.md §2.1-2.3)."""
 
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, SerializeAsAny, ValidationInfo, model_validator
 
@@ -30,6 +30,7 @@ class NeckConfig(Variant):
 class AttentionNeckConfig(NeckConfig):
     """ActionFormer's projection and neck: a transformer block a level."""
 
+    training_keys: ClassVar = ("drop_path",)
     kind: Literal["attention"] = "attention"
     heads: int = Field(4, ge=1)
     stem_blocks: int = Field(2, ge=0, le=64)
@@ -58,9 +59,13 @@ def doubling_ranges(levels: int) -> tuple[tuple[int, int], ...]:
 class HeadConfig(Variant):
     """The points of all levels, their targets and losses; kinds differ in the network."""
 
+    training_keys: ClassVar = (
+        "centre_radius", "focal_alpha", "focal_gamma", "loss_normaliser",
+        "loss_normaliser_momentum", "regression_weight", "label_smoothing",
+    )  # fmt: skip
     ranges: tuple[Range, ...] = doubling_ranges(6)
     centre_radius: float = Field(1.5, gt=0, description="in strides")
-    focal_alpha: float = 0.25
+    focal_alpha: float = Field(0.25, ge=0, le=1)
     focal_gamma: float = Field(2.0, ge=0)
     loss_normaliser: float = Field(100.0, gt=0, description="initial EMA of positives")
     loss_normaliser_momentum: float = Field(0.9, ge=0, lt=1)
@@ -83,6 +88,14 @@ class DetectorConfig(Config):
     backbone: SerializeAsAny[BackboneConfig] = VideoMAEConfig()
     pyramid: SerializeAsAny[NeckConfig] = AttentionNeckConfig()
     head: SerializeAsAny[HeadConfig] = AnchorFreeConfig()
+
+    def for_training(self, asked: "DetectorConfig") -> Self:
+        """The same detector, with the ``training_keys`` of its parts as in ``asked``."""
+        parts = {
+            name: getattr(self, name).for_training(getattr(asked, name))
+            for name in type(self).model_fields
+        }
+        return self.model_copy(update=parts)
 
     @model_validator(mode="after")
     def _levels(self) -> Self:

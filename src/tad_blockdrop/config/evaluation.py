@@ -2,11 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tad_blockdrop.config.base import Config
 
-Thresholds = Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+
+def _told_apart(values: tuple[float, ...]) -> tuple[float, ...]:
+    """Tables name a threshold with two decimals."""
+    for value in values:
+        if round(value, 2) != value:
+            raise ValueError(f"{value} has more than two decimals: give {value:.2f}")
+        if values.count(value) > 1:
+            raise ValueError(f"{value} stands there more than once: give each threshold once")
+    return values
+
+
+Thresholds = Annotated[
+    tuple[Annotated[float, Field(gt=0, le=1)], ...],
+    Field(min_length=1),
+    AfterValidator(_told_apart),
+]
 
 
 class PostprocessConfig(Config):

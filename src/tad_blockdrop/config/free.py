@@ -4,7 +4,7 @@ from typing import Any
 
 from tad_blockdrop.config.base import Config
 
-# Speed and presentation: these may differ between the runs of one experiment.
+# Speed, presentation and words: these may differ between the runs of one experiment.
 FREE_KEYS = (
     "runtime.device",
     "runtime.devices",
@@ -14,6 +14,7 @@ FREE_KEYS = (
     "runtime.workers",
     "runtime.decode_timeout",
     "data.cache",
+    "data.provenance",
     "detector.backbone.checkpointing",
     "evaluation.batch",
     "evaluation.latency_repeats",

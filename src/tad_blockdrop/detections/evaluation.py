@@ -100,7 +100,7 @@ class Evaluator:
         That is how the model is built, and how ``held_out_map`` rates it.
         """
         rating = self.evaluation.model_dump(mode="json", include={"tious", "postprocess"})
-        held_out = records_hash(self.dataset.records("holdout"))
+        held_out = records_hash(self.dataset.held_out())
         return {"detector": deciding("detector", model.config), "rating": [rating, held_out]}
 
     def evaluate(
@@ -180,9 +180,9 @@ class Evaluator:
     def held_out_map(self) -> Callable[[nn.Module], float] | None:
         """A function that rates a model by its average mAP (percent) on held-out training videos.
 
-        None where nothing is held out. The rating uses no external classifier.
+        None where no action is held out. The rating uses no external classifier.
         """
-        videos = self.dataset.records("holdout")
+        videos = self.dataset.held_out()
         if not videos:
             return None
 
@@ -200,7 +200,7 @@ class Evaluator:
         Metrics: ``gmacs`` of one window; ``holdout_average``: average mAP (percent) where there are
         held-out videos. Decisions are made on these or, where there are none, on training videos.
         """
-        classes, held_out = self.dataset.classes, self.dataset.records("holdout")
+        classes, held_out = self.dataset.classes, self.dataset.held_out()
         rated = held_out or self.dataset.records("train")
         detections, precision = self.evaluate(model, rated, "choosing operating points", scratch)
         evidence = gather_evidence(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from tad_blockdrop.config import PostprocessConfig
 
 Floats = NDArray[np.floating]
 Indices = NDArray[np.int64]
+
+VOTES = 1 << 23  # pairs of segments that a vote looks at together: each takes some 40 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,12 +212,14 @@ def vote(kept: Proposals, proposals: Proposals, tiou: float) -> Floats:
     """
     result = np.array(kept.segments, np.float64)
     for video in np.unique(kept.videos):
-        mine = kept.videos == video
+        mine = np.flatnonzero(kept.videos == video)
         others = proposals[proposals.videos == video]
-        weights = (overlaps(kept.segments[mine], others.segments) >= tiou) * others.scores
-        total = weights.sum(axis=1, keepdims=True)
-        voted = np.divide(weights @ others.segments, total, where=total > 0, out=result[mine])
-        result[mine] = voted
+        for some in np.array_split(mine, ceil(len(mine) * len(others) / VOTES)):
+            weights = (overlaps(kept.segments[some], others.segments) >= tiou) * others.scores
+            total = weights.sum(axis=1, keepdims=True)
+            result[some] = np.divide(
+                weights @ others.segments, total, where=total > 0, out=result[some]
+            )
     return result
 
 

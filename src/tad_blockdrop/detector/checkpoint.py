@@ -182,16 +182,11 @@ def in_nfc(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def to_train(checkpoint: Checkpoint, detector: DetectorConfig) -> Checkpoint:
-    """The checkpoint with the ``checkpointing`` that the configuration, ``detector``, asks for.
+    """The checkpoint, to be trained with the settings of the configuration, ``detector``.
 
-    It saves memory in the training of this run; what it was when the checkpoint was made says
-    nothing.
+    Its network stays what it is; how it was trained when it was made says nothing.
     """
-    saving = {"checkpointing": detector.backbone.checkpointing}
-    backbone = checkpoint.detector.backbone.model_copy(update=saving)
-    return replace(
-        checkpoint, detector=checkpoint.detector.model_copy(update={"backbone": backbone})
-    )
+    return replace(checkpoint, detector=checkpoint.detector.for_training(detector))
 
 
 def _some(names: list[str]) -> str:

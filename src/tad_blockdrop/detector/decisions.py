@@ -28,11 +28,16 @@ class Rate(NamedTuple):
 
 
 class Expected(_Part):
-    """What is to be expected: ``ratio`` is how many detections are shown for each action."""
+    """What is to be expected: ``ratio`` is how many detections are shown for each action.
+
+    ``shown`` detections and ``actions`` were counted; None in files from before these were kept.
+    """
 
     precision: Rate
     recall: Rate
     ratio: Rate
+    shown: int | None = None
+    actions: int | None = None
 
 
 class Point(_Part):

@@ -67,20 +67,22 @@ def fit_logistic(x: Floats, right: NDArray[np.bool_], steps: int = 50) -> tuple[
     """
     n = int(right.sum())
     target = np.where(right, (n + 1) / (n + 2), 1 / (len(right) - n + 2))
-    design = np.stack((x - x.mean(), np.ones(len(x))), axis=1)
+    centre, spread = x.mean(), x.std() or 1.0  # steps are of one size, however close values lie
+    design = np.stack(((x - centre) / spread, np.ones(len(x))), axis=1)
     found = np.zeros(2)
     for _ in range(steps):
         p = _sigmoid(design @ found)
-        slope = design.T @ (p - target)
+        gradient = design.T @ (p - target)
         curvature = (design * (p * (1 - p))[:, None]).T @ design + 1e-9 * np.eye(2)
-        change = np.linalg.solve(curvature, slope)
+        change = np.linalg.solve(curvature, gradient)
         found -= np.clip(change, -2, 2)  # far from the top, full steps could overshoot
         if abs(change).max() < 1e-9:
             break
     if found[0] < 0:
         mean = target.mean()
         return 0.0, float(np.log(mean / (1 - mean)))
-    return float(found[0]), float(found[1] - found[0] * x.mean())
+    slope = found[0] / spread
+    return float(slope), float(found[1] - slope * centre)
 
 
 def probabilities(calibration: Calibration, scores: Floats) -> Floats:

@@ -85,7 +85,7 @@ def _stated(row: dict[Any, Any]) -> Expected:
         name: Rate(*(_known(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
         for name in ("precision", "recall", "ratio")
     }
-    return Expected(**rates)
+    return Expected(**rates, shown=int(row["shown"]), actions=int(row["actions"]))
 
 
 def _known(value: float) -> float | None:

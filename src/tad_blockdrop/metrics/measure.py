@@ -1,5 +1,6 @@
 """What a detector costs as measured: latency, peak memory."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,13 @@ from tad_blockdrop.config import DetectorConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.parallel.starting import clean_processes, end_with_starter
+from tad_blockdrop.runtime.progress import progress
 from tad_blockdrop.runtime.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+BUDGET = 120.0  # seconds of timing a model, within which repeats are left as they are asked for
+LEAST = 5  # of them, whatever they take
 
 _TINY = DetectorConfig.model_validate(
     {
@@ -50,14 +57,18 @@ def interleaved(
 ) -> pd.DataFrame:
     """Time ``calls`` in turns, so that what disturbs the machine disturbs all of them alike.
 
-    Each is called once to warm up and then ``repeats`` times; in every turn another one starts.
-    Columns model, median, low, high: seconds of ``clock``, with the quartiles.
+    Each is called once to warm up and then ``repeats`` times, or as often as ``BUDGET`` allows; in
+    every turn another one starts. Columns model, median, low, high: seconds of ``clock``, with the
+    quartiles.
     """
     names = list(calls)
+    began = time.monotonic()
     for name in names:
         calls[name]()
+    synchronise(device)
+    turns = _affordable(repeats, (time.monotonic() - began) / len(names))
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(repeats):
+    for turn in progress(range(turns), f"timing {len(names)} models", total=turns):
         first = turn % len(names)
         for name in names[first:] + names[:first]:
             synchronise(device)
@@ -67,6 +78,17 @@ def interleaved(
             seconds[name].append(clock() - start)
     rows = [(name, *np.percentile(seconds[name], [50, 25, 75])) for name in names]
     return pd.DataFrame(rows, columns=["model", "median", "low", "high"])
+
+
+def _affordable(repeats: int, seconds: float) -> int:
+    """How many of the ``repeats`` of a pass that takes so long are within ``BUDGET``."""
+    turns = min(repeats, max(LEAST, int(BUDGET / max(seconds, 1e-9))))
+    if turns < repeats:
+        logger.info(
+            "timing %d passes of each model instead of %d, as one takes %.0f s",
+            turns, repeats, seconds,
+        )  # fmt: skip
+    return turns
 
 
 def peak_memory(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from tad_blockdrop.metrics.evidence import gather_evidence
 from tad_blockdrop.metrics.matching import Floats
 
+Z = 1.959964  # standard errors to each side of a 95 % interval
+
 
 def rates(
     shown: pd.DataFrame,
@@ -23,9 +25,9 @@ def rates(
     The first row is over all classes and has no label; the others are the classes that are shown or
     annotated, by name. Columns: label, shown, right, actions (counts), precision, precision_low,
     precision_high, the same of recall and of ratio, how many are shown for each action. Bounds are
-    the 95 % percentiles of ``resamples`` draws of videos with replacement, NaN without draws; a
-    rate of nothing is NaN. Detections outside ``videos`` are not counted; tables and errors as in
-    ``matching.match``.
+    the 95 % percentiles of ``resamples`` draws of videos with replacement, NaN without draws; of a
+    share that is the same in all draws Wilson's. A rate of nothing is NaN. Detections outside
+    ``videos`` are not counted; tables and errors as in ``matching.match``.
     """
     shown = shown[shown["video_id"].isin(list(videos))]
     evidence = gather_evidence(shown, instances, videos, None, tiou)
@@ -57,8 +59,25 @@ def rate_table(
     for name, part, of in (("precision", 1, 0), ("recall", 1, 2), ("ratio", 0, 2)):
         low, high = _bounds(_share(drawn[part], drawn[of]))
         share = _share(totals[part], totals[of])
+        if name != "ratio":  # which is no share of something
+            low, high = np.where(low == high, wilson(share, totals[of]), (low, high))
         columns |= {name: share, f"{name}_low": low, f"{name}_high": high}
     return pd.DataFrame(columns)
+
+
+def wilson(share: Floats, n: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """The 95 % interval of shares (K,) of ``n`` (K,) independent examples; NaN of none.
+
+    Three right ones of three are [0.44, 1]. Wilson, "Probable inference, the law of succession, and
+    statistical inference", 1927; Brown, Cai and DasGupta, "Interval estimation for a binomial
+    proportion", 2001, recommend it for few examples. Draws of videos say nothing where all or none
+    are right, or all examples are in one video: each draw then gives the same.
+    """
+    known = np.maximum(n, 1)
+    middle = (share + Z**2 / (2 * known)) / (1 + Z**2 / known)
+    spread = share * (1 - share) / known + (Z / (2 * known)) ** 2
+    half = Z * np.sqrt(spread) / (1 + Z**2 / known)
+    return (middle - half).round(9).clip(0, 1), (middle + half).round(9).clip(0, 1)
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:

@@ -260,7 +260,7 @@ class TrainingRun:
         total_value, norm_value = torch.stack((total.float(), norm.float())).tolist()
         self._check(step, total_value, norm_value, videos)
         self.optimizer.step()
-        if not self.optimizer.step_was_skipped:
+        if math.isfinite(norm_value):  # otherwise the step was skipped, which fused AdamW hides
             self.state.ema.update()
         self.optimizer.zero_grad()
         return total_value, norm_value

@@ -58,14 +58,22 @@ def loss_limit(compress: CompressConfig) -> str | None:
 def check_videos(evaluator: Evaluator, detector: DetectorConfig, compress: CompressConfig) -> None:
     """Raise an error if the videos are too few, or show too little, for what is to come.
 
-    BaselineError without a held-out video for :func:`loss_limit`, or without an action in those
-    that rank blocks; RepairError without clips to repair models on.
+    BaselineError without an action in the test videos, in held-out videos for :func:`loss_limit`,
+    or in those that rank blocks; RepairError without clips to repair models on. Where there are no
+    test videos, none are needed.
     """
     dataset = evaluator.dataset
-    limit = loss_limit(compress)
-    if limit and not dataset.records("holdout"):
+    test = dataset.in_split("test")["video_id"]
+    if len(test) and not dataset.instances["video_id"].isin(test).any():
         raise BaselineError(
-            f"{limit} is judged on held-out training videos, but none could be held out: at least "
+            f"none of the {len(test)} test videos that could be read has an action, so that no "
+            "model could be measured: get the files again that frame_problems.csv names, or test "
+            "on other videos (data.evaluation_subset, data.evaluation_videos)"
+        )
+    limit = loss_limit(compress)
+    if limit and not dataset.held_out():
+        raise BaselineError(
+            f"{limit} is judged on held-out training videos, but no action is held out: at least "
             f"two training videos with actions are needed; annotate more, or do without {limit}"
         )
     ranked = dataset.records("train")[: compress.score_videos]

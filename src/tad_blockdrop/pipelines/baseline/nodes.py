@@ -13,6 +13,7 @@ from tad_blockdrop.config import (
     DataConfig,
     DetectorConfig,
     EvaluationConfig,
+    PostprocessConfig,
     RuntimeConfig,
 )
 from tad_blockdrop.config.backbones import PRETRAINED
@@ -21,6 +22,7 @@ from tad_blockdrop.detector.checkpoint import (
     read_checkpoint,
     require_classes,
     respelled,
+    to_train,
 )
 from tad_blockdrop.detector.units import Unit
 from tad_blockdrop.pipelines.baseline.checks import (
@@ -57,6 +59,7 @@ def find_given(
     from tad_blockdrop.compression.lora import check_targets
     from tad_blockdrop.compression.repair import check_repairable
     from tad_blockdrop.detector.backbones import make_backbone
+    from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.runtime.devices import count_devices
     from tad_blockdrop.runtime.runtime import Runtime
 
@@ -69,6 +72,7 @@ def find_given(
         _exists("baseline.checkpoint", baseline.checkpoint)
         given = read_checkpoint(Path(baseline.checkpoint))
         check_sampling(given, data)
+        from_checkpoint(given)  # for its error: nothing has looked at its sizes before
         kind, crop, kept = given.detector.backbone, given.window.crop, given.kept_blocks
         detector, n_classes = given.detector, len(given.classes)
     else:
@@ -122,8 +126,9 @@ def make_baseline(
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """Train the uncompressed model (docs/method.md §3), or take ``baseline.checkpoint``.
 
-    Returns its history (no rows for a given checkpoint) and the checkpoint. Raises the errors of
-    :func:`check_videos`.
+    Returns its history (no rows for a given checkpoint) and the checkpoint. A given one is trained
+    and used from here on as this experiment says; where it was rated otherwise, or has to be held
+    against its successors, it is rated anew. Raises the errors of :func:`check_videos`.
     """
     from tad_blockdrop.baseline.training import new_detector
     from tad_blockdrop.jobs.sharing import as_checkpoint
@@ -133,9 +138,14 @@ def make_baseline(
     if baseline.source == "checkpoint":
         given = _given(baseline, classes)
         check_videos(evaluator, given.detector, compress)
-        if loss_limit(compress):
-            given = _rated(given, evaluator)
-        return pd.DataFrame({"stage": [], "epoch": []}), given
+        ours = replace(
+            to_train(given, detector),
+            window=data.window,
+            postprocess=evaluator.evaluation.postprocess,
+        )
+        if loss_limit(compress) or _used_for_rating(ours) != _used_for_rating(given):
+            ours = _rated(ours, evaluator, scratch)
+        return pd.DataFrame({"stage": [], "epoch": []}), ours
     check_videos(evaluator, detector, compress)
     model = new_detector(detector, len(classes), data, baseline, evaluator.runtime.seed)
     weights = starting_weights(detector, baseline)
@@ -166,11 +176,15 @@ def _given(baseline: BaselineConfig, classes: tuple[str, ...]) -> Checkpoint:
     return replace(respelled(checkpoint, classes), lineage=lineage)
 
 
-def _rated(given: Checkpoint, evaluator: Evaluator) -> Checkpoint:
-    """With its accuracy on the held-out videos of this experiment, which steps are judged by."""
+def _used_for_rating(checkpoint: Checkpoint) -> tuple[PostprocessConfig, float]:
+    """What its metrics and decisions depend on, of what may differ from one job to another."""
+    return checkpoint.postprocess, checkpoint.window.overlap
+
+
+def _rated(checkpoint: Checkpoint, evaluator: Evaluator, scratch: Path) -> Checkpoint:
+    """With the metrics and decisions that the videos of this experiment give it."""
     from tad_blockdrop.detector.model import from_checkpoint
 
-    rate = evaluator.held_out_map()
-    assert rate is not None  # as check_videos has found
-    average = rate(from_checkpoint(given, evaluator.runtime.device))
-    return replace(given, metrics={**given.metrics, "holdout_average": average})
+    model = from_checkpoint(checkpoint, evaluator.runtime.device)
+    metrics, decisions = evaluator.rate_checkpoint(model, scratch)
+    return replace(checkpoint, metrics=metrics, decisions=decisions)

@@ -51,7 +51,24 @@ def compare_parameters(
         if facts[0] != facts[1]:
             logger.warning("the two experiments have different data: do not compare their results")
         first, second = first | facts[0], second | facts[1]
-    return parameter_differences(first, second)
+    differences = parameter_differences(first, second)
+    _warn_of_other_ratings(list(differences["parameter"]))
+    return differences
+
+
+def _warn_of_other_ratings(differing: list[str]) -> None:
+    """Tell where a change of average mAP is none of the models, or not of these alone."""
+    if "evaluation.tious" in differing:
+        logger.warning(
+            "the two experiments average over different overlaps (evaluation.tious): no change of "
+            "mAP is given"
+        )
+    others = [key for key in differing if key.startswith("evaluation.postprocess.")]
+    if others:
+        logger.warning(
+            "the two experiments differ in %s: this is part of each change of mAP",
+            ", ".join(others),
+        )
 
 
 def _data_facts(recorded: dict[str, Any]) -> dict[str, Any]:

@@ -51,9 +51,13 @@ def score_blocks(
     """
     from tad_blockdrop.compression import ranking
     from tad_blockdrop.compression.stopping import stop_reason
+    from tad_blockdrop.detector.model import from_checkpoint
     from tad_blockdrop.jobs.scoring import score_blocks as score
 
     step = int(student.lineage["step"]) + 1
+    if step == 1 and compress.stop.max_latency_ms is not None:  # that of later ones is known
+        found = _latency(from_checkpoint(student, evaluator.runtime.device), evaluator)
+        student = replace(student, metrics=student.metrics | found)
     reason = stop_reason(student, uncompressed, compress)
     savings = None
     if reason is None and compress.target is not None:
@@ -213,7 +217,6 @@ def merge_lora(
     """Fold the LoRA into plain weights (docs/method.md §4.4); the checkpoint states its metrics."""
     from tad_blockdrop.compression import lora
     from tad_blockdrop.detector.model import weights_of
-    from tad_blockdrop.metrics.measure import latency
 
     source, model = aligned.source, aligned.model
     if model is None:
@@ -221,10 +224,17 @@ def merge_lora(
     lora.merge_lora(model.to(evaluator.runtime.device))
     metrics, decisions = evaluator.rate_checkpoint(model, scratch)
     if compress.stop.max_latency_ms is not None:
-        with evaluator.runtime.autocast():
-            table = latency({"model": model}, evaluator.evaluation.latency_repeats)
-        metrics["latency_ms"] = 1000 * float(table["median"].iloc[0])
+        metrics |= _latency(model, evaluator)
     return replace(source, weights=weights_of(model), metrics=metrics, decisions=decisions)
+
+
+def _latency(model: Detector, evaluator: Evaluator) -> dict[str, float]:
+    """What a model states for ``compress.stop.max_latency_ms``: measured here, for one window."""
+    from tad_blockdrop.metrics.measure import latency
+
+    with evaluator.runtime.autocast():
+        table = latency({"model": model}, evaluator.evaluation.latency_repeats)
+    return {"latency_ms": 1000 * float(table["median"].iloc[0])}
 
 
 def select_final(
