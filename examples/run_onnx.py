@@ -10,8 +10,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+
+def overlaps(one, others):  # what both cover, over what either covers
+    both = (np.minimum(others[:, 1], one[1]) - np.maximum(others[:, 0], one[0])).clip(0)
+    return both / (others[:, 1] - others[:, 0] + one[1] - one[0] - both)
+
+
 folder, file, rate = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+if rate != (fps := about["sampling"]["fps"] or rate):
+    sys.exit(f"{file}: the model takes {fps:g} frames a second of any video, not {rate:g}")
 window, post, classes = about["window"], about["postprocess"], about["classes"]
 location, stride = (np.array(about["points"][key])[:, None] for key in ("location", "stride"))
 session = onnxruntime.InferenceSession(folder / "model.onnx")
@@ -31,15 +39,16 @@ for first in [*range(0, last, max(1, round(size * (1 - window["overlap"])))), la
     seconds = (first + per_step * (location + stride * offsets[0] * [-1, 1])[point]) / rate
     seconds = seconds.clip(0, n / rate) if sliding else seconds
     found.append(np.column_stack([seconds, scores[point, label], label]))
-found = np.concatenate(found)
-kept = []
-while len(found := found[(found[:, 2] >= post["min_score"]) & (found[:, 1] > found[:, 0])]):
+every, kept = np.concatenate(found), []
+found = every = every[every[:, 1] > every[:, 0]]
+while len(found := found[found[:, 2] >= post["min_score"]]):
     kept.append(best := found[(top := found[:, 2].argmax())])
     found = np.delete(found, top, axis=0)
-    both = (np.minimum(found[:, 1], best[1]) - np.maximum(found[:, 0], best[0])).clip(0)
-    either = found[:, 1] - found[:, 0] + best[1] - best[0] - both
     same = found[:, 3] == best[3]
-    found[same, 2] *= np.exp(-((both / either)[same] ** 2) / post["sigma"])  # soft-NMS
+    found[same, 2] *= np.exp(-(overlaps(best, found)[same] ** 2) / post["sigma"])  # soft-NMS
+for one in kept if post["voting_tiou"] else []:  # what overlaps it says when it starts and ends
+    votes = every[overlaps(one, every) >= post["voting_tiou"]]
+    one[:2] = np.average(votes[:, :2], axis=0, weights=votes[:, 2])
 for start, end, score, label in kept[: post["max_detections"]]:
     if score >= ((about["operating_point"] or {}).get(classes[int(label)]) or 0.2):
         print(f"{max(0, start):8.2f} {min(end, n / rate):8.2f}  {score:.3f}  {classes[int(label)]}")

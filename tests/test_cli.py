@@ -5,9 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
+from filelock import FileLock
 
+from tad_blockdrop.arguments import ArgumentError, refuse_bad_arguments
 from tad_blockdrop.cli import cli
+from tad_blockdrop.storage.experiment_lock import LOCK
 from tad_blockdrop.storage.experiment_record import RECORD, Record, read_record
 from tests.conftest import Kedro
 
@@ -55,6 +59,13 @@ def test_parameter_files_that_cannot_be_read_are_named(
     assert "Traceback" not in found.stderr
 
 
+def test_a_list_is_asked_for_in_words(kedro: Kedro) -> None:
+    found = kedro("run", "--params", "predict.formats=boris,data.evaluation_videos=3")
+    assert "predict.formats: must be a list: [boris] or [boris, <another>]" in found.stderr
+    assert "data.evaluation_videos: must be a list: [3] or" in found.stderr
+    assert "tuple" not in found.stderr
+
+
 def test_rules_across_keys_are_told_with_advice(kedro: Kedro) -> None:
     found = kedro("run", "--params", "compress.n_drops=8")
     assert found.returncode == 1
@@ -94,6 +105,49 @@ def test_an_argument_that_is_not_utf8_is_refused(kedro: Kedro) -> None:
     assert found.returncode == 1
     assert "caf\\udce9 is not UTF-8: rename the file or folder" in found.stderr
     assert "Traceback" not in found.stdout + found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "videos"),
+    [
+        (["--params", "experiment=x,predict.videos=new clips, May"], "new clips, May"),
+        (["--params=predict.videos=a,b,c,experiment=x"], "a,b,c"),
+        (["--params", "predict.videos=[a, b]"], ["a", "b"]),
+        (["--params", "predict.videos=[a, b"], "[a, b"),
+    ],
+)
+def test_a_value_with_a_comma_is_put_into_a_file(arguments: list[str], videos: object) -> None:
+    with pytest.raises(ArgumentError) as told:
+        refuse_bad_arguments(["kedro", "run", *arguments])
+    text = str(told.value).split("\n\n")[1]
+    assert yaml.safe_load(text) == {"run": {"params": {"predict": {"videos": videos}}}}
+    assert "--config my_run.yml" in str(told.value)
+
+
+@pytest.mark.parametrize("fine", ["a=1,b=2", "a=1,", "a=1,,b=2, ", "a=x=y", "", "a,b"])
+def test_what_kedro_understands_or_answers_itself_passes(fine: str) -> None:
+    refuse_bad_arguments(["kedro", "run", "--params", fine])
+
+
+def test_a_comma_is_told_in_a_sentence(kedro: Kedro) -> None:
+    found = kedro("run", "--params", "predict.videos=new clips, May")
+    assert found.returncode == 1
+    assert "Error: --params is cut at its commas, and predict.videos has one" in found.stderr
+    assert "must contain" not in found.stdout + found.stderr
+
+
+def test_what_is_being_run_is_not_deleted_and_another_name_is_no_advice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    experiment = Path("data/06_models/mine")
+    experiment.mkdir(parents=True)
+    Record("now", {}).write(experiment / RECORD)
+    with FileLock(experiment / LOCK):
+        told = CliRunner().invoke(cli, ["versions", "--experiment", "mine", "--delete", "--yes"])
+    assert told.exit_code == 1
+    assert told.output.endswith("is being run by another process: wait for it\n")
+    assert (experiment / RECORD).exists()
 
 
 def test_stages_are_forgotten_with_what_their_interrupted_work_would_go_on_from(

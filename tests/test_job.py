@@ -16,6 +16,7 @@ from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tests.conftest import environment, run_kedro, tiny_project
 
 JOB = ["run", "--pipeline", "compress", "--env", "smoke"]
+STEPS = ("compress.step_01.checkpoint", "compress.step_02.checkpoint")
 
 
 def load(folder: Path, name: str):
@@ -31,10 +32,8 @@ def results(folder: Path) -> dict[str, pd.DataFrame]:
 
 def test_models_get_physically_shorter_and_know_their_parents(finished_project: Path) -> None:
     chain: list[Checkpoint] = [
-        load(finished_project, name)
-        for name in ("baseline_checkpoint", "compress.step_01.checkpoint",
-                     "compress.step_02.checkpoint")
-    ]  # fmt: skip
+        load(finished_project, name) for name in ("baseline_checkpoint", *STEPS)
+    ]
     assert [len(c.kept_blocks) for c in chain] == [8, 7, 6]
     for parent, child in pairwise(chain):
         assert child.lineage["parent"] == weights_hash(parent.weights)
@@ -101,9 +100,13 @@ def test_the_loop_runs_without_a_gradient(finished_project: Path, tmp_path: Path
     done = run_kedro(
         folder, *JOB, "--params",
         "compress.repair=all,compress.align=null,compress.criterion=repaired_features,"
+        "evaluation.postprocess.sigma=0.2,"
         f"baseline.source=checkpoint,baseline.checkpoint={given}",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    made = [load(folder, name) for name in ("baseline_checkpoint", *STEPS, "final_checkpoint")]
+    assert {checkpoint.postprocess.sigma for checkpoint in made} == {0.2}
+    assert load(finished_project, "baseline_checkpoint").decisions != made[0].decisions
     repairs = load(folder, "repair_table")
     assert set(repairs["step"]) == {1, 2}
     assert (repairs["after"] <= repairs["before"]).all()

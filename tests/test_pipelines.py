@@ -8,6 +8,7 @@ from kedro.framework.startup import bootstrap_project
 from kedro.io import MemoryDataset
 
 from tad_blockdrop.pipelines import compress
+from tad_blockdrop.pipelines.report.pipeline import create_pipeline as report
 
 
 @pytest.mark.parametrize("environment", ["base", "smoke", "quick", "published"])
@@ -67,6 +68,13 @@ def test_the_control_of_one_alignment_is_one_step() -> None:
     assert steps["each"] == {f"control.step_{step:02d}" for step in (1, 2, 3)}
     assert steps["last"] == {"control.step_03"}
     assert steps[None] == set()
+
+
+def test_the_report_is_about_one_model() -> None:
+    """That of the loop, whose detections it has; the one in use may have learned again."""
+    nodes = report(control=True, repair=True).nodes
+    takers = {node.func.__name__ for node in nodes if "final_checkpoint" in node.inputs}
+    assert takers == {"collect_facts"}
 
 
 def test_the_whole_job_needs_nothing_but_the_user_and_what_hooks_provide(project: Path) -> None:

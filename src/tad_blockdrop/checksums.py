@@ -73,6 +73,12 @@ def seal_of(path: Path) -> Path:
     return path / SUMS if path.is_dir() else path.with_name(path.name + SUFFIX)
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether this program saved the folder as a whole; others have lists of checksums, too."""
+    sums = folder / SUMS
+    return sums.is_file() and _GUARD in sums.read_text(encoding="utf-8", errors="replace")
+
+
 def verify(path: Path) -> Seal | None:
     """The seal of the file or folder at ``path``, which is as it was written.
 

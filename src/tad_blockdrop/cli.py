@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tad_blockdrop.errors import printable
+from tad_blockdrop.arguments import ArgumentError, refuse_bad_arguments
 from tad_blockdrop.hooks.readable_errors import plain_on_command_line
 from tad_blockdrop.runtime.logs import escape_for_terminal
 from tad_blockdrop.storage.experiment_files import RAW, STAGES, made_from, scratch_from
@@ -24,9 +24,10 @@ MODELS = DATA / "06_models"
 CONF = Path("conf")
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
-if spoilt := [argument for argument in sys.argv if printable(argument) != argument]:
-    # Kedro reads its parameters as YAML, which takes UTF-8 only, before any hook is called.
-    sys.exit(f"Error: {printable(spoilt[0])} is not UTF-8: rename the file or folder")
+try:  # before Kedro reads them
+    refuse_bad_arguments(sys.argv)
+except ArgumentError as error:
+    sys.exit(f"Error: {error}")
 
 
 @click.group(name="tad_blockdrop")
@@ -211,9 +212,10 @@ def _check(experiments: list[str]) -> None:
     for name in experiments:
         found = check_experiment(DATA, name)
         faults += len(found.faults)
-        for line in found.faults + found.notes:
+        for line in found.faults + found.outdated + found.notes:
             click.echo(f"{name}: {line}")
-        click.echo(f"{name}: {found.checked} checked, {len(found.faults)} faults")
+        counts = f"{found.checked} checked, {len(found.faults)} faults"
+        click.echo(f"{name}: {counts}, {len(found.outdated)} out of date")
     if faults:
         raise click.ClickException(f"{faults} faults: see above")
 

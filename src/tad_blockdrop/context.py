@@ -18,7 +18,7 @@ from tad_blockdrop.compression.criteria import CriterionError, choose_criterion
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.hooks.readable_errors import plain_on_command_line
-from tad_blockdrop.pipeline_registry import PipelineShape, use_shape
+from tad_blockdrop.pipeline_registry import PipelineShape, refuse_unknown_pipelines, use_shape
 
 
 class ParameterError(BlockDropError, ValueError):
@@ -44,6 +44,12 @@ def validate_parameters(raw: dict[str, Any]) -> Parameters:
             message = problem["msg"].removeprefix("Value error, ")
             if problem["type"] == "extra_forbidden":
                 message = "no such parameter; see conf/base/parameters.yml for all of them"
+            if problem["type"] in ("tuple_type", "list_type"):
+                one = problem["input"]
+                message = (
+                    f"must be a list: [{one}] or [{one}, <another>]; several go into "
+                    "parameters.yml, as --params is cut at commas"
+                )
             given = "" if isinstance(problem["input"], dict) else f" (given: {problem['input']!r})"
             lines.append(f"  {key}: {message}{given}" if key else f"  {message}")
         raise ParameterError("\n".join(lines)) from None
@@ -57,7 +63,8 @@ class BlockDropContext(KedroContext):
         """Read the raw parameters: ``self.params`` would load the pipelines already."""
         with plain_on_command_line():  # every command makes a context
             parameters = validate_parameters(self._read_parameters())
-        use_shape(PipelineShape.of(parameters))
+            use_shape(PipelineShape.of(parameters))
+            refuse_unknown_pipelines()
 
     def _read_parameters(self) -> dict[str, Any]:
         try:

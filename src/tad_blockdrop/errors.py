@@ -19,6 +19,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def counted(count: float, one: str) -> str:
+    """``1 video``, ``2 videos`` or ``0.5 videos``."""
+    return f"{count:g} {one}{'' if count == 1 else 's'}"
+
+
 def some(names: Sequence[str], most: int) -> str:
     """The first ``most`` names and how many there are besides, as ``a, b and 3 more``."""
     more = len(names) - most

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from kedro.pipeline import Pipeline
 
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.compress import Alignment
+from tad_blockdrop.errors import BlockDropError
+
+DEFAULT = "__default__"  # Kedro's name of the pipeline that runs when none is named
+
+
+class PipelineError(BlockDropError):
+    """A pipeline that is not there."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,23 @@ def use_shape(shape: PipelineShape) -> None:
     from kedro.framework.project import pipelines
 
     if pipelines._pipelines_module is not None:
+        requested = pipelines._requested_pipelines  # which this would forget
         pipelines.configure(pipelines._pipelines_module)
+        pipelines.set_requested(requested)
+
+
+def refuse_unknown_pipelines() -> None:
+    """Raise PipelineError if a run has asked for a pipeline that is not there."""
+    from kedro.framework.project import pipelines
+
+    known = [name for name in pipelines if name != DEFAULT]
+    for name in pipelines._requested_pipelines or ():
+        if name not in pipelines:
+            pipelines.set_requested(None)  # the next context is made for another request
+            closest = get_close_matches(name, known, n=len(known), cutoff=0)
+            raise PipelineError(
+                f"there is no pipeline '{name}'; there are, the closest first: {', '.join(closest)}"
+            )
 
 
 def _shape_from_base() -> PipelineShape:
@@ -99,6 +123,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluate": evaluator + control + models + evaluate.create_pipeline() + references,
         "report": evaluator
         + references
+        + models
         + results
         + report.create_pipeline(shape.control is not None, shape.repair),
     }
@@ -117,4 +142,4 @@ def register_pipelines() -> dict[str, Pipeline]:
         "validate": data.create_validation_pipeline(shape.synthetic),
         "preflight": preflight.create_pipeline(shape.synthetic),
     }
-    return stages | checks | uses | {"compress": whole_job, "__default__": whole_job}
+    return stages | checks | uses | {"compress": whole_job, DEFAULT: whole_job}

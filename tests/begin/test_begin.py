@@ -1,5 +1,6 @@
 """``kedro begin`` on generated videos, from a folder and a table to an environment that runs."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from tests.conftest import ROOT, Kedro
 
 from tad_blockdrop.begin import prepare as module
 from tad_blockdrop.begin.pace import Pace
-from tad_blockdrop.begin.prepare import Job, prepare
-from tad_blockdrop.begin.request import BeginError, Request
+from tad_blockdrop.begin.prepare import Job, prepare, write
+from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
 from tad_blockdrop.config import Parameters
 from tad_blockdrop.config.data import SyntheticConfig
 from tad_blockdrop.errors import BlockDropError
@@ -70,7 +71,7 @@ def test_from_a_folder_and_a_table_to_an_environment(project: Path, kedro: Kedro
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert "10 videos to learn from, 2 to measure on, chosen here" in said
-    assert "1 of the folder are left out, not being in the annotations: not annotated.mp4" in said
+    assert "1 of the folder is left out, not being in the annotations: not annotated.mp4" in said
     assert "starts anew" not in said
     assert "the job will take about" in said
     assert "kedro run --env own" in said
@@ -90,10 +91,14 @@ def test_from_a_folder_and_a_table_to_an_environment(project: Path, kedro: Kedro
 
 
 def test_without_annotations_it_says_how_to_make_them(project: Path, kedro: Kedro) -> None:
-    write_video(project / "films/monday/cat.mp4")
-    done = kedro("begin", "--videos", "films")
+    write_video(project / "my films/monday/cat, Tom.mp4")
+    (project / "my films/tuesday").mkdir()
+    (project / "my films/tuesday/none.mp4").touch()
+    done = kedro("begin", "--videos", "my films")
     assert done.returncode == 0
-    assert "monday/cat.mp4,1.5,4.0,jump" in done.stdout
+    assert done.stdout.startswith("2 video files in my films, not opened yet, and no annotations:")
+    assert '"monday/cat, Tom.mp4",1.5,4.0,jump' in done.stdout
+    assert "kedro begin --videos 'my films' --annotations FILE" in done.stdout
     assert "BORIS" in done.stdout
     (project / "empty").mkdir()
     done = kedro("begin", "--videos", "empty")
@@ -107,6 +112,22 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     assert "there is no folder" in told
     assert "there is nothing at" in told
     assert "no weights at gone.pth" in told
+
+
+@pytest.mark.parametrize("name", ["base", "local", "smoke", "synthetic"])
+def test_names_of_the_project_are_taken(tmp_path: Path, name: str) -> None:
+    """Of its environments, and of their experiments; removing one of them is no advice."""
+    shutil.copytree(ROOT / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("local"))
+    told = refused(asked(tmp_path, name=name))
+    assert "give another --name" in told
+    assert "remove" not in told
+
+
+def test_what_was_begun_may_be_removed(tmp_path: Path) -> None:
+    request = asked(tmp_path)
+    write(request, (), [])
+    with pytest.raises(BeginError, match="give another --name, or remove it"):
+        refuse_bad(request)
 
 
 def test_a_table_that_no_format_knows(tmp_path: Path) -> None:
@@ -220,7 +241,7 @@ def test_a_damaged_video_is_not_told_as_one_without_annotations(
     request = ten_videos(tmp_path, [])
     (request.videos / "v0.mp4").write_bytes(b"not a video")
     _, said = run_on(request)
-    assert "1 of the annotated videos are left out (v0: " in said
+    assert "1 of the annotated videos is left out (v0: " in said
     assert "of the folder are left out" not in said
 
 

@@ -25,7 +25,19 @@ def test_time_is_told_by_parts_and_too_much_of_it_as_such() -> None:
     assert "about 15 minutes (frames 2.0, shortening 3.0, 20 epochs of training 10.0)" in told
     assert "1.0 GB" in told
     _, more = expect.duration(PACE, 20, minutes=10, spent=2)
-    assert "more than 10 minutes" in more
+    assert more == "together that is more than 10 minutes: --minutes 17 would do"
+    assert len(expect.duration(PACE, 20, minutes=16.9, spent=2)) == 1  # by rounding
+
+
+def test_the_minutes_of_the_parts_add_up_to_what_is_told() -> None:
+    pace = Pace({"frames": 0.14, "shortening": 2.04, "report": 1.24}, 1e9, 0.1, 3.04)
+    [told] = expect.duration(pace, 1, minutes=60, spent=1)
+    assert told.startswith(
+        "the job will take about 6.3 minutes (frames 0.1, shortening 2.0, report 1.2, 1 epoch of "
+        "training 3.0)"
+    )
+    assert "looking and trying took 1 minute" in told
+    assert "minutes" not in told.split("trying took")[1]
 
 
 def test_classes_with_too_few_examples_are_named() -> None:

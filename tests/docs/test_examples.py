@@ -214,19 +214,41 @@ def test_examples_of_the_docs_run(page: Path, index: int) -> None:
         assert printed.getvalue() == expected
 
 
-def run_example(name: str, folder: Path, *arguments: str) -> str:
-    """What an example prints when a reader runs it in a project."""
-    done = subprocess.run(
+def example(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """An example that a reader has run in a project."""
+    return subprocess.run(
         [sys.executable, ROOT / "examples" / name, *arguments],
         cwd=folder, capture_output=True, text=True, check=False,
         env=os.environ | {"PYTHONPATH": str(SOURCE.parent), "COLUMNS": "200"},
     )  # fmt: skip
+
+
+def run_example(name: str, folder: Path, *arguments: str) -> str:
+    """What an example prints."""
+    done = example(name, folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_a_step_is_loaded(project_with_a_step: Path) -> None:
     assert "(0,) 1 {}" in run_example("load_a_step.py", project_with_a_step, "2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("2", "--env", "smoke"), "experiment 'smoke' has no compress.step_02.checkpoint: check"),
+        (("3",), "experiment 'synthetic' has no compress.step_03.checkpoint: check the step"),
+        (("2", "--env", "none"), "the parameter files cannot be read: "),
+    ],
+)
+def test_a_step_that_is_not_there_is_told_in_a_sentence(
+    project_with_a_step: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    done = example("load_a_step.py", project_with_a_step, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(said)
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_video_is_predicted(project_with_a_step: Path) -> None:

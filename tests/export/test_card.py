@@ -24,12 +24,22 @@ def test_numbers_stand_with_their_intervals_and_videos(checkpoint):
     assert "7 held-out videos" in card
     assert "83 % [71, 90] of the detections shown were right" in card
     assert "The average mAP there was 61.2 %" in card
-    assert "| run | 83 % [71, 90] | 60 % | 0.250 |" in card
-    assert "| jump | not stated | not stated | 0.200 |" in card
+    assert "| run | 83 % [71, 90] | not stated | 60 % | not stated | 0.250 |" in card
+    assert f"| jump |{' not stated |' * 4} 0.200 |" in card
     assert "12 windows: logits differ by at most 3.3e-06, and 99.99 % of 370" in card
     assert "(`data.provenance`): made up." in card
     trained = replace(made, decisions=DECIDED.model_copy(update={"split": "train"}))
     assert "others will come out worse" in model_card(trained, PARITY)
+
+
+def test_rates_say_of_how_many_they_are(checkpoint):
+    counted = RATES.model_copy(update={"shown": 24, "actions": 31})
+    point = POINT.model_copy(update={"expected": counted, "by_class": {"run": counted}})
+    decided = DECIDED.model_copy(update={"points": [point]})
+    card = model_card(replace(checkpoint, decisions=decided), PARITY)
+    assert "83 % [71, 90] of the 24 detections shown were right" in card
+    assert "| class | precision | detections | recall | actions | shown from score |" in card
+    assert "| run | 83 % [71, 90] | 24 | 60 % | 31 | 0.250 |" in card
 
 
 def test_nothing_is_promised_that_was_not_measured(checkpoint):
@@ -48,7 +58,7 @@ def test_foreign_text_stays_text(checkpoint):
     assert metadata["model_name"] == " ".join(evil.split())
     assert "<script>" not in text
     (row,) = [line for line in text.splitlines() if line.startswith("| &lt;script")]
-    assert row.count("|") - row.count("\\|") == 5
+    assert row.count("|") - row.count("\\|") == 7
     assert "\\[x\\](y) \\*z\\*" in row
 
 

@@ -16,12 +16,20 @@ from tad_blockdrop.datasets.export import ExportDataset
 from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.model import from_checkpoint
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.export import onnx as onnx_export
 from tad_blockdrop.export.bundle import read_export, write_export
 from tad_blockdrop.export.check import Parity, compare, refuse_difference, same_share
 from tad_blockdrop.export.int8 import Int8Rating, add_int8, find_int8, to_int8
-from tad_blockdrop.export.onnx import open_session
-from tad_blockdrop.export.torch_export import from_archive
-from tad_blockdrop.pipelines.export.nodes import check_export, time_exports
+from tad_blockdrop.export.onnx import open_session, to_onnx
+from tad_blockdrop.export.sidecar import sidecar
+from tad_blockdrop.export.torch_export import from_archive, trace
+from tad_blockdrop.pipelines.export.nodes import (
+    check_export,
+    export_model,
+    require_comparable,
+    state_provenance,
+    time_exports,
+)
 from tad_blockdrop.pipelines.export.pipeline import create_pipeline
 from tad_blockdrop.runtime.runtime import Runtime
 from tad_blockdrop.video.action_dataset import ActionDataset
@@ -220,6 +228,13 @@ def test_int8_that_detects_worse_is_not_added(exported, caplog):
     assert "it loses more than export.max_int8_loss 0.5" in caplog.text
 
 
+def test_int8_is_not_added_where_nothing_is_found_in_fp32(exported, caplog):
+    """No loss can be seen there."""
+    blind = Int8Rating("holdout", 4, 0.0, 0.0)
+    assert add_int8(exported, b"small", blind, 0.5) is exported
+    assert "not written, because the model finds nothing in these videos in fp32" in caplog.text
+
+
 def test_int8_needs_videos_with_actions(exported, checkpoint, with_training):
     with pytest.raises(BlockDropError, match=r"export\.int8 is judged on train videos"):
         checked(exported, checkpoint, with_training, int8=True)
@@ -241,10 +256,42 @@ def test_models_are_timed_in_turns(exported, checkpoint, caplog):
     assert "ONNX Runtime, one window" in caplog.text
 
 
-def test_models_of_other_windows_are_not_compared(exported, checkpoint):
-    other = replace(checkpoint, window=checkpoint.window.model_copy(update={"frames": 64}))
-    with pytest.raises(BlockDropError, match="speeds cannot be compared"):
-        time_exports(exported, exported, checkpoint, other, ExportConfig())
+def test_a_model_too_large_for_onnx_has_the_rest(
+    checkpoint, with_training, tmp_path, monkeypatch, caplog
+):
+    """Its archive, checked, and a card that promises no more."""
+    monkeypatch.setattr(onnx_export, "LARGEST", 1000)
+    large = export_model(checkpoint, ExportConfig())
+    assert large.onnx is None
+    assert large.sidecar["files"] == {"torch_export": "model.pt2"}
+    assert "no ONNX file of the model of 2 blocks, only torch.export's: weights of" in caplog.text
+    with pytest.raises(BlockDropError, match="do not fit into an ONNX file"):
+        to_onnx(trace(from_checkpoint(checkpoint)))
+    good, parity = checked(large, checkpoint, with_training, TRAINING, int8=True)
+    assert "export.int8: skipped" in caplog.text
+    assert (parity["onnx_logits"], "int8" in parity) == (None, False)
+    assert parity["archive_logits"] < 1e-4
+    assert parity["same"] > 0.9
+    write_export(good, tmp_path / "made")
+    assert sorted(p.name for p in (tmp_path / "made").iterdir()) == [
+        "README.md", "model.json", "model.pt2",
+    ]  # fmt: skip
+    again = read_export(tmp_path / "made")
+    assert again.onnx is None
+    assert "library_name: pytorch" in again.card
+    assert "The torch.export file was checked" in again.card
+    assert "run_onnx" not in again.card
+    times = time_exports(again, large, checkpoint, checkpoint, ExportConfig())
+    assert list(times) == ["model", "blocks", "median", "low", "high", "ratio"]
+    assert times.empty
+    assert "not timed" in caplog.text
+
+
+def test_an_export_that_lost_its_onnx_file_is_refused(exported, tmp_path):
+    write_export(exported, tmp_path / "made")
+    (tmp_path / "made/model.onnx").unlink()
+    with pytest.raises(FileNotFoundError, match=r"model\.onnx"):
+        read_export(tmp_path / "made")
 
 
 def test_the_dataset_keeps_the_three_files_of_each_version_and_their_checksums(exported, tmp_path):
@@ -259,9 +306,28 @@ def test_the_dataset_keeps_the_three_files_of_each_version_and_their_checksums(e
         ExportDataset(filepath=folder, version=Version("two", None)).load()
 
 
+def test_the_provenance_that_is_stated_now_counts(checkpoint):
+    made = replace(checkpoint, lineage={"dataset": "people", "provenance": ""})
+    later = DataConfig(name="people", every=1, provenance="filmed here, CC BY 4.0")
+    stated = state_provenance(made, later)
+    assert stated.lineage["provenance"] == "filmed here, CC BY 4.0"
+    about = sidecar(stated, from_checkpoint(stated).backbone)
+    assert about["model"]["provenance"] == "filmed here, CC BY 4.0"
+    own = replace(made, lineage={"dataset": "people", "provenance": "own"})
+    assert state_provenance(own, later.model_copy(update={"provenance": ""})) == own
+    assert state_provenance(own, later.model_copy(update={"name": "others"})) == own, "of others"
+
+
 def test_the_pipeline_compares_with_the_uncompressed_model():
     final = create_pipeline(from_folder=False)
     assert {"final_checkpoint", "baseline_checkpoint", "evaluator"} <= final.inputs()
     given = create_pipeline(from_folder=True)
     assert "final_checkpoint" not in given.inputs()
     assert "export_checkpoint" not in given.inputs()
+    (checking,) = [node for node in given.nodes if node.func is require_comparable]
+    assert set(checking.inputs) == {"export_checkpoint", "baseline_checkpoint", "params:export"}
+    work = given.only_nodes_with_inputs(*checking.outputs).nodes
+    assert {node.func for node in work} == {state_provenance}, "all else comes after it"
+    for pipeline in (final, given):
+        takers = {node.func for node in pipeline.nodes if "export_source" in node.inputs}
+        assert takers == {export_model, check_export, time_exports}, "all of it is of one model"

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from opinions import opinionated
 
+from tad_blockdrop.config.predict import ExportConfig
 from tad_blockdrop.detections.pooling import VideoPool
-from tad_blockdrop.detector.model import from_checkpoint
+from tad_blockdrop.detector.model import from_checkpoint, weights_of
 from tad_blockdrop.export.bundle import write_export
 from tad_blockdrop.export.sidecar import ONNX_FILE, SIDECAR_FILE, sidecar
 from tad_blockdrop.metrics.operating_point import DEFAULT_SCORE
+from tad_blockdrop.pipelines.export.nodes import export_model
 from tad_blockdrop.video.windows.cutting import VideoRecord, grid_mask
 from tad_blockdrop.video.windows.cutting import test_windows as windows_of
 
@@ -36,15 +39,20 @@ def expected_rows(checkpoint, frames, rate):
     return pool.detections()
 
 
-def printed_rows(folder, checkpoint, exported, frames, rate):
-    """What the example prints for ``frames``: (start, end, score, class name)."""
+def run_example(folder, checkpoint, exported, frames, rate):
+    """The finished process of the example for ``frames``."""
     about = sidecar(checkpoint, from_checkpoint(checkpoint).backbone)
     write_export(replace(exported, sidecar=about), folder / "export")
     frames.tofile(folder / "frames.rgb")
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, EXAMPLE, "export", "frames.rgb", str(rate)],
         capture_output=True, text=True, check=False, cwd=folder,
     )  # fmt: skip
+
+
+def printed_rows(folder, checkpoint, exported, frames, rate):
+    """What the example prints for ``frames``: (start, end, score, class name)."""
+    done = run_example(folder, checkpoint, exported, frames, rate)
     assert done.returncode == 0, done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
     return [(*map(float, numbers), label) for *numbers, label in lines]
@@ -67,6 +75,28 @@ def test_it_finds_what_the_package_finds(kind, length, checkpoint, exported, tmp
     assert numbers == pytest.approx(expected[["start", "end", "score"]].to_numpy(), abs=6e-3)
 
 
+@pytest.mark.parametrize("kind", ["sliding", "resize"])
+def test_it_votes_as_the_package_does(kind, checkpoint, tmp_path):
+    """Of a model of one class, which voting is for."""
+    model = opinionated(checkpoint.detector, 1, checkpoint.window, (0, 2), spread=0.2)
+    one = replace(
+        checkpoint,
+        weights=weights_of(model),
+        classes=("action",),
+        window=checkpoint.window.model_copy(update={"kind": kind}),
+        postprocess=checkpoint.postprocess.model_copy(update={"voting_tiou": 0.5}),
+        metrics={"operating_point": {"action": 1e-9}},
+    )
+    frames = np.random.default_rng(75).integers(0, 256, (75, 16, 16, 3), dtype=np.uint8)
+    found = printed_rows(tmp_path, one, export_model(one, ExportConfig()), frames, 12.5)
+    expected = expected_rows(one, frames, 12.5)[["start", "end", "score"]].to_numpy()
+    numbers = np.array([row[:3] for row in found])
+    assert numbers == pytest.approx(expected, abs=6e-3)
+    without = replace(one, postprocess=checkpoint.postprocess)
+    plain = expected_rows(without, frames, 12.5)[["start", "end", "score"]].to_numpy()
+    assert np.abs(plain - expected).max() > 0.1, "voting matters here"
+
+
 def test_it_shows_what_the_operating_points_keep(checkpoint, exported, tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), dtype=np.uint8)
     every = expected_rows(checkpoint, frames, 10.0)
@@ -80,9 +110,20 @@ def test_it_shows_what_the_operating_points_keep(checkpoint, exported, tmp_path)
     assert [row[3] for row in found] == kept["label"].tolist()
 
 
+def test_frames_at_another_rate_than_the_model_takes_are_refused(checkpoint, exported, tmp_path):
+    frames = np.zeros((20, 16, 16, 3), np.uint8)
+    model = replace(checkpoint, every=None, fps=10.0)
+    for folder in ("wrong", "right"):
+        (tmp_path / folder).mkdir()
+    done = run_example(tmp_path / "wrong", model, exported, frames, 25)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the model takes 10 frames a second of any video, not 25" in done.stderr
+    assert run_example(tmp_path / "right", model, exported, frames, 10).returncode == 0
+
+
 def test_it_is_short_and_needs_numpy_and_onnxruntime_alone():
     _docstring, *statements = ast.parse(EXAMPLE.read_text(encoding="utf-8")).body
-    assert statements[-1].end_lineno - statements[0].lineno < 40
+    assert statements[-1].end_lineno - statements[0].lineno < 50
     imported = {
         (node.module if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
         for node in statements

@@ -138,7 +138,7 @@ def damaged(folder: Path) -> Row:
     path = write_numbered(folder / "cut.mp4", 50)
     path.write_bytes(path.read_bytes()[:2000])
     found = check_one(path)
-    return Row("half a file", "it is damaged", found.said, "it is damaged" in found.said)
+    return Row("half a file", "it is not complete", found.said, "is not complete" in found.said)
 
 
 def numbered_pictures(folder: Path) -> Row:

@@ -15,7 +15,7 @@ from tests.conftest import Kedro, environment, run_kedro
 from tad_blockdrop.context import ParameterError
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.pipelines.import_weights.nodes import ImportWeightsError
-from tad_blockdrop.storage.experiment_record import ExperimentError
+from tad_blockdrop.storage.experiment_record import RECORD, ExperimentError, Record
 
 
 def run_in_notebook(folder: Path, pipeline: str, **parameters: object) -> None:
@@ -30,8 +30,64 @@ def test_a_notebook_gets_the_sentence_as_an_exception(project: Path) -> None:
         run_in_notebook(project, "data", data={"holdot": 1})
     with pytest.raises(ImportWeightsError, match="no weights file is given"):
         run_in_notebook(project, "import_weights")
-    with pytest.raises(BlockDropError, match="this experiment has no final_checkpoint yet"):
+    with pytest.raises(BlockDropError, match="experiment 'smoke' has no final_checkpoint yet"):
         run_in_notebook(project, "export_weights")
+
+
+def test_what_is_missing_is_told_with_the_experiments_that_have_it(project: Path) -> None:
+    for name, begun_in in (("mine", "own"), ("older", None), ("smoke_two", "smoke")):
+        models = project / "data/06_models" / name
+        (models / "final_checkpoint/2030-01-01T00.00.00.000Z").mkdir(parents=True)
+        Record("now", {}, environment=begun_in).write(models / RECORD)
+    (project / "data/06_models/cut/final_checkpoint").mkdir(parents=True)
+    (project / "conf/own").mkdir()
+    (project / "conf/own/globals.yml").write_text("experiment: mine")
+    with pytest.raises(BlockDropError) as told:
+        run_in_notebook(project, "export_weights", experiment="new")
+    assert str(told.value) == (
+        "experiment 'new' has no final_checkpoint yet: run the job that makes it first, with the "
+        "same --params: kedro run --env smoke --pipeline compress --params experiment=new. "
+        "Experiments that have one: mine (kedro run --env own --pipeline export_weights), older "
+        "(kedro run --env <its environment> --pipeline export_weights --params experiment=older), "
+        "smoke_two (kedro run --env smoke --pipeline export_weights --params experiment=smoke_two)"
+    )
+
+
+def test_of_a_comparison_the_unfinished_experiment_is_named(project: Path, kedro: Kedro) -> None:
+    for name in ("mine", "two"):
+        models = project / "data/06_models" / name
+        models.mkdir(parents=True)
+        Record("now", {}, environment="quick").write(models / RECORD)
+    found = kedro(
+        "run", "--pipeline", "compare", "--params", "compare.first=mine,compare.second=two"
+    )
+    assert "Error: experiment 'mine' has no cost_table yet (and 5 more" in found.stderr
+    assert "kedro run --env quick --pipeline compress --params experiment=mine" in found.stderr
+
+
+def test_a_mistake_is_told_once_and_without_false_advice(project: Path, kedro: Kedro) -> None:
+    """By a node, and by an entry that is not there; the log file keeps what Kedro says."""
+    for pipeline in ("import_weights", "predict"):
+        found = kedro("run", "--env", "smoke", "--pipeline", pipeline)
+        assert found.returncode == 1
+        assert "Error: " in found.stderr
+        assert "WARNING" not in found.stdout
+        assert "ERROR" not in found.stdout
+        assert "--from-nodes" not in found.stdout + found.stderr
+    assert "import_weights([" in (project / "tad_blockdrop.log").read_text()
+
+
+@pytest.mark.parametrize("option", ["--pipeline", "--pipelines"])
+def test_a_pipeline_that_is_not_there_is_told_with_those_that_are(
+    kedro: Kedro, option: str
+) -> None:
+    found = kedro("run", option, "predikt")
+    assert found.returncode == 1
+    assert "Error: there is no pipeline 'predikt'; there are, the closest first: predict, " in (
+        found.stderr
+    )
+    assert "import_weights" in found.stderr
+    assert "Traceback" not in found.stdout + found.stderr
 
 
 def test_the_lock_is_free_after_a_refusal(project: Path) -> None:

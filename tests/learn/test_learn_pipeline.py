@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
@@ -120,6 +121,25 @@ def test_it_is_told_whether_it_got_better(learned: Round) -> None:
     own = videos.loc[videos["split"] == "holdout", "video_id"]
     assert set(held_out.loc[held_out["of"] == "video", "name"]) == set(own)
     assert held_out["after"].iloc[0] == pytest.approx(outcome["after"])
+
+
+def test_the_report_stays_about_the_model_that_the_loop_chose(
+    learned: Round, tmp_path: Path
+) -> None:
+    """No number comes from the thresholds of one model and the detections of another."""
+    shutil.copytree(learned.folder, tmp_path, dirs_exist_ok=True)
+    tables = ("rate_table", "error_table", "bout_table", "point_table", "reliability_table")
+    before = {name: load(tmp_path, name) for name in tables}
+    assert "has learned again since" not in load(tmp_path, "html_report")
+    done = run_kedro(tmp_path, "run", "--pipeline", "report", "--env", "smoke")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for name, table in before.items():
+        pd.testing.assert_frame_equal(load(tmp_path, name), table)
+    held_out, *_ = load(tmp_path, "learned_comparison").to_dict("records")
+    numbers = f"from {held_out['before']:.1f} to {held_out['after']:.1f} % on held-out videos"
+    for said in (load(tmp_path, "html_report"), " ".join(done.stdout.split())):
+        assert "it has learned again since. Its last round changed" in said
+        assert numbers in said
 
 
 def test_what_to_annotate_next(learned: Round) -> None:

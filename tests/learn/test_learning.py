@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from dataset_files import database, video, write_video
 from tests.review.conftest import MODEL, detections, table_of_videos
 from tests.review.test_merging import entry
@@ -14,6 +15,7 @@ from training_small import DETECTOR, WINDOW, train_config
 
 from tad_blockdrop.config import DataConfig, LearnConfig, PostprocessConfig, RuntimeConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
+from tad_blockdrop.pipelines.learn.nodes import refuse_fatal_problems
 from tad_blockdrop.review.annotate_next import annotate_next
 from tad_blockdrop.review.corrections import Edit, Entry, Finish, Judge, Segment
 from tad_blockdrop.review.material import (
@@ -23,15 +25,17 @@ from tad_blockdrop.review.material import (
     gather,
     new_videos,
     refuse_unlearnable,
+    untaught,
 )
 from tad_blockdrop.review.predictions import Predictions
-from tad_blockdrop.review.verdict import Rated, comparison, judge
+from tad_blockdrop.review.verdict import Rated, comparison, judge, learned_since
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.annotations import read_annotations
 from tad_blockdrop.video.dataset import build_dataset
 from tad_blockdrop.video.files.clock import Timing
 from tad_blockdrop.video.files.probing import probe_files
 from tad_blockdrop.video.files.proxies import source_fingerprint
+from tad_blockdrop.video.problems import problems_table
 
 DATA = DataConfig(every=1, window=WINDOW, holdout=0.5)
 LEARN = LearnConfig()
@@ -193,6 +197,16 @@ def test_what_cannot_be_learned_is_told_at_once(known):
         refuse_unlearnable(BEFORE, known.dataset, [made, undone], DATA, LEARN)
 
 
+def test_a_round_that_could_not_be_judged_once_corrected_is_refused(known, tmp_path):
+    held = known.split("holdout")
+    found = material(known, [], {}, tmp_path, **{held: video("training")})
+    problems = problems_table(found.problems)
+    with pytest.raises(LearnError, match="no held-out video has an action to judge"):
+        refuse_fatal_problems(found, problems, [], LEARN, "mine")
+    always = LearnConfig(adopt="always")
+    assert refuse_fatal_problems(found, problems, [], always, "mine")[0] is found.known
+
+
 def test_facts_of_an_older_version_are_told(known, tmp_path):
     older = known.facts.drop(columns=["note", "start"])
     said = Stated(known.dataset, older, read_annotations(database(**ANNOTATED)), {}, [])
@@ -252,6 +266,38 @@ def test_the_new_model_is_adopted_unless_it_is_worse():
     assert not judge(equal, None, "never")["adopted"]
     assert judge(None, None, "always")["adopted"]
     assert not judge(None, None, "never")["adopted"]
+
+
+def test_corrected_videos_that_teach_nothing_are_named(known, tmp_path):
+    """No action is left in one, none was there in another; the third is not corrected."""
+    train = known.split("train")
+    files = {"": {"new": str(write_video(tmp_path / "new.mp4"))}}
+    removed = entry(train, Judge(detection=RUN, truth=None))
+    entries = numbered([removed, entry("new", DONE), entry(known.split("test"), DONE)])
+    empty = dict.fromkeys((train, "new"), video("training"))
+    found = material(known, entries, files, tmp_path, **empty)
+    both = ActionDataset(
+        pd.concat([found.known.videos, found.new.videos], ignore_index=True),
+        found.known.instances, found.known.classes,
+    )  # fmt: skip
+    assert untaught(entries, both, WINDOW) == [train, "new"]
+    assert untaught(entries[1:], both, WINDOW) == ["new"], "the other is not corrected"
+    said = judge(None, None, "always", ["x", "y"])["sentence"]
+    assert said.endswith(" Nothing was learned from corrected videos without an action: x, y.")
+    assert "Nothing was learned" not in judge(None, None, "always")["sentence"]
+
+
+def test_a_model_that_has_learned_since_is_told_with_its_numbers():
+    reported = replace(BEFORE, weights={"a": torch.zeros(1)})
+    judged = {"holdout": (71.71, 74.91), "test": (74.14, 77.45)}
+    final = replace(BEFORE, weights={"a": torch.ones(1)}, lineage={"judged": judged})
+    said = learned_since(final, reported)
+    assert "final_checkpoint) is another than the final model of this report" in said
+    assert "from 71.7 to 74.9 % on held-out videos and from 74.1 to 77.5 % on test videos" in said
+    assert "changed" not in learned_since(replace(final, lineage={}), reported), (
+        "not known of old ones"
+    )
+    assert learned_since(replace(reported, lineage={"rounds": 1}), reported) == ""
 
 
 def test_unsure_videos_with_rare_classes_come_first():

@@ -1,6 +1,7 @@
 """The notebooks: tidy as they are stored, and they run in a finished project."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -31,15 +32,27 @@ def test_stored_notebooks_are_valid_and_without_outputs(path: Path) -> None:
     assert "data/0" not in text, "entries, not paths"
 
 
-def outputs_of(name: str, project: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Run a notebook where a user has it; its outputs as JSON, by the id of their cell."""
+def outputs_of(
+    name: str,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    allow_errors: bool = False,
+    **cells: str,
+) -> dict[str, str]:
+    """Run a notebook where a user has it; its outputs as JSON, by the id of their cell.
+
+    ``cells``: what a user has put into the place of others.
+    """
     shutil.copytree(ROOT / "notebooks", project / "notebooks")
     monkeypatch.setenv("KEDRO_ENV", "smoke")
     monkeypatch.setenv("IPYTHONDIR", str(project / "ipython"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = nbformat.read(project / "notebooks" / name, as_version=4)
+    for cell in notebook.cells:
+        cell.source = cells.get(cell.id, cell.source)
     nbclient.NotebookClient(
         notebook,
+        allow_errors=allow_errors,
         timeout=None,  # a busy machine takes its time
         startup_timeout=600,
         kernel_name="python3",
@@ -94,3 +107,33 @@ def test_your_own_data(finished_copy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     known = json.loads(summary.read_text(encoding="utf-8"))
     assert known["listed"] == {"train": 10, "test": 4}
     assert known["warnings"] == [] or known["warnings"][0][:20] in outputs["advice"]
+
+
+def test_your_own_data_without_a_job(
+    project: Path, finished_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what a user has put in, nothing else is needed."""
+    raw = finished_project / "data/01_raw/smoke"
+    own = (
+        f"from pathlib import Path\n\nvideos = Path({str(raw / 'videos')!r})\n"
+        f"annotations = Path({str(raw / 'annotations.json')!r})\nname = 'own'\nminutes = 1"
+    )
+    outputs = outputs_of("03_your_own_data.ipynb", project, monkeypatch, yours=own)
+    assert "rise" in outputs["read"]
+    assert (project / "conf/own/parameters.yml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("01_inspect_catalog.ipynb", "no finished job of 'smoke' is here: set environment"),
+        ("02_compare_steps.ipynb", "no finished job of 'smoke' is here: set environment"),
+        ("03_your_own_data.ipynb", "there are no videos: set videos and annotations"),
+    ],
+)
+def test_where_there_is_nothing_a_sentence_says_so(
+    project: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
+) -> None:
+    outputs = outputs_of(name, project, monkeypatch, allow_errors=True)
+    shown = re.sub(r"\\u001b\[[0-9;]*m", "", outputs["load"])  # without colours
+    assert f"FileNotFoundError: {said}" in shown

@@ -6,6 +6,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from training_small import DETECTOR, WINDOW
 
@@ -18,17 +20,20 @@ from tad_blockdrop.config import (
     DetectorConfig,
     EvaluationConfig,
     LoraSettings,
+    Parameters,
     PostprocessConfig,
     RuntimeConfig,
     TrainConfig,
+    WindowConfig,
 )
 from tad_blockdrop.detector.backbones import make_backbone
-from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
+from tad_blockdrop.detector.checkpoint import Checkpoint, CheckpointError, write_checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.pipelines.baseline.nodes import BaselineError, find_given
 from tad_blockdrop.pipelines.shared import join_tables
 
+CONF = Path(__file__).parents[2] / "conf/base/parameters.yml"
 DATA = DataConfig(every=1, window={"frames": 16, "grid": 8, "crop": 32, "short_side": 32})
 
 
@@ -120,6 +125,59 @@ def test_a_checkpoint_of_other_windows_is_refused(tmp_path: Path) -> None:
     other = r"set data\.every: null \(not 2\), data\.fps: 5\.0 \(not null\), data\.window\.frames"
     with pytest.raises(BaselineError, match=other):
         find(DataConfig(every=2, window=WINDOW))
+
+
+def write_given(folder: Path, window: WindowConfig) -> BaselineConfig:
+    """The settings that name a checkpoint of ``DETECTOR``, which has three blocks."""
+    torch.manual_seed(0)
+    model = Detector(DETECTOR, 1, WINDOW)
+    given = Checkpoint(
+        weights_of(model), DETECTOR, model.kept_units, ("run",), window, 1, None,
+        PostprocessConfig(), {}, {},
+    )  # fmt: skip
+    write_checkpoint(given, folder)
+    return BaselineConfig(source="checkpoint", checkpoint=str(folder))
+
+
+def test_a_checkpoint_whose_windows_are_no_whole_clips_is_refused(tmp_path: Path) -> None:
+    window = WINDOW.model_copy(update={"frames": 20, "grid": 4})
+    baseline, settings = write_given(tmp_path / "given", window), CompressConfig(n_drops=1)
+    data = DataConfig(every=1, window=window)
+    with pytest.raises(CheckpointError, match=r"was it edited\? window\.frames \(20\) must be"):
+        find_given(baseline, DETECTOR, data, settings, RuntimeConfig(), EvaluationConfig())
+
+
+def test_rules_of_a_given_checkpoint_are_those_of_its_own_detector(tmp_path: Path) -> None:
+    """It has three blocks; the detector of the parameters has one, and clips of 12 frames."""
+    raw = yaml.safe_load(CONF.read_text(encoding="utf-8"))
+    baseline = write_given(tmp_path / "given", WINDOW)
+
+    def parameters(n_drops: int, candidates: str | None = None, **source: Any) -> Parameters:
+        backbone = {**DETECTOR.backbone.model_dump(), "depth": 1, "clip_frames": 12}
+        return Parameters.model_validate(
+            {
+                **raw,
+                "experiment": "x",
+                "runtime": {"device": "cpu"},
+                "data": {"every": 1, "window": WINDOW.model_dump()},
+                "detector": {**DETECTOR.model_dump(), "backbone": backbone},
+                "baseline": source,
+                "compress": {"n_drops": n_drops, "candidates": candidates},
+            }
+        )
+
+    def find(found: Parameters) -> None:
+        where = found.runtime, found.evaluation
+        find_given(found.baseline, found.detector, found.data, found.compress, *where)
+
+    own = baseline.model_dump()
+    find(parameters(2, "1 2", **own))
+    with pytest.raises(UnitError, match="must leave at least one of the 3 units"):
+        find(parameters(3, **own))
+    with pytest.raises(UnitError, match="names 7, but the model has 0, 1, 2 to drop"):
+        find(parameters(2, "1 7", **own))
+    with pytest.raises(ValidationError, match=r"blocks of detector\.backbone|must leave at least"):
+        parameters(2, "1 2")
 
 
 def test_tables_of_skipped_steps_only_join_to_an_empty_one() -> None:

@@ -1,4 +1,4 @@
-"""Whether a training recomputes activations is said by its run, not by the model it begins with."""
+"""How a training goes is said by its run, not by the model it begins with."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +36,8 @@ EVALUATOR = Evaluator(
 
 def saving(on: bool) -> DetectorConfig:
     backbone = DETECTOR.backbone.model_copy(update={"checkpointing": on})
-    return DETECTOR.model_copy(update={"backbone": backbone})
+    head = DETECTOR.head.model_copy(update={"label_smoothing": 0.1 * on})
+    return DETECTOR.model_copy(update={"backbone": backbone, "head": head})
 
 
 @pytest.fixture
@@ -49,17 +50,17 @@ def whole() -> Checkpoint:
 def test_an_alignment_does_as_it_is_told(
     whole: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on: bool
 ) -> None:
-    seen: list[bool] = []
+    seen: list[DetectorConfig] = []
 
     def watch(shortened: Checkpoint, *_: Any) -> tuple[None, pd.DataFrame]:
-        seen.append(shortened.detector.backbone.checkpointing)
+        seen.append(shortened.detector)
         return None, pd.DataFrame()
 
     monkeypatch.setattr(training, "align", watch)
     made = replace(drop_block(whole, 1), detector=saving(not on), lineage=whole.lineage)
     compress = CompressConfig(n_drops=1, align="each")
     aligned, _ = align(made, whole, whole, EVALUATOR, tmp_path, compress, saving(on))
-    assert seen == [on]
+    assert seen == [saving(on)]
     assert aligned.source is made
 
 
@@ -71,10 +72,10 @@ class StopHereError(Exception):
 def test_learning_again_does_as_it_is_told(
     whole: Checkpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on: bool
 ) -> None:
-    seen: list[bool] = []
+    seen: list[DetectorConfig] = []
 
     def watch(model: Any, *_: Any) -> None:
-        seen.append(model.backbone.config.checkpointing)
+        seen.append(model.config)
         raise StopHereError
 
     monkeypatch.setattr(training, "train_baseline", watch)
@@ -82,4 +83,4 @@ def test_learning_again_does_as_it_is_told(
     baseline = BaselineConfig(train=train_config())
     with pytest.raises(StopHereError):
         learn_again(made, EVALUATOR, tmp_path, LearnConfig(), baseline, saving(on))
-    assert seen == [on]
+    assert seen == [saving(on)]

@@ -1,6 +1,5 @@
 """The import and export pipelines: a public file in, a checkpoint, public files out again."""
 
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from kedro.io import DataCatalog, MemoryDataset
+from kedro.io import DataCatalog, DatasetError, MemoryDataset, Version
 from kedro.pipeline import Pipeline
 from kedro.runner import SequentialRunner
 from safetensors.torch import load_file
@@ -22,13 +21,13 @@ from tad_blockdrop.config import (
     DataConfig,
     DetectorConfig,
     EvaluationConfig,
+    MaxNeckConfig,
     PostprocessConfig,
     RuntimeConfig,
     VideoMAEConfig,
     WindowConfig,
 )
 from tad_blockdrop.config.weights import ImportWeightsConfig
-from tad_blockdrop.datasets.tables import JSONFile
 from tad_blockdrop.datasets.weights import WeightsDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash, write_checkpoint
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
@@ -162,26 +161,96 @@ def test_refusals(file: Path, changes: dict[str, Any], message: str) -> None:
 
 def test_export_writes_files_for_other_programs(checkpoint: Checkpoint, tmp_path: Path) -> None:
     outputs = run(export_pipeline(), {"final_checkpoint": checkpoint})
-    weights = WeightsDataset(filepath=str(tmp_path / "x/opentad.pth"))
-    weights.save(outputs["opentad_weights"])
-    found, _ = imported(str(tmp_path / "x/opentad.pth"))
+    weights = WeightsDataset(filepath=str(tmp_path / "weights"), version=Version("one", "one"))
+    weights.save(outputs["public_weights"])
+    written = tmp_path / "weights/one/weights"
+    assert sorted(str(p.relative_to(written)) for p in written.rglob("*") if p.is_file()) == [
+        "SHA256SUMS", "opentad.pth", "transformers/config.json", "transformers/model.safetensors",
+    ]  # fmt: skip
+    found, _ = imported(str(written / "opentad.pth"))
     assert weights_hash(found.weights) == weights_hash(checkpoint.weights)
-    assert set(weights.load()) == {"epoch", "state_dict", "state_dict_ema"}
-    folder = tmp_path / "transformers"
-    WeightsDataset(filepath=str(folder / "model.safetensors")).save(outputs["transformers_weights"])
-    JSONFile(filepath=str(folder / "config.json")).save(outputs["transformers_config"])
-    assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 2
-    backbone, _ = imported(str(folder))
+    assert set(weights.load().opentad) == {"epoch", "state_dict", "state_dict_ema"}
+    assert weights.load().config["num_hidden_layers"] == 2
+    backbone, _ = imported(str(written / "transformers"))
     assert backbone.kept_blocks == (0, 1)
-    assert len(load_file(folder / "model.safetensors")) == 2 + 2 * 15
-    assert {p.name.removesuffix(".sha256") for p in folder.iterdir()} == {
-        "config.json",
-        "model.safetensors",
-    }
-    with (tmp_path / "x/opentad.pth").open("ab") as file:
-        file.write(b"more")
-    with pytest.raises(DamagedError, match=r"opentad\.pth is not what was written"):
-        imported(str(tmp_path / "x/opentad.pth"))
+    assert len(load_file(written / "transformers/model.safetensors")) == 2 + 2 * 15
+    (written / "transformers/config.json").write_text("{}")
+    damage = r"config\.json is not what was written"
+    with pytest.raises(DatasetError, match=damage):
+        weights.load()
+    for part in ("opentad.pth", "transformers", "transformers/model.safetensors"):
+        with pytest.raises(DamagedError, match=damage):
+            imported(str(written / part))
+    (written / "transformers/config.json").unlink()
+    with pytest.raises(BlockDropError, match=r"weights lacks .*config\.json: copy it again"):
+        imported(str(written / "transformers"))
+    (written / "SHA256SUMS").write_text("0123  of another program\n")
+    imported(str(written / "opentad.pth"))
+
+
+def test_a_detector_that_opentad_cannot_hold_is_still_written_for_transformers(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    neck = MaxNeckConfig(width=16, levels=3)
+    detector = DETECTOR.model_copy(update={"pyramid": neck})
+    model = Detector(detector, 3, DATA.window, (0, 2))
+    pooling = replace(checkpoint, detector=detector, weights=weights_of(model))
+    with caplog.at_level(logging.WARNING):
+        outputs = run(export_pipeline(), {"final_checkpoint": pooling})
+    assert "no opentad.pth: OpenTAD's layout holds a neck of kind 'attention'" in caplog.text
+    weights = WeightsDataset(filepath=str(tmp_path / "weights"), version=Version("one", "one"))
+    weights.save(outputs["public_weights"])
+    assert not (tmp_path / "weights/one/weights/opentad.pth").exists()
+    assert weights.load().opentad is None
+    backbone, _ = imported(str(tmp_path / "weights/one/weights/transformers"))
+    assert backbone.kept_blocks == (0, 1)
+
+
+def test_a_checkpoint_of_ours_needs_no_import(
+    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its own word counts, not that of the environment; what stays out of it is reported."""
+    write_checkpoint(checkpoint, tmp_path / "c")
+    heads = DETECTOR.backbone.model_copy(update={"heads": 2, "pretrain_size": 32})
+    with caplog.at_level(logging.INFO):
+        found, report = imported(
+            str(tmp_path / "c"), detector=DETECTOR.model_copy(update={"backbone": heads})
+        )
+    assert "needs no import: begin with all of it (baseline.source: checkpoint" in caplog.text
+    assert "holds the backbone alone: set baseline.backbone_weights" in caplog.text
+    assert found.detector.backbone == DETECTOR.backbone
+    assert len(report) == len(checkpoint.weights)
+    unused = report.loc[report["status"] == "unused", "source"]
+    assert {name.partition(".")[0] for name in unused} == {"pyramid", "head"}
+
+
+def test_a_checkpoint_of_another_backbone_is_not_imported(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    timm = {"backbone": {"kind": "timm", "model": "test_vit"}}
+    config = DetectorConfig.model_validate(DETECTOR.model_dump() | timm)
+    model = Detector(config, 3, DATA.window)
+    write_checkpoint(
+        replace(
+            checkpoint, detector=config, weights=weights_of(model), kept_blocks=model.kept_blocks
+        ),
+        tmp_path / "c",
+    )
+    with pytest.raises(BlockDropError, match=r"needs no import.*'timm' are not imported"):
+        imported(str(tmp_path / "c"))
+
+
+def test_a_folder_of_transformers_says_its_own_sizes(
+    checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    """Whatever the environment has."""
+    weights = WeightsDataset(filepath=str(tmp_path / "weights"), version=Version("one", "one"))
+    weights.save(run(export_pipeline(), {"final_checkpoint": checkpoint})["public_weights"])
+    found, _ = imported(
+        str(tmp_path / "weights/one/weights/transformers"), detector=DetectorConfig()
+    )
+    mine = DETECTOR.backbone.model_copy(update={"depth": 2})
+    assert found.detector.backbone == mine
 
 
 def test_export_warns_of_a_learning_aid(
@@ -192,3 +261,28 @@ def test_export_warns_of_a_learning_aid(
     with caplog.at_level(logging.WARNING):
         run(export_pipeline(), {"final_checkpoint": replace(checkpoint, detector=detector)})
     assert "remove_clip_mean" in caplog.text
+    assert "pixels only" not in caplog.text
+
+
+def test_export_warns_of_a_crop_that_transformers_does_not_take(
+    checkpoint: Checkpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    larger = DETECTOR.backbone.model_copy(update={"pretrain_size": 32})
+    detector = DETECTOR.model_copy(update={"backbone": larger})
+    with caplog.at_level(logging.WARNING):
+        run(export_pipeline(), {"final_checkpoint": replace(checkpoint, detector=detector)})
+    assert "takes frames of 32 pixels only" in caplog.text
+    assert "trained on 16 (data.window.crop)" in caplog.text
+
+
+def test_the_import_of_a_detector_warns_of_a_learning_aid(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing in the file says so; only this program makes such detectors."""
+    aided = DETECTOR.backbone.model_copy(update={"remove_clip_mean": True})
+    with caplog.at_level(logging.WARNING):
+        imported(str(file))
+        assert "remove_clip_mean" not in caplog.text
+        found, _ = imported(str(file), detector=DETECTOR.model_copy(update={"backbone": aided}))
+    assert found.detector.backbone == aided
+    assert "remove_clip_mean is taken to be true" in caplog.text

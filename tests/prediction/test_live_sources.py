@@ -36,6 +36,7 @@ from tad_blockdrop.prediction.live.sources import (
 )
 from tad_blockdrop.prediction.live.watching import Watch
 from tad_blockdrop.prediction.predictor import Predictor, make_predictor
+from tad_blockdrop.video.files.container import UNFINISHED
 
 HOST = "127.0.0.1"
 
@@ -129,6 +130,16 @@ def test_sound_alone_and_other_files_are_no_source(predictor, tmp_path) -> None:
     for file, said in ((text, "not a video"), (sound, "it holds no video stream")):
         with pytest.raises(SourceError, match=said):
             list(Watch(predictor, find_source(str(file)), config, read=read_source).lines())
+
+
+def test_half_an_mp4_is_said_to_be_no_more_than_that(write_video, tmp_path) -> None:
+    half = write_video("half.mp4")
+    half.write_bytes(half.read_bytes()[:2000])
+    for age in (0, 3600):  # a file that was just written to is waited for
+        os.utime(half, (time.time() - age,) * 2)
+        with pytest.raises(SourceError) as caught, open_source(find_source(str(half)), 0.5):
+            pass
+        assert str(caught.value) == f"{half}: {UNFINISHED}"
 
 
 def test_a_source_that_keeps_silent_is_said(predictor) -> None:

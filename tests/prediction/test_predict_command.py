@@ -1,6 +1,7 @@
 """The predict pipeline as a person runs it, with paths that ``--params`` cannot take."""
 
 import json
+from codecs import BOM_UTF8
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,10 @@ def test_any_path_works_through_a_configuration_file(
     assert "1 skipped" in done.stdout
 
     output = project / "data/07_model_output/mine"
-    table = pd.read_csv(only(output, "predictions.csv/*/*.csv"), dtype={"video_id": str})
+    file = only(output, "predictions.csv/*/*.csv")
+    assert file.read_bytes().startswith(BOM_UTF8), "which Excel knows UTF-8 by"
+    table = pd.read_csv(file, dtype={"video_id": str})
+    assert list(table)[:4] == ["video_id", "start", "end", "label"]
     results = json.loads(only(output, "predictions.json/*/*.json").read_text())["results"]
     assert set(table["video_id"]) == set(results) == {"0001"}
     assert len(results["0001"]) == len(table) > 0

@@ -95,7 +95,7 @@ def scores():
             }
             for block, value in race.items()
         ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(alone=lambda table: table["value"])
 
 
 @pytest.fixture

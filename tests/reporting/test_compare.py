@@ -48,6 +48,22 @@ def test_models_of_both_stand_side_by_side(table: pd.DataFrame) -> None:
     assert alone["n_blocks_second"] is pd.NA
 
 
+def test_averages_over_other_overlaps_have_no_change(
+    results: pd.DataFrame, costs: pd.DataFrame, second: pd.DataFrame
+) -> None:
+    other = second.rename(columns={"map@0.30": "map@0.40"})
+    table = compare_results((results, costs), (other, costs))
+    assert table["average_change"].isna().all()
+    assert table["average_second"].notna().any()
+    assert format_comparison(table, NAMES).splitlines()[1].split()[-1] == "–"
+    differences = parameter_differences(
+        {"evaluation.tious": [0.3, 0.7]}, {"evaluation.tious": [0.4, 0.7]}
+    )
+    curves = go.Figure()
+    page = comparison_page(table, differences, curves, (curves, curves), NAMES)
+    assert "No change is given: the two average over different overlaps" in page
+
+
 def test_experiments_are_compared_whichever_is_the_longer(
     results: pd.DataFrame, costs: pd.DataFrame, second: pd.DataFrame, table: pd.DataFrame
 ) -> None:

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from evaluation_tables import detections, instances
 
-from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.config import DataConfig, EvaluationConfig, PostprocessConfig, RuntimeConfig
+from tad_blockdrop.detections.evaluation import Evaluator
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.metrics.bouts import bout_table, time_table
 from tad_blockdrop.metrics.deciding import decide
@@ -15,6 +16,7 @@ from tad_blockdrop.metrics.error_analysis import analyse, mending
 from tad_blockdrop.metrics.evidence import gather_evidence
 from tad_blockdrop.metrics.operating_point import thresholds
 from tad_blockdrop.metrics.rates import rates
+from tad_blockdrop.pipelines.report.nodes import rate_points
 from tad_blockdrop.reporting.findings import (
     Findings,
     case_table,
@@ -25,8 +27,11 @@ from tad_blockdrop.reporting.findings import (
     warnings,
     worst_cases,
 )
+from tad_blockdrop.reporting.numbers import rate_words
 from tad_blockdrop.reporting.pages.report import Figures, render_report
 from tad_blockdrop.reporting.points import COLUMNS, REPORTED, point_rows, point_table
+from tad_blockdrop.runtime.runtime import Runtime
+from tad_blockdrop.video.action_dataset import ActionDataset
 
 VIDEOS = pd.DataFrame({"video_id": ["a", "b"], "duration": [60.0, 30.0], "path": ["/a", "/b"]})
 TRUTH = instances(
@@ -57,7 +62,6 @@ def findings(found=FOUND, truth=TRUTH):
     analysis = analyse(found, truth, ids, 0.5)
     cases = case_table(found, analysis)
     return Findings(
-        "step_02",
         rates(found, truth, ids, 0.5, 100),
         kind_table(cases, mending(found, truth, ids, [0.5])),
         missed_table(analysis, VIDEOS),
@@ -134,6 +138,12 @@ def test_verdicts_are_plain_sentences(label, counts, said):
     assert verdict({"label": label} | row) == said
 
 
+def test_an_interval_without_width_is_not_shown():
+    """As older checkpoints state it where all of a few examples were right."""
+    assert rate_words(1.0, 1.0, 1.0) == "100 %"
+    assert rate_words(1.0, 0.44, 1.0) == "100 % [44, 100]"
+
+
 def test_only_classes_of_no_use_are_warned_of():
     rows = [(None, 30, 20, 30), ("good", 10, 9, 10), ("half", 10, 5, 10), ("wrong", 9, 1, 1)]
     rows += [("unseen", 0, 0, 9), ("rarely", 2, 2, 9)]
@@ -185,14 +195,32 @@ def test_operating_points_are_said_beside_what_they_promised(results, costs, sco
     assert "Operating points by purpose" not in html
 
 
-def test_points_are_rated_with_the_thresholds_of_the_checkpoint(facts):
-    ids = list(VIDEOS["video_id"])
-    evidence = gather_evidence(FOUND, TRUTH, ids, ["run", "jump"], 0.5)
+@pytest.fixture
+def made(facts):
+    """A checkpoint with decisions."""
+    evidence = gather_evidence(FOUND, TRUTH, list(VIDEOS["video_id"]), ["run", "jump"], 0.5)
     detector, window = facts.parameters.detector, facts.parameters.data.window
-    made = Checkpoint(
+    return Checkpoint(
         {}, detector, (0,), ("run", "jump"), window, 1, None, PostprocessConfig(),
         decisions=decide(evidence, "train", 20, 0),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("classifier", [None, "scores.json"])
+def test_an_external_classifier_leaves_no_operating_point(made, classifier):
+    truth = TRUTH.assign(category=TRUTH["label"])
+    evaluator = Evaluator(
+        ActionDataset(VIDEOS.assign(split="test"), truth, made.classes),
+        DataConfig(every=1),
+        EvaluationConfig(bootstrap=20, postprocess={"classifier": classifier}),
+        Runtime(RuntimeConfig(device="cpu")),
+    )
+    table = rate_points(FOUND.assign(model="uncompressed"), evaluator, made)
+    assert len(table) == (0 if classifier else len(REPORTED))
+
+
+def test_points_are_rated_with_the_thresholds_of_the_checkpoint(made):
+    ids = list(VIDEOS["video_id"])
     table = point_table(made, FOUND, TRUTH, ids, 20, 0)
     assert [tuple(row) for row in table[["purpose", "asked"]].fillna(0).to_numpy()] == [
         (purpose, asked or 0) for purpose, asked in REPORTED

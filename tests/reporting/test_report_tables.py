@@ -81,6 +81,7 @@ def test_sub_layers_have_names(models, intervals, costs, facts, tmp_path):
             "block": ["10.mlp", "2.attention", "2.mlp"],
             "criterion": "train_map",
             "value": [1.0, 3.0, 2.0],
+            "alone": [1.0, 3.0, 2.0],
             "rank": [3, 1, 2],
         }
     )
@@ -176,6 +177,11 @@ def test_a_block_without_a_score_never_wins_or_comes_second(scores):
 def test_margins_count_up_where_low_values_win(scores):
     losses = scores.assign(value=-scores["value"])
     assert list(race_table(losses)["margin"]) == [0.75, 3.0]
+
+
+def test_the_margin_between_two_of_a_pair_is_what_they_are_worth_alone(scores):
+    ahead = scores.assign(value=scores["value"].mask(scores["rank"] <= 2, 64.0))
+    assert list(race_table(ahead)["margin"]) == [0.75, 3.0]
 
 
 def test_no_races_where_nothing_was_scored(scores):

@@ -16,19 +16,26 @@ from tad_blockdrop.review.session import ReviewError, review_experiment
 def test_an_experiment_without_predictions_is_told_with_those_that_have_some(reviewed):
     with pytest.raises(NoPredictionsError, match=r"no experiment '\.\./mine'.*found: mine"):
         load_predictions(reviewed.data, "../mine")
+    globals_ = reviewed.data.parent / "conf/own/globals.yml"
+    globals_.parent.mkdir(parents=True)
+    globals_.write_text("experiment: people")
+    with pytest.raises(NoPredictionsError, match=(
+        r"make some with kedro run --env own --pipeline predict --params predict\.videos=<folder>$"
+    )):  # fmt: skip
+        load_predictions(reviewed.data, "people")
 
 
 def test_predictions_that_were_cut_short_are_passed_over(reviewed):
     reviewed.write("predictions.parquet", lambda file: None, version="2027-01-01T00.00.00.000Z")
     assert load_predictions(reviewed.data, "mine")[1] == VERSION
     shutil.rmtree(reviewed.data / "07_model_output" / "mine" / "predicted_videos.parquet")
-    with pytest.raises(NoPredictionsError, match="were cut short: run the predict pipeline"):
+    with pytest.raises(NoPredictionsError, match="were cut short: make them again with kedro run"):
         load_predictions(reviewed.data, "mine")
 
 
 def test_of_a_first_prediction_that_was_cut_short_nothing_is_read(reviewed):
     shutil.rmtree(reviewed.data / "07_model_output" / "mine" / "predicted_truth.json")
-    with pytest.raises(NoPredictionsError, match="were cut short: run the predict pipeline"):
+    with pytest.raises(NoPredictionsError, match="were cut short: make them again with kedro run"):
         load_predictions(reviewed.data, "mine")
 
 

@@ -67,6 +67,20 @@ def test_speed_may_change(tmp_path: Path) -> None:
     check(tmp_path, {"runtime": {"seed": 0, "threads": 8}, "data": {"holdout": 0.1}}, ALL)
 
 
+def test_what_is_said_of_the_videos_may_come_later(tmp_path: Path) -> None:
+    check(tmp_path, real_parameters(), ALL)
+    changed = real_parameters()
+    changed["data"]["provenance"] = "filmed here, CC BY 4.0"
+    check(tmp_path, changed, ALL)
+    # nor does it matter what older versions, which counted it as deciding, have recorded
+    record = tmp_path / "experiment.json"
+    seal_of(record).unlink()
+    known = json.loads(record.read_text())
+    known["parameters"]["data.provenance"] = ""
+    record.write_text(json.dumps(known))
+    check(tmp_path, changed, ALL)
+
+
 def test_what_saves_memory_may_change(tmp_path: Path) -> None:
     check(tmp_path, real_parameters(), ALL)
     changed = real_parameters()

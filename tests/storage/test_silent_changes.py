@@ -33,6 +33,7 @@ from tad_blockdrop.datasets.tables import (
 from tad_blockdrop.datasets.videos import VideoFolderDataset, VideoTask, VideoTasks
 from tad_blockdrop.datasets.weights import WeightsDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
+from tad_blockdrop.detector.weights.export import PublicWeights
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK
@@ -84,7 +85,7 @@ CHECKPOINT = Checkpoint(
 
 def entry(kind: type, name: str, data: Any, **options: Any) -> "Artefact":
     """A catalog entry that loads what it has saved."""
-    versioned = {} if kind in (DatasetTables, WeightsDataset) else {"version": VERSION}
+    versioned = {} if kind is DatasetTables else {"version": VERSION}
 
     def make(folder: Path) -> None:
         kind(filepath=str(folder / name), **versioned, **options).save(data)
@@ -105,6 +106,8 @@ def plain(data: Any) -> object:  # noqa: PLR0911
         return plain(data.videos), plain(data.instances), data.classes
     if isinstance(data, ExportedModel):
         return data.onnx, data.archive, data.sidecar
+    if isinstance(data, PublicWeights):
+        return plain(data.transformers), data.config, plain(data.opentad)
     if isinstance(data, graph_objects.Figure):
         return data.to_json()
     if isinstance(data, dict) and any(isinstance(value, torch.Tensor) for value in data.values()):
@@ -194,7 +197,9 @@ def continue_(folder: Path) -> object:
 
 STAGES = {"data", "baseline", "compress"}
 TENSORS = {"a": torch.arange(6.0), "b": torch.arange(3)}
-EXPORT = ExportedModel(bytes(range(50)), bytes(range(99, 199)), {"classes": ["run"]})
+EXPORT = ExportedModel(
+    bytes(range(50)), bytes(range(99, 199)), {"classes": ["run"], "files": {"onnx": "model.onnx"}}
+)
 ARTEFACTS = {
     "detections": entry(ParquetTable, "detections.parquet", DETECTIONS),
     "videos": entry(VideoTable, "videos.parquet", VIDEOS),
@@ -205,8 +210,7 @@ ARTEFACTS = {
     "dataset": entry(DatasetTables, "dataset", DATASET),
     "checkpoint": entry(CheckpointDataset, "checkpoint", CHECKPOINT),
     "export": entry(ExportDataset, "export", EXPORT),
-    "opentad_weights": entry(WeightsDataset, "opentad.pth", TENSORS),
-    "transformers_weights": entry(WeightsDataset, "model.safetensors", TENSORS),
+    "public_weights": entry(WeightsDataset, "weights", PublicWeights(TENSORS, {"a": 1}, TENSORS)),
     "frames": Artefact(stamped_video, read_videos),
     "manifest": Artefact(write_manifest, read_manifest),
     "scratch state": Artefact(write_scratch, read_scratch),

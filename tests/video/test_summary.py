@@ -55,6 +55,10 @@ def test_a_person_reads_it_in_a_few_lines() -> None:
     assert lines[1] == "  train: 6 videos, 6 actions; test: 2 videos, 2 actions"
     assert lines[2] == "  classes: even, odd"
     assert "2.0, 2.0, 2.0 s; 8.0, 8.0, 8.0 steps" in lines[3]
+    assert len(lines) == 4  # nothing is suggested in the place of what fits
+    [*_, last] = describe(summary([2.0] * 7 + [59.0])).split("\n")
+    assert last.startswith("  suggested: windows of ")
+    assert "a grid step of at most 0.5 s" in last
 
 
 def test_counts() -> None:

@@ -40,7 +40,7 @@ def given(request: Request) -> list[Setting]:
 def of_look(look: Look, data: DataConfig) -> list[Setting]:
     """What the files and their annotations say; ``data``: how they were split."""
     settings = [
-        Setting("data.provenance", "", "write their origin and licence here: checkpoints keep it"),
+        Setting("data.provenance", "", "their origin and licence, now or later: exports state it"),
         _on_missing(look),
         Setting("runtime.workers", 0, "a thread reads videos beside the model"),
         Setting("evaluation.bootstrap", 500, "resamples of the intervals"),

@@ -1,5 +1,6 @@
 """What to expect of a job: its minutes and memory, and what of the data it cannot learn or find."""
 
+import math
 from collections.abc import Iterable
 
 import pandas as pd
@@ -8,7 +9,7 @@ from tad_blockdrop.begin.choose import FEW_ACTIONS
 from tad_blockdrop.begin.look import Look, Numbers, reasons
 from tad_blockdrop.begin.pace import Pace
 from tad_blockdrop.config import DataConfig, DetectorConfig
-from tad_blockdrop.errors import some
+from tad_blockdrop.errors import counted, some
 from tad_blockdrop.preflight.forecast import size
 from tad_blockdrop.video.action_dataset import ActionDataset
 from tad_blockdrop.video.dataset import Dataset
@@ -16,6 +17,7 @@ from tad_blockdrop.video.problems import Problem
 from tad_blockdrop.video.summary import covered_share, grid_lengths
 
 ENTRIES = 6  # names that a sentence lists
+ROUNDING = 0.05  # of the minutes: what rounded parts may add up to beyond them
 
 
 def described(look: Look, dataset: Dataset) -> str:
@@ -30,10 +32,12 @@ def described(look: Look, dataset: Dataset) -> str:
     ]
     if look.unreadable:
         count, why = len(look.unreadable), reasons(look.unreadable)
-        lines.append(f"{count} of the annotated videos are left out ({why})")
+        lines.append(f"{count} of the annotated videos {_are(count)} left out ({why})")
     if look.unlisted:
         count, named = len(look.unlisted), some(look.unlisted, ENTRIES)
-        lines.append(f"{count} of the folder are left out, not being in the annotations: {named}")
+        lines.append(
+            f"{count} of the folder {_are(count)} left out, not being in the annotations: {named}"
+        )
     return "\n".join(lines)
 
 
@@ -55,18 +59,24 @@ def told(problems: Iterable[Problem], table: str) -> list[str]:
 
 def duration(pace: Pace, epochs: int, minutes: float, spent: float) -> list[str]:
     """Sentences on the minutes and memory of the job; ``spent``: those until now."""
-    total = pace.total(epochs)
-    parts = {**pace.parts, f"{epochs} epochs of training": pace.epoch * epochs}
-    told = ", ".join(f"{name} {value:.1f}" for name, value in parts.items())
+    parts = {**pace.parts, f"{counted(epochs, 'epoch')} of training": pace.epoch * epochs}
+    rounded = {name: round(value, 1) for name, value in parts.items()}
+    told = ", ".join(f"{name} {value:.1f}" for name, value in rounded.items())
+    total = round(sum(rounded.values()), 1)  # what people who add the parts up come to
     sentences = [
-        f"the job will take about {total:.0f} minutes ({told}) and {size(pace.memory)} of memory; "
-        f"looking and trying took {spent:.1f} minutes"
+        f"the job will take about {counted(total, 'minute')} ({told}) and {size(pace.memory)} of "
+        f"memory; looking and trying took {counted(round(spent, 1), 'minute')}"
     ]
-    if total + spent > 1.25 * minutes:
+    if total + spent > (1 + ROUNDING) * minutes:
         sentences.append(
-            f"together that is more than {minutes:g} minutes: fewer or shorter videos would fit"
+            f"together that is more than {counted(minutes, 'minute')}: "
+            f"--minutes {math.ceil(total + spent)} would do"
         )
     return sentences
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def hardly_learned(numbers: Numbers) -> list[str]:

@@ -19,7 +19,7 @@ from tad_blockdrop.begin.look import (
     reasons,
 )
 from tad_blockdrop.begin.pace import Pace, measure, pace_of
-from tad_blockdrop.begin.request import BeginError, Request, refuse_bad
+from tad_blockdrop.begin.request import MADE, BeginError, Request, refuse_bad
 from tad_blockdrop.begin.split import choose_test
 from tad_blockdrop.begin.trial import enough, part, try_out, with_proxies
 from tad_blockdrop.config import DataConfig, Parameters
@@ -217,7 +217,7 @@ class Job:
 def write(request: Request, settings: tuple[Setting, ...], notes: list[str]) -> None:
     """The environment, with what is expected at its top. Raises BeginError."""
     heading = [
-        f"Made by `kedro begin --minutes {request.minutes:g}`; it is yours to change.",
+        f"{MADE} --minutes {request.minutes:g}`; it is yours to change.",
         "What each parameter means stands in conf/base/parameters.yml. What to expect:",
         *(f"- {note}".replace("\n", " ") for note in notes),
     ]

@@ -2,12 +2,16 @@
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tad_blockdrop.config.backbones import PRETRAINED
 from tad_blockdrop.config.base import EXPERIMENT
 from tad_blockdrop.errors import BlockDropError
+from tad_blockdrop.storage.environments import BASE, LOCAL, named_experiments
+
+MADE = "Made by `kedro begin"  # how the environments begin that it has made
 
 
 class BeginError(BlockDropError):
@@ -55,14 +59,31 @@ def _wrong_name(request: Request) -> str | None:
             f"'{request.name}' cannot be the name of an environment: use letters, digits, '_', '-' "
             "and '.' (--name)"
         )
+    if request.name in (BASE, LOCAL):
+        return f"'{request.name}' is a name of Kedro's own environments: give another --name"
     if request.environment.exists():
+        removed = ", or remove it" if _was_begun(request.environment) else ""
         return (
-            f"{request.environment} is there already and is not overwritten: give another --name, "
-            "or remove it"
+            f"{request.environment} is there already and is not overwritten: give another --name"
+            f"{removed}"
+        )
+    named = named_experiments(request.conf)
+    if other := next((name for name, its in named.items() if its == request.name), None):
+        return (
+            f"'{request.name}' is the experiment of {request.conf / other}, whose results would "
+            "be mixed with yours: give another --name"
         )
     if not os.access(request.conf, os.W_OK):
         return f"{request.conf} cannot be written to: check its permissions"
     return None
+
+
+def _was_begun(environment: Path) -> bool:
+    """Whether it was made by ``kedro begin``, so that nobody else needs it."""
+    with suppress(OSError, ValueError):
+        text = (environment / "parameters.yml").read_text(encoding="utf-8")
+        return text.startswith(f"# {MADE}")
+    return False
 
 
 def _wrong_paths(request: Request) -> list[str]:

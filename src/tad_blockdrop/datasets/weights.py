@@ -1,40 +1,53 @@
-"""Tensors as a catalog entry, for other programs to read."""
+"""A model's weights for other programs as a catalog entry: one folder per version."""
 
-from typing import Any
+import json
+from pathlib import Path
 
 from tad_blockdrop.checksums import verify
-from tad_blockdrop.datasets.folder import PathDataset
+from tad_blockdrop.datasets.folder import VersionedFolder
+from tad_blockdrop.detector.weights.export import PublicWeights
 from tad_blockdrop.storage.atomic import sealed_write
 
+OPENTAD = "opentad.pth"
+MODEL = "transformers/model.safetensors"
+CONFIG = "transformers/config.json"
 
-class WeightsDataset(PathDataset[dict[str, Any], dict[str, Any]]):
-    """A dictionary of tensors: safetensors if the file is called so, else a PyTorch file.
 
-    A PyTorch file may hold dictionaries of tensors within. Both are written as a whole, and
-    neither needs code to be run when it is loaded.
+class WeightsDataset(VersionedFolder[PublicWeights]):
+    """``<filepath>/<version>/<name>/``: the folder ``transformers``, and ``opentad.pth``.
+
+    The first is for ``VideoMAEModel.from_pretrained``; the second may be missing. Neither needs
+    code to be run when it is loaded.
     """
 
-    def load(self) -> dict[str, Any]:
+    MARKER = CONFIG
+
+    def load(self) -> PublicWeights:
         """Load to the CPU, without running anything."""
         import torch
         from safetensors.torch import load_file
 
-        verify(self._path)
-        if self._path.suffix == ".safetensors":
-            return dict(load_file(self._path))
-        return dict(torch.load(self._path, map_location="cpu", weights_only=True))
+        folder = Path(self._get_load_path())
+        verify(folder)
+        opentad = folder / OPENTAD
+        return PublicWeights(
+            dict(load_file(folder / MODEL)),
+            json.loads((folder / CONFIG).read_text(encoding="utf-8")),
+            torch.load(opentad, map_location="cpu", weights_only=True)
+            if opentad.is_file()
+            else None,
+        )
 
-    def save(self, data: dict[str, Any]) -> None:
-        """Write the file."""
+    def save(self, data: PublicWeights) -> None:
+        """Write the folder as a whole."""
         import torch
         from safetensors.torch import save_file
 
-        with sealed_write(self._path) as temporary:
-            if temporary.suffix == ".safetensors":
-                save_file(data, temporary, metadata={"format": "pt"})
-            else:
-                with temporary.open("wb") as file:  # by its name the archive would differ each time
-                    torch.save(data, file)
-
-    def _exists(self) -> bool:
-        return self._path.is_file()
+        with sealed_write(Path(self._get_save_path()), self.origins) as temporary:
+            (temporary / MODEL).parent.mkdir(parents=True)
+            save_file(data.transformers, temporary / MODEL, metadata={"format": "pt"})
+            text = json.dumps(data.config, indent=2, allow_nan=False)
+            (temporary / CONFIG).write_text(text + "\n", encoding="utf-8")
+            if data.opentad is not None:
+                with (temporary / OPENTAD).open("wb") as file:  # by its name the archive would
+                    torch.save(data.opentad, file)  # differ each time

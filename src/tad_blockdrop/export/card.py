@@ -10,13 +10,22 @@ import yaml
 from tad_blockdrop.config.predict import BEST_F1
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import describe_blocks
-from tad_blockdrop.export.sidecar import SIDECAR_FILE
+from tad_blockdrop.export.recipe import how_to_run
+from tad_blockdrop.export.sidecar import ARCHIVE_FILE, ONNX_FILE, SIDECAR_FILE
 from tad_blockdrop.metrics.operating_point import thresholds
 from tad_blockdrop.reporting.numbers import rate_words
 
 CARD_FILE = "README.md"
 UNSTATED = "not stated"
 
+RUN_ONNX = (
+    f"With numpy and onnxruntime alone, from `{ONNX_FILE}` and `{SIDECAR_FILE}`, by "
+    "examples/run_onnx.py of tad_blockdrop, in this folder:"
+)
+RUN_ARCHIVE = (
+    f"With PyTorch alone, from `{ARCHIVE_FILE}` (`torch.export.load`) and `{SIDECAR_FILE}`: the "
+    "model is too large for an ONNX file."
+)
 RUN = """```python
 from tad_blockdrop.prediction.predictor import load_predictor
 
@@ -33,19 +42,22 @@ def model_card(checkpoint: Checkpoint, parity: Mapping[str, Any]) -> str:
     lineage = checkpoint.lineage
     name = _plain(lineage.get("dataset") or "videos")
     provenance = _plain(lineage.get("provenance") or UNSTATED)
+    onnx = parity["onnx_logits"] is not None
+    file, logits = ("ONNX", "onnx_logits") if onnx else ("torch.export", "archive_logits")
+    metadata = _metadata(checkpoint) | {"library_name": "onnx" if onnx else "pytorch"}
     parts = [
-        f"---\n{yaml.safe_dump(_metadata(checkpoint), sort_keys=False, allow_unicode=True)}---",
+        f"---\n{yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True)}---",
         f"# Actions in {name}",
         f"Finds when {len(checkpoint.classes)} kinds of action happen in a video: start, end, "
         f"class and score. Made with tad_blockdrop; {describe_blocks(checkpoint.kept_blocks)}.",
         "## How to run it",
-        f"With numpy and onnxruntime alone, from `model.onnx` and `{SIDECAR_FILE}`: see "
-        "examples/run_onnx.py of tad_blockdrop. With the checkpoint that this was exported from:",
+        *((RUN_ONNX, how_to_run(checkpoint)) if onnx else (RUN_ARCHIVE,)),
+        "With the checkpoint that this was exported from:",
         RUN,
         "## Numbers",
         _numbers(checkpoint),
-        f"The ONNX file was checked against PyTorch on {parity['windows']} windows: logits differ "
-        f"by at most {parity['onnx_logits']:.1e}, and {100 * parity['same']:.2f} % of "
+        f"The {file} file was checked against PyTorch on {parity['windows']} windows: logits "
+        f"differ by at most {parity[logits]:.1e}, and {100 * parity['same']:.2f} % of "
         f"{parity['detections']} detections are the same to two decimals.",
         "## Classes",
         _classes(checkpoint),
@@ -61,7 +73,6 @@ def model_card(checkpoint: Checkpoint, parity: Mapping[str, Any]) -> str:
 def _metadata(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "license": "unknown",
-        "library_name": "onnx",
         "pipeline_tag": "video-classification",
         "tags": ["temporal-action-detection", "tad-blockdrop"],
         "model_name": _one_line(checkpoint.lineage.get("dataset") or "videos"),
@@ -78,28 +89,34 @@ def _numbers(checkpoint: Checkpoint) -> str:
         "holdout": "held-out videos, with thresholds chosen on others of them",
         "train": "training videos, as none were held out: others will come out worse",
     }[decisions.split]
+    detections, intervals = "detections", "95 % intervals"
+    if expected.shown is not None:
+        detections = f"{expected.shown} detections"
+        intervals += ", those of draws of videos, or Wilson's where all draws give the same"
     said = (
         f"On {decisions.videos} {which} ({decisions.actions} actions), "
-        f"{rate_words(*expected.precision)} of the detections shown were right, with a tIoU "
+        f"{rate_words(*expected.precision)} of the {detections} shown were right, with a tIoU "
         f"of at least {decisions.tiou:g}, and "
-        f"{rate_words(*expected.recall)} of the actions were found. In brackets: 95 % intervals."
+        f"{rate_words(*expected.recall)} of the actions were found. In brackets: {intervals}."
     )
     average = checkpoint.metrics.get("holdout_average")
     return said if average is None else f"{said} The average mAP there was {average:.1f} %."
 
 
 def _classes(checkpoint: Checkpoint) -> str:
-    """A table: what is found of each class, where it was rated, and from which score on."""
+    """A table: what is found of each class, of how many, and from which score on it is shown."""
     limits = thresholds(checkpoint)
     rated = checkpoint.decisions.point(BEST_F1).by_class if checkpoint.decisions else {}
-    lines = ["| class | precision | recall | shown from score |", "| --- | --- | --- | --- |"]
+    heads = ["class", "precision", "detections", "recall", "actions", "shown from score"]
+    rows = [heads, ["---"] * len(heads)]
     for label in checkpoint.classes:
         own = rated.get(label)
-        rates = [UNSTATED, UNSTATED]
+        rates = [UNSTATED] * 4
         if own is not None:
-            rates = [rate_words(*own.precision), rate_words(*own.recall)]
-        lines.append(f"| {_plain(label)} | {' | '.join(rates)} | {limits[label]:.3f} |")
-    return "\n".join(lines)
+            shown, actions = (UNSTATED if n is None else str(n) for n in (own.shown, own.actions))
+            rates = [rate_words(*own.precision), shown, rate_words(*own.recall), actions]
+        rows.append([_plain(label), *rates, f"{limits[label]:.3f}"])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _plain(text: object) -> str:

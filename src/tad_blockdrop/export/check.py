@@ -30,13 +30,14 @@ DECIMALS = 2  # to which detections must be the same
 class Parity:
     """How far exports are from the model on ``windows`` real windows.
 
-    Largest absolute differences of logits and offsets; ``same`` is the share of the model's
-    ``detections`` that ONNX gives too, with start, end and score rounded to 2 decimals.
+    Largest absolute differences of logits and offsets, None where there is no ONNX file; ``same``
+    is the share of the model's ``detections`` that ONNX gives too, or torch.export without it, with
+    start, end and score rounded to 2 decimals.
     """
 
     windows: int
-    onnx_logits: float
-    onnx_offsets: float
+    onnx_logits: float | None
+    onnx_offsets: float | None
     archive_logits: float
     archive_offsets: float
     detections: int
@@ -45,39 +46,56 @@ class Parity:
     @property
     def largest(self) -> float:
         """The largest of all differences."""
-        return float(  # numpy's maximum keeps a NaN
-            np.max([self.onnx_logits, self.onnx_offsets, self.archive_logits, self.archive_offsets])
+        found = (self.onnx_logits, self.onnx_offsets, self.archive_logits, self.archive_offsets)
+        return float(np.max([each for each in found if each is not None]))  # which keeps a NaN
+
+    def words(self) -> str:
+        """For people: how far logits are off, and how many detections are the same."""
+        logits = {"ONNX": self.onnx_logits, "torch.export": self.archive_logits}
+        off = " and ".join(f"{n:.1e} ({file})" for file, n in logits.items() if n is not None)
+        return (
+            f"on {self.windows} windows logits differ by at most {off}, and {100 * self.same:.2f} "
+            f"% of {self.detections} detections are the same to {DECIMALS} decimals"
         )
 
 
 def compare(
     checkpoint: Checkpoint,
-    onnx: RunOnnx,
+    onnx: RunOnnx | None,
     archive: RunTorch,
     loader: DataLoader[LoadedWindow],
     records: Sequence[VideoRecord],
 ) -> Parity:
-    """Run the model (on the CPU) and both exports over the test windows of ``records``."""
+    """Run the model (on the CPU) and its exports over the test windows of ``records``."""
     model = from_checkpoint(checkpoint)
     classes, config = checkpoint.classes, checkpoint.postprocess
     pools = [VideoPool(records, classes, model.window, config) for _ in range(2)]
-    largest = np.zeros(4)  # logits and offsets of ONNX, then of the archive
+    runs: list[RunTorch] = [archive] if onnx is None else [partial(_on_tensors, onnx), archive]
+    largest = np.zeros((len(runs), 2))  # of logits and offsets
     windows = 0
     with torch.inference_mode():
         for batch in progress(loader, "checking the export", total=len(loader)):
             expected = model(batch.frames, batch.mask)
-            found = tuple(map(torch.from_numpy, onnx(batch.frames.numpy(), batch.mask.numpy())))
-            pairs = [*found, *archive(batch.frames, batch.mask)]
-            wanted = [expected.logits, expected.offsets] * 2
-            differences = [_largest(a, b) for a, b in zip(pairs, wanted, strict=True)]
+            found = [run(batch.frames, batch.mask) for run in runs]
+            wanted = expected.logits, expected.offsets
+            differences = [list(map(_largest, each, wanted)) for each in found]
             largest = np.maximum(largest, differences)
             windows += len(batch.windows)
             pools[0].add(batch.windows, expected)
-            pools[1].add(batch.windows, replace(expected, logits=found[0], offsets=found[1]))
+            logits, offsets = found[0]
+            pools[1].add(batch.windows, replace(expected, logits=logits, offsets=offsets))
     reference, exported = (pool.detections() for pool in pools)
-    most: list[float] = largest.tolist()
-    same = same_share(reference, exported)
-    return Parity(windows, most[0], most[1], most[2], most[3], len(reference), same)
+    most: list[list[float]] = largest.tolist()
+    of_onnx = [None, None] if onnx is None else most[0]
+    return Parity(
+        windows=windows,
+        onnx_logits=of_onnx[0],
+        onnx_offsets=of_onnx[1],
+        archive_logits=most[-1][0],
+        archive_offsets=most[-1][1],
+        detections=len(reference),
+        same=same_share(reference, exported),
+    )
 
 
 def same_share(reference: pd.DataFrame, other: pd.DataFrame) -> float:
@@ -114,6 +132,11 @@ def time_exports(files: Mapping[str, bytes], model: Detector, repeats: int) -> p
         name: partial(open_session(onnx, threads=1), frames, mask) for name, onnx in files.items()
     }
     return interleaved(calls, repeats, clock=time.thread_time)
+
+
+def _on_tensors(onnx: RunOnnx, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    logits, offsets = onnx(frames.numpy(), mask.numpy())
+    return torch.from_numpy(logits), torch.from_numpy(offsets)
 
 
 def _largest(a: Tensor, b: Tensor) -> float:

@@ -46,6 +46,17 @@ class Int8Rating:
         """Points that are lost."""
         return self.fp32 - self.int8
 
+    def refusal(self, most: float) -> str:
+        """Why the int8 file is not good enough, if at most ``most`` points may be lost; or nothing.
+
+        Where nothing is found in fp32, nothing can be lost.
+        """
+        if not self.fp32:
+            return "because the model finds nothing in these videos in fp32 either"
+        if self.loss > most:
+            return f"because it loses more than export.max_int8_loss {most:g}"
+        return ""
+
 
 def to_int8(onnx: bytes, spared: int = 0) -> bytes:
     """The same ONNX model with the weights of its linear layers, but ``spared``, in 8-bit integers.
@@ -110,11 +121,11 @@ def find_int8(
 ) -> tuple[bytes, Int8Rating]:
     """The int8 file with the fewest layers spared that loses at most ``most`` points; or the last.
 
-    Judged on the held-out videos or, where nothing is held out, on the training videos. Test videos
-    have no part in it. Raises ExportError where none of them shows an action.
+    Judged on the held-out videos or, where no action is held out, on the training videos. Test
+    videos have no part in it. Raises ExportError where none of them shows an action.
     """
     dataset = evaluator.dataset
-    split = "holdout" if dataset.records("holdout") else "train"
+    split = "holdout" if dataset.held_out() else "train"
     videos = dataset.records(split)
     if instances_of(videos, dataset.classes).empty:
         raise ExportError(
@@ -138,15 +149,15 @@ def find_int8(
 def add_int8(
     exported: ExportedModel, int8: bytes, rating: Int8Rating, most: float
 ) -> ExportedModel:
-    """The export with its int8 file, unless that loses more than ``most`` points."""
-    good = rating.loss <= most
+    """The export with its int8 file, unless that is refused, for one that loses too much."""
+    refusal = rating.refusal(most)
     logger.log(
-        logging.INFO if good else logging.WARNING,
+        logging.WARNING if refusal else logging.INFO,
         "int8 (the first %d linear layers in fp32) on %d %s videos: average mAP %.1f, in fp32 "
         "%.1f%s", rating.spared, rating.videos, rating.split, rating.int8, rating.fp32,
-        "" if good else f"; not written, because it loses more than export.max_int8_loss {most:g}",
+        f"; not written, {refusal}" if refusal else "",
     )  # fmt: skip
-    if not good:
+    if refusal:
         return exported
     files = exported.sidecar["files"] | {"onnx_int8": INT8_FILE}
     return replace(exported, int8=int8, sidecar=exported.sidecar | {"files": files})

@@ -2,13 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.export import ExportedProgram
 
 from tad_blockdrop.errors import BlockDropError
@@ -18,8 +19,19 @@ Floats = NDArray[np.float32]
 Run = Callable[[NDArray[np.uint8], NDArray[np.bool_]], tuple[Floats, Floats]]
 
 
+LARGEST = 2**31 - 2**25  # bytes of weights: protobuf's limit of a file, less what a graph takes
+
+
 class ExportError(BlockDropError):
     """A model cannot be exported, or its export does not do what the model does."""
+
+
+def too_large(weights: Iterable[Tensor]) -> str | None:
+    """Why there can be no ONNX file with these weights inside; None if there can."""
+    size = sum(tensor.numel() * tensor.element_size() for tensor in weights)
+    if size <= LARGEST:
+        return None
+    return f"weights of {size / 2**30:.2f} GiB do not fit into an ONNX file, which holds 2 at most"
 
 
 def to_onnx(program: ExportedProgram, opset: int | None = None) -> bytes:
@@ -27,8 +39,10 @@ def to_onnx(program: ExportedProgram, opset: int | None = None) -> bytes:
 
     ``opset``: the version of the operators, with the oldest file format that has them; none leaves
     both to PyTorch. Raises ExportError where the packages for it are not installed, or do not
-    write that version.
+    write that version, and for a model that is too large.
     """
+    if reason := too_large(program.state_dict.values()):
+        raise ExportError(reason)
     try:
         import onnxscript  # noqa: F401 - what torch.onnx translates with
     except ImportError as error:

@@ -23,8 +23,11 @@ OUTPUTS = ("logits", "offsets")
 WINDOW = ("kind", "frames", "grid", "frames_per_step", "short_side", "crop", "overlap")
 
 
-def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
-    """All that is needed to go from a video's frames to detections in seconds."""
+def sidecar(checkpoint: Checkpoint, backbone: Backbone, onnx: bool = True) -> dict[str, Any]:
+    """All that is needed to go from a video's frames to detections in seconds.
+
+    ``onnx``: whether there is an ONNX file.
+    """
     from tad_blockdrop.detector.heads.contract import make_points
 
     window = checkpoint.window
@@ -32,7 +35,7 @@ def sidecar(checkpoint: Checkpoint, backbone: Backbone) -> dict[str, Any]:
     n_points = len(points.location)
     return {
         "format_version": 1,
-        "files": {"onnx": ONNX_FILE, "torch_export": ARCHIVE_FILE},
+        "files": ({"onnx": ONNX_FILE} if onnx else {}) | {"torch_export": ARCHIVE_FILE},
         "classes": list(checkpoint.classes),
         "inputs": {
             "frames": {

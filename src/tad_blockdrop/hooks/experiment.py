@@ -11,6 +11,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.pipeline import Pipeline
 
+from tad_blockdrop.storage.environments import LOCAL
 from tad_blockdrop.storage.experiment_record import RECORD
 
 COMPARE = "compare"  # the one pipeline that writes into no experiment
@@ -22,6 +23,7 @@ class Experiment:
 
     project: Path
     parameters: dict[str, Any]
+    environment: str = LOCAL
 
     @property
     def name(self) -> str:
@@ -65,6 +67,16 @@ class ExperimentHook:
 
     def _experiment(self, pipeline: Pipeline) -> Experiment | None:
         """What a run of ``pipeline`` writes to; None if that is no experiment."""
-        if self._context is None or namespaces(pipeline) <= {COMPARE}:
+        if namespaces(pipeline) <= {COMPARE}:
             return None
-        return Experiment(self._context.project_path, self._context.config_loader["parameters"])
+        return self._named()
+
+    def _named(self) -> Experiment | None:
+        """What the parameters name; None before there are any."""
+        if self._context is None:
+            return None
+        return Experiment(
+            self._context.project_path,
+            self._context.config_loader["parameters"],
+            self._context.env or LOCAL,
+        )

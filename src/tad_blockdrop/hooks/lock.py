@@ -11,6 +11,8 @@ from kedro.pipeline import Pipeline
 from tad_blockdrop.hooks.experiment import ExperimentHook
 from tad_blockdrop.storage.experiment_lock import hold
 
+INSTEAD = ", or choose another name with --params experiment=<name>"
+
 
 class ExperimentLock(ExperimentHook):
     """Holds the lock of the experiment during its runs."""
@@ -27,7 +29,7 @@ class ExperimentLock(ExperimentHook):
         experiment = self._experiment(pipeline)
         try:
             if experiment is not None:
-                self._held.enter_context(hold(experiment.folder))
+                self._held.enter_context(hold(experiment.folder, instead=INSTEAD))
             return (yield)
         except BaseException:
             self._held.close()

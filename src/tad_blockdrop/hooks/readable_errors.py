@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import errno
+import logging
+import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from click import ClickException, get_current_context
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DatasetError
 from kedro.pipeline import Pipeline
 
-from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.runtime.logs import escape_for_terminal, guard_handlers
+from tad_blockdrop.errors import BlockDropError, some
+from tad_blockdrop.hooks.experiment import ExperimentHook
+from tad_blockdrop.runtime.logs import escape_for_terminal, guard_handlers, terminal_handlers
 from tad_blockdrop.runtime.memory import memory_sentence, warn_if_limited
 from tad_blockdrop.runtime.stop_signals import ADVICE
+from tad_blockdrop.storage.environments import run_command
+from tad_blockdrop.storage.experiment_files import having
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+SHOWN = 3  # experiments that a sentence lists
 MISPLACED = {
     errno.EISDIR: "is a folder, but a file belongs there: move the folder away",
     errno.ENOTDIR: "is not in a folder: a file has the name of one of its folders; move it away",
@@ -38,13 +46,17 @@ def plain_on_command_line() -> Iterator[None]:
         raise ClickException(escape_for_terminal(str(error))) from error
 
 
-class ReadableErrors:
+class ReadableErrors(ExperimentHook):
     """Finds the sentence in an error of a run; an unexpected error keeps its traceback."""
 
     @hook_impl
-    def after_context_created(self) -> None:
+    def after_context_created(self, context: KedroContext) -> None:
         """Before the first name from outside is logged."""
+        super().after_context_created(context)
         guard_handlers()
+        for handler in terminal_handlers():
+            if not any(isinstance(known, ToldOnce) for known in handler.filters):
+                handler.addFilter(ToldOnce())
         warn_if_limited()
 
     @hook_impl(wrapper=True)
@@ -57,15 +69,59 @@ class ReadableErrors:
                 raise BlockDropError(_disk_sentence(error)) from error
 
     @hook_impl(trylast=True)
-    def on_pipeline_error(self, error: Exception, pipeline: Pipeline, catalog: Any) -> None:
+    def on_pipeline_error(
+        self, error: Exception, run_params: dict[str, Any], pipeline: Pipeline, catalog: Any
+    ) -> None:
         """Raise the error that is meant for people instead, if there is one."""
-        readable = _readable(error, pipeline, catalog)
+        readable = _readable(error)
+        if readable is None and isinstance(error, DatasetError):
+            name = (run_params["pipeline_names"] or ["compress"])[0]
+            readable = BlockDropError(self._missing(name, pipeline, catalog) or str(error))
         if readable is not None:
             with plain_on_command_line():
                 raise readable
 
+    def _missing(self, running: str, pipeline: Pipeline, catalog: Any) -> str | None:
+        """What to tell people who run a pipeline before those that it builds on."""
+        names = [name for name in sorted(pipeline.inputs()) if not catalog.exists(name)]
+        own = self._named()
+        if not names or own is None:
+            return None
+        file = Path(catalog.get(names[0])._filepath)
+        experiment = file.relative_to(own.data).parts[1]  # of a comparison, one of the two
+        mine = experiment == own.name
+        what, more = names[0].rpartition("/")[2], len(names) - 1
+        command = run_command(
+            own.project, experiment, "compress", environment=own.environment if mine else None
+        )
+        told = (
+            f"experiment '{experiment}' has no {what} yet"
+            + (f" (and {more} more that this pipeline needs)" if more else "")
+            + f": run the job that makes it first{', with the same --params' if mine else ''}: "
+            + command
+        )
+        others = [
+            f"{name} ({run_command(own.project, name, running)})"
+            for name in (having(own.data, file) if mine else [])
+        ]
+        return told + (f". Experiments that have one: {some(others, SHOWN)}" if others else "")
 
-def _readable(error: Exception, pipeline: Pipeline, catalog: Any) -> BlockDropError | None:
+
+class ToldOnce(logging.Filter):
+    """Leaves out what Kedro logs of an error that is told in a sentence at the end of the run.
+
+    And its advice to go on with ``--from-nodes``: here it is ``--only-missing-outputs`` that does.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is of use."""
+        error = sys.exception()
+        if error is None or not record.name.startswith("kedro."):
+            return True
+        return not record.name.startswith("kedro.runner") and _readable(error) is None
+
+
+def _readable(error: BaseException) -> BlockDropError | None:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, BlockDropError):
@@ -76,8 +132,6 @@ def _readable(error: Exception, pipeline: Pipeline, catalog: Any) -> BlockDropEr
     for cause in causes:
         if isinstance(cause, OSError) and cause.errno in DISK_ERRORS | MISPLACED.keys():
             return BlockDropError(_disk_sentence(cause))
-    if isinstance(error, DatasetError):
-        return BlockDropError(_missing(pipeline, catalog) or str(error))
     return None
 
 
@@ -87,18 +141,6 @@ def _disk_sentence(error: OSError) -> str:
     if error.errno in MISPLACED:
         return f"{where} {MISPLACED[error.errno]}"
     return f"{where}: {error.strerror or error}; free some space or check the permissions. {ADVICE}"
-
-
-def _missing(pipeline: Pipeline, catalog: Any) -> str | None:
-    """What to tell people who run a pipeline before those that it builds on."""
-    names = [name for name in sorted(pipeline.inputs()) if not catalog.exists(name)]
-    if not names:
-        return None
-    more = f" (and {len(names) - 1} more that this pipeline needs)" if len(names) > 1 else ""
-    return (
-        f"this experiment has no {names[0]} yet{more}: run the job that makes it first "
-        "(kedro run --pipeline compress, with the same --env and --params)"
-    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -23,5 +23,5 @@ class ParameterRecord(ExperimentHook):
         checking = SETTLES_DATA not in {node.name for node in pipeline.nodes}
         refuse_mixing(
             experiment.record, experiment.name, experiment.parameters,
-            running, running - {"data"} if checking else running,
+            running, running - {"data"} if checking else running, experiment.environment,
         )  # fmt: skip

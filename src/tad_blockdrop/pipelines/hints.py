@@ -7,9 +7,9 @@ if TYPE_CHECKING:
 
     from tad_blockdrop.detections.evaluation import Evaluator
     from tad_blockdrop.reporting.findings import Findings
-    from tad_blockdrop.reporting.pages.report import Figures
+    from tad_blockdrop.reporting.pages.report import Figures, RunFacts
     from tad_blockdrop.video.dataset import Dataset
 else:
-    Dataset = Evaluator = Figure = Figures = Findings = Any
+    Dataset = Evaluator = Figure = Figures = Findings = RunFacts = Any
 
-__all__ = ["Dataset", "Evaluator", "Figure", "Figures", "Findings"]
+__all__ = ["Dataset", "Evaluator", "Figure", "Figures", "Findings", "RunFacts"]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from tad_blockdrop.reporting.numbers import as_yaml, number, signed
-from tad_blockdrop.reporting.result_table import in_order, unit_column, with_costs
+from tad_blockdrop.reporting.result_table import in_order, tiou_columns, unit_column, with_costs
 
 SIDES = ("first", "second")
 # Numbers of either side, missing where not measured.
@@ -23,9 +23,9 @@ def compare_results(
     Each side is a result table and its table of measured costs. Columns: model, family, step;
     of both sides dropped_block, kept_blocks, videos and ``MEASURES`` with ``_first`` or
     ``_second`` appended, empty where that side has no such model; ``average_change``, the points
-    of average mAP from the first to the second. ``delta`` and ``delta_control`` remain what they
-    are in result tables: differences to the uncompressed model and to the control of the same
-    experiment.
+    of average mAP from the first to the second, empty where they average over different tIoU
+    thresholds. ``delta`` and ``delta_control`` remain what they are in result tables: differences
+    to the uncompressed model and to the control of the same experiment.
     """
     key = ["model", "family", "step"]
     own = [*key, "dropped_block", "kept_blocks", "videos", *MEASURES]
@@ -38,7 +38,9 @@ def compare_results(
         table[whole] = table[whole].astype("Int64")
         dropped = f"dropped_block_{side}"
         table[dropped] = unit_column(table[dropped])
-    table["average_change"] = table["average_second"] - table["average_first"]
+    change = table["average_second"] - table["average_first"]
+    alike = tiou_columns(first[0]) == tiou_columns(second[0])
+    table["average_change"] = change if alike else float("nan")
     return in_order(table).reset_index(drop=True)
 
 

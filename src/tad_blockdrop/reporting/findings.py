@@ -22,14 +22,13 @@ GROUPS = 4  # of actions by length and by density
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What ``model``, a key of the result table, gets right and wrong on the test videos.
+    """What the final model gets right and wrong on the test videos.
 
     ``rates`` is the table of ``metrics.rates``, ``times`` that of ``metrics.bouts`` with the edit
     score in its first row, ``points`` that of ``reporting.points``; ``kinds``, ``missed`` and the
     worst ``cases`` are made in this module.
     """
 
-    model: str
     rates: pd.DataFrame
     kinds: pd.DataFrame
     missed: pd.DataFrame

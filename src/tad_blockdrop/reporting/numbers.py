@@ -19,10 +19,13 @@ def signed(value: float | None, digits: int = 1) -> str:
 
 
 def rate_words(value: float | None, low: float | None, high: float | None) -> str:
-    """``83 % [71, 90]``: a share, 0 to 1, with its interval if there is one."""
+    """``83 % [71, 90]``: a share, 0 to 1, with its interval if there is one.
+
+    One without any width says nothing: older versions wrote it where all draws were the same.
+    """
     if value is None or math.isnan(value):
         return "not known"
-    if low is None or high is None or math.isnan(low) or math.isnan(high):
+    if low is None or high is None or math.isnan(low) or math.isnan(high) or low == high:
         return f"{100 * value:.0f} %"
     return f"{100 * value:.0f} % [{100 * low:.0f}, {100 * high:.0f}]"
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from tad_blockdrop.compression.dropping import find_margin
 from tad_blockdrop.reporting.numbers import BLANK, number, signed
 
 Family = Literal["uncompressed", "progressive", "control", "one_shot"]
@@ -168,16 +169,17 @@ def _differences(table: pd.DataFrame, name: str) -> list[str]:
 def race_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Which block was dropped at each step, and by what margin.
 
-    ``scores`` has step, block, criterion, value and rank, of which the first is dropped.
-    Columns: step, criterion, block (or sub-layer), value, runner_up, runner_up_value, margin (never
-    negative), candidates. The runner-up is missing where no other candidate had a rank.
+    ``scores`` has step, block, criterion, value, alone and rank, of which the first is dropped.
+    Columns: step, criterion, block (or sub-layer), value, runner_up, runner_up_value, margin (as of
+    ``find_margin``), candidates. The runner-up is missing where no other candidate had a rank.
     """
     ranked = scores.dropna(subset=["rank"]).sort_values(["step", "rank"], kind="stable")
-    first, second = (ranked.groupby("step").nth(n).set_index("step") for n in (0, 1))
+    races = ranked.groupby("step")
+    first, second = (races.nth(n).set_index("step") for n in (0, 1))
     table = first[["criterion", "block", "value"]].assign(
         runner_up=second["block"],
         runner_up_value=second["value"],
-        margin=(first["value"] - second["value"]).abs(),
+        margin=pd.Series({step: find_margin(race) for step, race in races}, dtype="float64"),
         candidates=scores.groupby("step").size(),
     )
     for name in ("block", "runner_up"):

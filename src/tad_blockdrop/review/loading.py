@@ -6,6 +6,7 @@ from pathlib import Path
 from tad_blockdrop.checksums import verify
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.review.predictions import Predictions, Reviewed
+from tad_blockdrop.storage.environments import run_command
 from tad_blockdrop.storage.parquet import read_parquet
 from tad_blockdrop.storage.project_paths import usable_paths
 
@@ -32,7 +33,7 @@ def load_predictions(data: Path, experiment: str) -> tuple[Predictions, str]:
     if experiment not in known:
         raise NoPredictionsError(
             f"there is no experiment '{experiment}' with predictions to review (found: "
-            f"{', '.join(known) or 'none'}): make some with kedro run --pipeline predict"
+            f"{', '.join(known) or 'none'}): make some with {_making(data, experiment)}"
         )
     folder = data / OUTPUT / experiment
     versions = sorted(path.parent.name for path in folder.glob(f"{FACTS[-1]}/*/{FACTS[-1]}"))
@@ -41,7 +42,8 @@ def load_predictions(data: Path, experiment: str) -> tuple[Predictions, str]:
     ]
     if not whole:
         raise NoPredictionsError(
-            f"the last predictions of '{experiment}' were cut short: run the predict pipeline again"
+            f"the last predictions of '{experiment}' were cut short: make them again with "
+            f"{_making(data, experiment)}"
         )
     files = [_file(folder, name, whole[-1]) for name in TABLES + FACTS]
     for file in files:
@@ -64,6 +66,10 @@ def load_reviewed(data: Path, experiment: str) -> Reviewed:
         table = usable_paths(read_parquet(file), file)
         files[file.parent.name] = dict(zip(table["video_id"], table["path"], strict=True))
     return Reviewed(predictions, files)
+
+
+def _making(data: Path, experiment: str) -> str:
+    return run_command(data.parent, experiment, "predict", "predict.videos=<folder>")
 
 
 def _file(folder: Path, name: str, version: str) -> Path:

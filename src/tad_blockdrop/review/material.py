@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tad_blockdrop.config import DataConfig, LearnConfig, RuntimeConfig
+from tad_blockdrop.config import DataConfig, LearnConfig, RuntimeConfig, WindowConfig
 from tad_blockdrop.detector.checkpoint import (
     Checkpoint,
     CheckpointError,
@@ -28,6 +28,7 @@ from tad_blockdrop.video.files.identity import ids_of_one_video
 from tad_blockdrop.video.files.probing import FACTS, probe_files
 from tad_blockdrop.video.files.proxies import source_fingerprint
 from tad_blockdrop.video.problems import Problem
+from tad_blockdrop.video.windows.cutting import trained_on
 
 
 class LearnError(BlockDropError):
@@ -88,12 +89,21 @@ def refuse_unlearnable(
             f"{model} was trained with another data.window, data.every or data.fps than this "
             "experiment has: set these to what its config.json says, in a new experiment"
         )
-    held = known.in_split("holdout")["video_id"]
-    if learn.adopt == "if_not_worse" and not known.instances["video_id"].isin(held).any():
-        wrong.append(
-            "no held-out video has an action to judge the new model by: set learn.adopt to always "
-            "or never, or hold videos out (data.holdout: 0.15) in a new experiment"
-        )
+    refuse([*wrong, *unjudged(known, learn)])
+
+
+def unjudged(known: ActionDataset, learn: LearnConfig) -> list[str]:
+    """Why no model that learns from ``known`` can be judged as ``learn.adopt`` asks, if so."""
+    if learn.adopt != "if_not_worse" or known.held_out():
+        return []
+    return [
+        "no held-out video has an action to judge the new model by: set learn.adopt to always or "
+        "never, or hold videos out (data.holdout: 0.15) in a new experiment"
+    ]
+
+
+def refuse(wrong: list[str]) -> None:
+    """Raise LearnError with all that is ``wrong``, if anything is."""
     if wrong:
         raise LearnError("nothing can be learned yet:\n" + "\n".join(f"  {w}" for w in wrong))
 
@@ -224,6 +234,19 @@ def _one_file(
         video, paths[0], "video id", "missing file", "it is not where it was predicted",
         "put it back there, or set data.on_missing to skip", strict,
     )  # fmt: skip
+
+
+def untaught(entries: list[Entry], dataset: ActionDataset, window: WindowConfig) -> list[str]:
+    """The corrected training videos of which nothing is learned: they show no action to learn.
+
+    Training draws its windows from videos with actions only (``windows.loading``).
+    """
+    corrected = {name for entry in active(entries) for name in entry.names}
+    return [
+        record.video_id
+        for record in dataset.records("train")
+        if record.video_id in corrected and not len(trained_on(record, window).labels)
+    ]
 
 
 def counted(actions: pd.DataFrame, classes: Iterable[str]) -> dict[str, int]:

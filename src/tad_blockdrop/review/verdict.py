@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 import pandas as pd
 
+from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.errors import some
 from tad_blockdrop.metrics.average_precision import average_precision
 from tad_blockdrop.metrics.bootstrap import bootstrap_difference
@@ -90,17 +91,27 @@ def comparison(rated: Rated, tious: Sequence[float]) -> pd.DataFrame:
 
 
 def judge(
-    held_out: pd.DataFrame | None, interval: tuple[float, float] | None, adopt: Adopt
+    held_out: pd.DataFrame | None,
+    interval: tuple[float, float] | None,
+    adopt: Adopt,
+    untaught: Sequence[str] = (),
 ) -> Outcome:
-    """Adopt the new model or not, by its ``comparison`` on held-out videos if there are any."""
+    """Adopt the new model or not, by its ``comparison`` on held-out videos if there are any.
+
+    ``untaught``: the corrected videos that it learned nothing from, which the sentence names.
+    """
+    nothing = ""
+    if untaught:
+        named = some(untaught, NAMED)
+        nothing = f" Nothing was learned from corrected videos without an action: {named}."
     if held_out is None:
         told = "No held-out video has an action to judge the new model by"
         adopted = adopt == "always"
         return Outcome(
-            sentence=f"{told}. {_consequence(adopted, adopt)}.", adopted=adopted,
+            sentence=f"{told}. {_consequence(adopted, adopt)}.{nothing}", adopted=adopted,
             before=None, after=None, interval=None,
         )  # fmt: skip
-    before, after = (float(held_out[name].iloc[0]) for name in ("before", "after"))
+    before, after = averages(held_out)
     adopted = adopt == "always" or (adopt == "if_not_worse" and after >= before)
     sure = f", 95 % interval {signed(interval[0])} to {signed(interval[1])}" if interval else ""
     videos = int((held_out["of"] == "video").sum())
@@ -110,9 +121,32 @@ def judge(
     )
     parts = [told, *_changes(held_out, "class"), *_changes(held_out, "video")]
     return Outcome(
-        sentence=f"{'; '.join(parts)}. {_consequence(adopted, adopt)}.",
+        sentence=f"{'; '.join(parts)}. {_consequence(adopted, adopt)}.{nothing}",
         adopted=adopted, before=before, after=after, interval=interval,
     )  # fmt: skip
+
+
+def averages(table: pd.DataFrame) -> tuple[float, float]:
+    """The average mAP (percent) over all, before and after, of a ``comparison``."""
+    before, after = (float(table[name].iloc[0]) for name in ("before", "after"))
+    return before, after
+
+
+def learned_since(final: Checkpoint, reported: Checkpoint) -> str:
+    """That the model in use has learned again since the ``reported`` one, or ""."""
+    if weights_hash(final.weights) == weights_hash(reported.weights):
+        return ""
+    words = {"holdout": "held-out", "test": "test"}
+    changes = [
+        f"from {number(before)} to {number(after)} % on {words[split]} videos"
+        for split, (before, after) in final.lineage.get("judged", {}).items()
+    ]
+    told = f" Its last round changed the average mAP {' and '.join(changes)}." if changes else ""
+    return (
+        "The model in use (final_checkpoint) is another than the final model of this report: it "
+        f"has learned again since.{told} The table learned_comparison compares it with the one "
+        "before."
+    )
 
 
 def _changes(table: pd.DataFrame, of: str) -> list[str]:

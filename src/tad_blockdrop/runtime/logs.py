@@ -49,12 +49,21 @@ def guard_handlers() -> None:
     """
     # Else a log file on a full disk answers every line with a traceback in the terminal.
     logging.raiseExceptions = False
-    for handler in logging.getLogger().handlers + logging.getLogger("kedro").handlers:
+    for handler in _handlers():
         if not any(isinstance(known, EscapedLines) for known in handler.filters):
             handler.addFilter(EscapedLines())
-        console = getattr(handler, "console", None)  # of rich, which would end the program
-        if console is not None:
-            console.on_broken_pipe = partial(_fall_silent, console)
+    for handler in terminal_handlers():
+        console: Any = handler.console  # type: ignore[attr-defined]
+        console.on_broken_pipe = partial(_fall_silent, console)  # else rich ends the program
+
+
+def terminal_handlers() -> list[logging.Handler]:
+    """Those of rich, that people see; the log file has more."""
+    return [handler for handler in _handlers() if hasattr(handler, "console")]
+
+
+def _handlers() -> list[logging.Handler]:
+    return logging.getLogger().handlers + logging.getLogger("kedro").handlers
 
 
 def _fall_silent(console: Any) -> None:

@@ -21,12 +21,12 @@ LOCK, HOLDER = ".lock", ".running"
 
 
 @contextmanager
-def hold(folder: Path, wait: bool = False) -> Iterator[None]:
+def hold(folder: Path, wait: bool = False, instead: str = "") -> Iterator[None]:
     """Be the only one in the experiment of this folder, which is named after it.
 
-    Raises ExperimentError if another process is. With ``wait``, for a folder that experiments may
-    share, wait for the other one instead, and say so. The operating system drops the lock when its
-    process dies: it cannot go stale.
+    Raises ExperimentError if another process is; its message says what else than waiting one may do
+    ``instead``. With ``wait``, for a folder that experiments may share, wait for the other one, and
+    say so. The operating system drops the lock when its process dies: it cannot go stale.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for file in (folder / LOCK, folder / HOLDER):
@@ -42,8 +42,7 @@ def hold(folder: Path, wait: bool = False) -> Iterator[None]:
         holder = _holder(folder / HOLDER)
         if not wait:
             raise ExperimentError(
-                f"experiment '{folder.name}' is being run by {holder}: wait for it, or choose "
-                "another name with --params experiment=<name>"
+                f"experiment '{folder.name}' is being run by {holder}: wait for it{instead}"
             ) from None
         logger.warning("%s is being written by %s: waiting for it", folder, holder)
         lock.acquire(blocking=True)

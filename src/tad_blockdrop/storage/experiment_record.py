@@ -47,6 +47,7 @@ Flat = dict[str, Any]  # parameters by dotted key
 class Record:
     """``parameters`` by dotted key; ``data``: what the tables were made from (video/sources.py).
 
+    ``environment``: where it was begun, in experiments since it is recorded.
     ``sealed``: whether all that the experiment has made got a checksum when it was written, or, in
     experiments from before there were checksums, when they were first used since.
     """
@@ -55,6 +56,7 @@ class Record:
     parameters: Flat
     data: dict[str, Any] | None = None
     sealed: bool = False
+    environment: str | None = None
 
     def write(self, file: Path) -> None:
         """Replace the record."""
@@ -119,16 +121,20 @@ def refuse_mixing(
     raw: dict[str, Any],
     running: Iterable[str],
     settled: Iterable[str],
+    environment: str | None = None,
 ) -> None:
     """Compare with the record of the experiment, and add to it the stages that this run settles.
 
     The ``running`` stages are checked with all stages before them; those of them that are
-    ``settled`` by this run become part of the record. Raises ExperimentError that lists the keys
-    that differ.
+    ``settled`` by this run become part of the record. A new record names the ``environment``.
+    Raises ExperimentError that lists the keys that differ.
     """
     parameters = json.loads(json.dumps(flatten(raw)))
     known = read_record(record) or Record(
-        begun=datetime.now(UTC).isoformat(timespec="seconds"), parameters={}, sealed=True
+        begun=datetime.now(UTC).isoformat(timespec="seconds"),
+        parameters={},
+        sealed=True,
+        environment=environment,
     )
     order = list(STAGE_KEYS)
     settled = set(settled)
@@ -167,6 +173,7 @@ def read_record(file: Path) -> Record | None:
             parameters=dict(stored["parameters"]),
             data=stored.get("data"),
             sealed=stored.get("sealed", False),
+            environment=stored.get("environment"),
         )
     except (
         DamagedError,

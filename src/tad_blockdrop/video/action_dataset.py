@@ -40,6 +40,11 @@ class ActionDataset:
         """The videos of ``train``, ``holdout`` or ``test`` with their instances, sorted by id."""
         return records(self.videos, self.instances, self.classes, split)
 
+    def held_out(self) -> list[VideoRecord]:
+        """The held-out training videos; none if they show no action to rate a model by."""
+        videos = self.records("holdout")
+        return videos if any(len(video.labels) for video in videos) else []
+
     def in_split(self, split: str) -> pd.DataFrame:
         """The rows of ``videos`` of a split."""
         return self.videos[self.videos["split"] == split]

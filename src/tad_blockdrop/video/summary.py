@@ -56,7 +56,7 @@ def summarise(
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """The summary as a few lines for people."""
+    """The summary as a few lines for people, with a suggestion only where there are warnings."""
     used, listed, actions = summary["used"], summary["listed"], summary["instances"]
     seconds, steps, fits = (
         summary[key] for key in ("instance_seconds", "instance_grid_steps", "suggested")
@@ -65,18 +65,20 @@ def describe(summary: Mapping[str, Any]) -> str:
         f"{name}: {used[name]} videos, {actions[name]} actions" for name in SPLITS if used[name]
     ]
     quantiles = ("0%", "50%", "100%")
-    return "\n".join(
-        [
-            f"dataset '{summary['name']}', {sum(used.values())} of {sum(listed.values())} videos",
-            f"  {'; '.join(counts)}",
-            f"  classes: {', '.join(summary['classes'])}",
-            "  shortest, median and longest action: "
-            f"{', '.join(f'{seconds[q]:.1f}' for q in quantiles)} s; "
-            f"{', '.join(f'{steps[q]:.1f}' for q in quantiles)} steps of the feature grid",
-            f"  suggested: windows of {fits['frames']} samples, a grid step of "
-            f"{fits['grid_step_seconds']} s, {fits['levels']} levels with ranges {fits['ranges']}",
-        ]
-    )
+    lines = [
+        f"dataset '{summary['name']}', {sum(used.values())} of {sum(listed.values())} videos",
+        f"  {'; '.join(counts)}",
+        f"  classes: {', '.join(summary['classes'])}",
+        "  shortest, median and longest action: "
+        f"{', '.join(f'{seconds[q]:.1f}' for q in quantiles)} s; "
+        f"{', '.join(f'{steps[q]:.1f}' for q in quantiles)} steps of the feature grid",
+    ]
+    if summary["warnings"]:  # what is configured does not do
+        lines.append(
+            f"  suggested: windows of {fits['frames']} samples, a grid step of at most "
+            f"{fits['grid_step_seconds']} s, {fits['levels']} levels with ranges {fits['ranges']}"
+        )
+    return "\n".join(lines)
 
 
 def grid_lengths(videos: pd.DataFrame, instances: pd.DataFrame, data: DataConfig) -> pd.Series:

@@ -23,10 +23,20 @@ from transformers import (
 )
 
 from tad_blockdrop.compression.lora import add_lora, merge_lora
-from tad_blockdrop.config import DetectorConfig, LoraSettings, TimmConfig, TrainConfig, WindowConfig
+from tad_blockdrop.config import (
+    DetectorConfig,
+    LoraSettings,
+    PostprocessConfig,
+    TimmConfig,
+    TrainConfig,
+    VideoMAEConfig,
+    WindowConfig,
+)
 from tad_blockdrop.config.timm_models import timm_model
 from tad_blockdrop.detector.backbones.contract import block_drop_rate
 from tad_blockdrop.detector.backbones.timm_vit import TimmViT
+from tad_blockdrop.detector.backbones.videomae import VideoMAE
+from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.metrics.cost import macs
@@ -313,6 +323,43 @@ def test_own_weights_load_by_name(written, pair) -> None:
     backbone.load_weights(written(weights | {"head.classify.weight": torch.ones(3)}))
     frames = some_frames(backbone.crop)
     assert torch.equal(features(backbone, frames), features(ours, frames))
+
+
+def test_a_checkpoint_of_ours_says_which_model_its_weights_are_of(tmp_path: Path) -> None:
+    """Of many models the shapes agree; how tokens are pooled is no matter of their weights."""
+    backbone = TimmConfig(model=SMALL)
+    window = WindowConfig(frames=64, grid=64, crop=48, short_side=48)
+    model = Detector(DetectorConfig(backbone=backbone), 2, window)
+    checkpoint = Checkpoint(
+        weights_of(model), model.config, model.kept_blocks, ("a", "b"), window, 4, None,
+        PostprocessConfig(),
+    )  # fmt: skip
+    write_checkpoint(checkpoint, tmp_path / "c")
+    pooled = backbone.model_copy(update={"pool": "class"})
+    TimmViT(pooled, 48, range(DEPTH)).load_weights(tmp_path / "c")
+    with pytest.raises(FormatError, match=f'backbone.model: "{SMALL}" .not "deit_tiny_patch16_224'):
+        fresh("deit_tiny_patch16_224").load_weights(tmp_path / "c")
+    with pytest.raises(FormatError, match=r'for it, set [a-z.]*kind: "timm" \(not "videomae"\)$'):
+        VideoMAE(VideoMAEConfig(), 48, (0,)).load_weights(tmp_path / "c")
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 2, 2, 2)])
+def test_tensors_of_any_shape_are_told(written, shape: tuple[int, ...]) -> None:
+    sizes = {"hidden_size": WIDTH, "num_hidden_layers": DEPTH, "num_attention_heads": 3}
+    public = Dinov2Model(Dinov2Config(**sizes, image_size=42, patch_size=14)).state_dict()
+    query = next(name for name in public if name.endswith("q_proj.weight"))
+    with pytest.raises(FormatError, match=r"safetensors: shapes that do not go together"):
+        fresh("vit_small_patch14_dinov2").load_weights(
+            written({**public, query: torch.ones(shape)})
+        )
+    plain = fresh(SMALL).state_dict()
+    for name in ("patch_embed.proj.weight", "pos_embed", "blocks.0.attn.qkv.bias"):
+        with pytest.raises(FormatError, match=f"does not fit timm's {SMALL}"):
+            fresh(SMALL).load_weights(written({**plain, name: torch.ones(shape)}))
+    without = fresh("vit_small_patch16_dinov3").state_dict()
+    biased = {**without, "blocks.0.attn.qkv.bias": torch.ones(shape)}
+    with pytest.raises(FormatError, match=r"qkv\.bias has no place"):
+        fresh("vit_small_patch16_dinov3").load_weights(written(biased))
 
 
 def test_the_teacher_beside_a_student_is_taken_and_told(written, loud) -> None:

@@ -17,13 +17,15 @@ from tad_blockdrop.config import (
     BackboneConfig,
     DetectorConfig,
     LoraSettings,
+    PostprocessConfig,
     TrainConfig,
     VJEPA2Config,
     WindowConfig,
 )
 from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.backbones.vjepa2 import VJEPA2
-from tad_blockdrop.detector.model import Detector
+from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
+from tad_blockdrop.detector.model import Detector, weights_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.onnx import open_session, to_onnx
@@ -192,6 +194,21 @@ def test_sizes_are_compared_with_the_models_own(folder: Path) -> None:
         ours.load_weights(folder)
     (folder / "config.json").write_text(json.dumps({"model_type": "other"}), encoding="utf-8")
     VJEPA2(CONFIG, CROP, range(4)).load_weights(folder)
+
+
+def test_a_checkpoint_of_ours_says_what_its_weights_are_for(
+    detector: Detector, tmp_path: Path
+) -> None:
+    checkpoint = Checkpoint(
+        weights_of(detector), detector.config, detector.kept_blocks, tuple("abc"), detector.window,
+        4, None, PostprocessConfig(),
+    )  # fmt: skip
+    write_checkpoint(checkpoint, tmp_path / "c")
+    trained_otherwise = CONFIG.model_copy(update={"drop_path": 0.3, "weights": "elsewhere"})
+    VJEPA2(trained_otherwise, CROP, (0, 2)).load_weights(tmp_path / "c")
+    other = VJEPA2(CONFIG.model_copy(update={"heads": 4, "clip_frames": 12}), CROP, (0, 2))
+    with pytest.raises(FormatError, match=r"heads: 2 \(not 4\), .*clip_frames: 6 \(not 12\)$"):
+        other.load_weights(tmp_path / "c")
 
 
 def test_nothing_is_downloaded() -> None:

@@ -8,7 +8,12 @@ from public_layouts import CLASSES, DEPTH, LEVELS, NECK, TOWER, WIDTH, encode, o
 from torch import Tensor
 from transformers import VideoMAEModel
 
-from tad_blockdrop.config import DetectorConfig, WindowConfig
+from tad_blockdrop.config import (
+    AttentionNeckConfig,
+    DetectorConfig,
+    MaxNeckConfig,
+    WindowConfig,
+)
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.weights.convert import recognise, to_detector
 from tad_blockdrop.detector.weights.errors import FormatError
@@ -214,6 +219,15 @@ def test_what_shapes_tell_comes_from_the_file(
     assert (found.pyramid.stem_blocks, found.pyramid.embed_layers) == (0, 2)
     assert found.head.tower_layers == TOWER
     assert found.head.ranges == ((0, 4), (4, 8), (8, 10000))
+
+
+def test_a_detector_is_read_where_another_neck_is_expected(
+    public: VideoMAEModel, expected: DetectorConfig
+) -> None:
+    max_neck = expected.model_copy(update={"pyramid": MaxNeckConfig(width=NECK, levels=LEVELS)})
+    pyramid = to_detector(opentad(public), NAMES, max_neck).config.pyramid
+    assert isinstance(pyramid, AttentionNeckConfig)
+    assert (pyramid.width, pyramid.levels, pyramid.heads) == (NECK, LEVELS, 4)
 
 
 def test_class_names(public: VideoMAEModel, expected: DetectorConfig) -> None:

@@ -1,6 +1,7 @@
 """Checkpoints of ours in public layouts: loadable there, and back without loss."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,18 @@ from torch import Tensor
 from transformers import VideoMAEModel
 
 from tad_blockdrop.compression.dropping import drop_block
-from tad_blockdrop.config import PostprocessConfig
+from tad_blockdrop.config import DetectorConfig, MaxNeckConfig, PostprocessConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.detector.weights.convert import to_backbone, to_detector
+from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.export import (
     export_opentad,
     export_transformers,
     opentad_file,
+    opentad_misfit,
+    public_weights,
     transformers_config,
 )
 from tad_blockdrop.detector.weights.reading import read_weights
@@ -114,12 +118,40 @@ def test_transformers_computes_the_same(
     assert not any(facts[key] for key in ("unexpected_keys", "mismatched_keys"))
     # some of version 5 have one, which no output depends on
     assert all(key.endswith(".key.bias") for key in facts["missing_keys"])
-    theirs.load_state_dict(export_transformers(checkpoint), strict=False)
     ours = from_checkpoint(checkpoint)
     tokens = ours.backbone.embed(clips)
     for index in ours.kept_blocks:
         tokens = ours.backbone.run_block(index, tokens)[1]
     torch.testing.assert_close(encode(theirs.eval(), clips), tokens, rtol=1e-4, atol=1e-5)
+
+
+def test_biases_have_the_names_that_every_version_of_transformers_reads(
+    checkpoint: Checkpoint,
+) -> None:
+    """Version 4 has no others for these; 5 renames them when it loads."""
+    attention = "encoder.layer.0.attention."
+    names = {name for name in export_transformers(checkpoint) if name.startswith(attention)}
+    assert {name.removeprefix(attention) for name in names if name.endswith("bias")} == {
+        "attention.q_bias",
+        "attention.v_bias",
+        "output.dense.bias",
+    }
+
+
+def test_opentad_holds_no_other_neck_and_no_backbone_alone(
+    model: Detector, expected: DetectorConfig
+) -> None:
+    neck = MaxNeckConfig(width=16, levels=3)
+    pooling = Detector(expected.model_copy(update={"pyramid": neck}), len(NAMES), model.window)
+    checkpoint = checkpoint_of(pooling)
+    with pytest.raises(FormatError, match=r"the detector has 'max' and 'anchor_free'"):
+        export_opentad(checkpoint)
+    weights = public_weights(checkpoint)
+    assert weights.opentad is None
+    assert weights.transformers.keys() == export_transformers(checkpoint_of(model)).keys()
+    alone = replace(checkpoint_of(model), classes=())
+    assert "a backbone alone" in str(opentad_misfit(alone))
+    assert public_weights(checkpoint_of(model)).opentad is not None
 
 
 def test_transformers_and_back(checkpoint: Checkpoint, tmp_path: Path) -> None:

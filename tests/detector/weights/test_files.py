@@ -1,6 +1,7 @@
 """Reading files: what opens, what is preferred, and that nothing is ever run."""
 
 import argparse
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,39 @@ def test_a_folder_of_a_transformers_model(tmp_path: Path) -> None:
     save_file({"b": B}, tmp_path / "model-00002-of-00002.safetensors")
     torch.save({"c": A}, tmp_path / "pytorch_model.bin")  # the same model once more
     assert set(read_weights(tmp_path)) == {"a", "b"}
+
+
+@pytest.mark.parametrize("kind", ["named", "listed"])
+def test_a_part_of_a_model_that_is_missing_is_named(kind: str, tmp_path: Path) -> None:
+    """By the names of the others, which count them, or by the index beside them."""
+    first, second, third = (f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3))
+    if kind == "listed":
+        first, second, third = (f"model-{letter}.safetensors" for letter in "abc")
+        index = {"weight_map": {"a": first, "b": second, "c": third}}
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+        save_file({"a": B}, tmp_path / "model-old.safetensors")  # not listed: another version
+    save_file({"a": A}, tmp_path / first)
+    save_file({"b": B}, tmp_path / second)
+    with pytest.raises(FormatError, match=f"lacks {third}, a part of the model: download"):
+        read_weights(tmp_path)
+    save_file({"c": B}, tmp_path / third)
+    found = read_weights(tmp_path)
+    assert set(found) == {"a", "b", "c"}
+    assert torch.equal(found["a"], A)
+
+
+@pytest.mark.parametrize("index", ["[]", "{}", '{"weight_map": 3}', '{"weight_map": null}'])
+def test_an_index_that_lists_nothing_asks_for_nothing(index: str, tmp_path: Path) -> None:
+    save_file({"a": A}, tmp_path / "model-00001-of-00001.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    assert set(read_weights(tmp_path)) == {"a"}
+
+
+def test_a_damaged_index_is_told(tmp_path: Path) -> None:
+    save_file({"a": A}, tmp_path / "model-00001-of-00001.safetensors")
+    (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {')
+    with pytest.raises(FormatError, match=r"index\.json is damaged .*again"):
+        read_weights(tmp_path)
 
 
 class Attack:

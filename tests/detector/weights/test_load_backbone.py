@@ -1,7 +1,9 @@
 """Starting a detector from public or own backbone weights."""
 
-import json
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,14 +12,17 @@ from shortening import without
 from torch import Tensor
 from transformers import VideoMAEModel
 
+from tad_blockdrop.compression.dropping import drop_block
 from tad_blockdrop.config import (
     DetectorConfig,
     PostprocessConfig,
     VideoMAEConfig,
     WindowConfig,
 )
+from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint, write_checkpoint
 from tad_blockdrop.detector.model import Detector, weights_of
+from tad_blockdrop.detector.units import SubLayer
 from tad_blockdrop.detector.weights.convert import load_backbone
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.report import Status
@@ -28,6 +33,13 @@ def file(public: VideoMAEModel, tmp_path: Path) -> Path:
     path = tmp_path / "videomae.pth"
     torch.save({"model": release(public, "encoder.")}, path)
     return path
+
+
+def checkpoint_of(model: Detector) -> Checkpoint:
+    return Checkpoint(
+        weights_of(model), model.config, model.kept_blocks, tuple("abcde"), model.window, 4, None,
+        PostprocessConfig(),
+    )  # fmt: skip
 
 
 @torch.no_grad()
@@ -57,20 +69,15 @@ def test_a_detector_file_gives_its_backbone(
     assert torch.equal(found, opentad(public)[f"backbone.model.backbone.{name}"])
 
 
-def test_what_no_shape_shows_is_compared_with_the_models_own_word(
-    model: Detector, public: VideoMAEModel, tmp_path: Path
+@pytest.mark.parametrize("shape", [(), (1, 4, 4, 24), (2, 16, 24), (0, 24)])
+def test_a_tensor_of_any_shape_is_told_not_tripped_over(
+    shape: tuple[int, ...], model: Detector, public: VideoMAEModel, tmp_path: Path
 ) -> None:
-    public.save_pretrained(tmp_path)
-    load_backbone(model.backbone, tmp_path)
-    file = tmp_path / "config.json"
-    own = json.loads(file.read_text(encoding="utf-8"))
-    heads = 2 * own["num_attention_heads"]
-    file.write_text(json.dumps(own | {"num_attention_heads": heads}), encoding="utf-8")
-    with pytest.raises(FormatError, match=rf"set detector\.backbone\.heads: {heads} "):
-        load_backbone(model.backbone, tmp_path)
-    file.write_text(json.dumps(own | {"hidden_act": "relu"}), encoding="utf-8")
-    with pytest.raises(FormatError, match="computes with 'relu'"):
-        load_backbone(model.backbone, tmp_path)
+    weights = mmaction(public, "")
+    for name in ("pos_embed", "patch_embed.projection.weight", "blocks.0.mlp.layers.0.0.weight"):
+        torch.save(weights | {name: torch.ones(shape)}, tmp_path / "w.pth")
+        with pytest.raises(FormatError, match=rf"w\.pth: {name} has shape {re.escape(str(shape))}"):
+            load_backbone(model.backbone, tmp_path / "w.pth")
 
 
 def test_numbers_without_their_scale_are_refused(
@@ -99,14 +106,50 @@ def test_a_checkpoint_folder_of_ours(
     weights = weights_of(other)
     if not whole:  # as the pipeline import_weights makes them of backbone files
         weights = {k: v for k, v in weights.items() if k.startswith("backbone.")}
-    checkpoint = Checkpoint(
-        weights, expected, other.kept_blocks, tuple("abcde"), window, 4, None, PostprocessConfig()
-    )
-    write_checkpoint(checkpoint, tmp_path / "c")
+    write_checkpoint(replace(checkpoint_of(other), weights=weights), tmp_path / "c")
     report = load_backbone(model.backbone, tmp_path / "c")
     assert not report.of(Status.UNEXPECTED, Status.RESHAPED)
     for name, value in other.backbone.state_dict().items():
         assert torch.equal(model.backbone.state_dict()[name], value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("heads", 2, r"heads: 3 \(not 2\)"),
+        ("clip_frames", 16, r"clip_frames: 8 \(not 16\)"),
+        ("pretrain_size", 32, r"pretrain_size: 16 \(not 32\)"),
+        ("remove_clip_mean", True, r"remove_clip_mean: false \(not true\)"),
+        ("drop_path", 0.3, None),
+        ("checkpointing", True, None),
+        ("weights", "elsewhere", None),
+    ],
+)
+@pytest.mark.parametrize("file", ["", "weights.safetensors"])
+def test_a_checkpoint_of_ours_says_itself_what_its_weights_are_for(
+    key: str, value: Any, said: str | None, file: str, expected: DetectorConfig,
+    window: WindowConfig, model: Detector, tmp_path: Path,
+) -> None:  # fmt: skip
+    write_checkpoint(checkpoint_of(model), tmp_path / "c")
+    other = Detector(resized(expected, **{key: value}), 5, window)
+    if said is None:
+        load_backbone(other.backbone, tmp_path / "c" / file)
+        return
+    with pytest.raises(FormatError, match=rf"for it, set detector\.backbone\.{said}$"):
+        load_backbone(other.backbone, tmp_path / "c" / file)
+
+
+def test_a_checkpoint_whose_first_block_lost_its_mlp_is_known(
+    model: Detector, window: WindowConfig, tmp_path: Path
+) -> None:
+    short = drop_block(checkpoint_of(model), SubLayer(0, "mlp"))
+    write_checkpoint(short, tmp_path / "c")
+    same = make_backbone(model.config.backbone, window.crop, short.kept_blocks)
+    load_backbone(same, tmp_path / "c")
+    for name, value in same.state_dict().items():
+        assert torch.equal(short.weights[f"backbone.{name}"], value)
+    with pytest.raises(FormatError, match=r"norm2\.weight is missing.*what was dropped from it"):
+        load_backbone(model.backbone, tmp_path / "c")
 
 
 def test_a_file_of_fewer_blocks_is_refused(
@@ -120,7 +163,7 @@ def test_a_file_of_fewer_blocks_is_refused(
     assert all(torch.equal(before[name], value) for name, value in weights_of(model).items())
 
 
-def resized(config: DetectorConfig, **changes: int) -> DetectorConfig:
+def resized(config: DetectorConfig, **changes: Any) -> DetectorConfig:
     backbone = VideoMAEConfig.model_validate(config.backbone.model_dump() | changes)
     return config.model_copy(update={"backbone": backbone})
 
@@ -147,17 +190,3 @@ def test_another_size_names_the_keys_to_change(
     model = Detector(resized(expected, **changes), 5, window)
     with pytest.raises(FormatError, match=advice):
         load_backbone(model.backbone, tmp_path / "m.pth")
-
-
-def test_published_weights_in_a_backbone_with_other_heads_are_refused(tmp_path: Path) -> None:
-    """The shapes agree, the function would not."""
-    prefix = "blocks.0."
-    weights = {
-        "patch_embed.proj.weight": torch.zeros(384, 3, 2, 16, 16),
-        f"{prefix}mlp.fc1.weight": torch.zeros(1536, 384),
-    }
-    torch.save(weights, tmp_path / "s.pth")
-    config = DetectorConfig(backbone=VideoMAEConfig(width=384, depth=1, heads=4))
-    small = WindowConfig(frames=32, grid=32, crop=16, short_side=16)
-    with pytest.raises(FormatError, match=r"set detector\.backbone\.heads: 6 \(not 4\)"):
-        load_backbone(Detector(config, 2, small).backbone, tmp_path / "s.pth")

@@ -8,7 +8,13 @@ import pytest
 from numbered import HEIGHT, WIDTH, number_of, picture, write_numbered
 
 from tad_blockdrop.video.files import container
-from tad_blockdrop.video.files.container import DecodeError, display_size, open_video, upright
+from tad_blockdrop.video.files.container import (
+    UNFINISHED,
+    DecodeError,
+    display_size,
+    open_video,
+    upright,
+)
 
 
 def refusal(path: Path) -> str:
@@ -35,6 +41,27 @@ def test_each_kind_of_no_video_has_its_sentence(tmp_path: Path) -> None:
     assert refusal(tmp_path / "empty.mp4") == "the file is empty (0 bytes)"
     assert refusal(tmp_path / "text.mp4") == "it is not a video"
     assert refusal(tmp_path / "sound.mp4") == "it holds no video stream"
+
+
+@pytest.mark.parametrize(("kept", "zeros"), [(40, 0), (0.5, 0), (0.5, 5000)])
+def test_an_mp4_without_its_index_is_not_complete(tmp_path: Path, kept: float, zeros: int) -> None:
+    """As while it is copied: a part of it, with or without room for the rest."""
+    file = write_numbered(tmp_path / "a.mp4", 50)
+    whole = file.read_bytes()
+    count = int(kept if kept > 1 else kept * len(whole))
+    file.write_bytes(whole[:count] + bytes(zeros))
+    assert refusal(file) == UNFINISHED
+
+
+def test_a_cut_index_is_not_complete_and_one_of_nonsense_no_video(tmp_path: Path) -> None:
+    file = write_numbered(tmp_path / "a.mp4", 50)
+    whole = file.read_bytes()
+    at = whole.rindex(b"moov")
+    for more in (20, 400, 600):
+        file.write_bytes(whole[: at + more])
+        assert refusal(file) == UNFINISHED
+    file.write_bytes(whole[: at + 4] + bytes([255]) * (len(whole) - at - 4))
+    assert refusal(file) == "it holds no video stream"
 
 
 def test_a_frame_that_would_fill_the_memory_is_refused(

@@ -20,9 +20,9 @@ from tad_blockdrop.config.backbones import PRETRAINED
 from tad_blockdrop.detector.backbones.contract import Backbone, Branch, Hidden
 from tad_blockdrop.detector.units import SubLayerName
 from tad_blockdrop.detector.weights import dinov2
-from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.errors import FormatError, naming
 from tad_blockdrop.detector.weights.layout import HEADS
-from tad_blockdrop.detector.weights.model_config import model_config
+from tad_blockdrop.detector.weights.model_config import model_config, refuse_other_model
 from tad_blockdrop.detector.weights.network import find_network
 from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 
@@ -148,12 +148,14 @@ class TimmViT(Backbone):
         given = _download(name) if path == PRETRAINED else read_weights(path)
         source = f"timm's weights of {name}" if path == PRETRAINED else str(path)
         if path != PRETRAINED:
+            refuse_other_model(path, self.config)
             self._refuse_other_model(path)
         anchors = (PROJECTION, CLIP_PROJECTION, dinov2.PROJECTION)
         network = next((found for each in anchors if (found := find_network(given, each))), None)
         part = network.of(given) if network else given
         if dinov2.PROJECTION in part:
-            part = dinov2.authors_names(part)
+            with naming(source):
+                part = dinov2.authors_names(part)
         remark = f"; {network.remark}" if network and network.remark else ""
         if any(key.endswith(CLIP_PROJECTION) for key in given) and "quickgelu" not in name:
             remark += (
@@ -202,8 +204,8 @@ class TimmViT(Backbone):
         for name, tensor in given.items():
             here = {name, name.replace("qkv.bias", "q_bias")} & weights.keys()
             if name.endswith("attn.qkv.bias") and not here:
-                query, _, value = tensor.chunk(3)
-                if query.any() or value.any():
+                query_and_value = tensor.reshape(-1).tensor_split(3)[::2]
+                if any(part.any() for part in query_and_value):
                     problems.append(f"{name} has no place in it; timm's models with qkvb have one")
             if name.endswith("periods") and self._periods is not None:
                 own = self._periods.float()
@@ -260,7 +262,7 @@ def _as_timm(
     timm translates the layouts of the authors (OpenAI's CLIP, DINOv2, DINOv3 and so on).
     """
     patch = config.geometry.patch
-    if PROJECTION in weights and weights[PROJECTION].shape[-1] != patch:  # timm would resample it
+    if PROJECTION in weights and weights[PROJECTION].shape[-1:] != (patch,):  # timm resamples it
         raise FormatError(
             f"{source} does not fit timm's {config.model}, whose patches have {patch} pixels a "
             f"side: {PROJECTION} has the shape {tuple(weights[PROJECTION].shape)}"

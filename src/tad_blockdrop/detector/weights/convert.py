@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,22 +12,27 @@ from tad_blockdrop.config import BackboneConfig, DetectorConfig, VideoMAEConfig
 from tad_blockdrop.detector.backbones.videomae import VideoMAE
 from tad_blockdrop.detector.heads import make_head
 from tad_blockdrop.detector.necks import make_neck
-from tad_blockdrop.detector.weights.errors import FormatError
+from tad_blockdrop.detector.weights.errors import FormatError, naming
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.mcg_nju import McgNju
 from tad_blockdrop.detector.weights.mmaction import Mmaction
-from tad_blockdrop.detector.weights.model_config import refuse_other_model
+from tad_blockdrop.detector.weights.model_config import NOTHING, refuse_other_model
 from tad_blockdrop.detector.weights.network import Network, find_network
 from tad_blockdrop.detector.weights.opentad import OpenTad
 from tad_blockdrop.detector.weights.own import Own
 from tad_blockdrop.detector.weights.reading import flaw_of, read_weights
 from tad_blockdrop.detector.weights.report import SHOWN, Entry, Report, Status
-from tad_blockdrop.detector.weights.sizes import backbone_of, check_backbone, detector_of
-from tad_blockdrop.detector.weights.transformers import Transformers
+from tad_blockdrop.detector.weights.sizes import (
+    backbone_of,
+    check_backbone,
+    completed,
+    detector_of,
+    require_layers,
+)
+from tad_blockdrop.detector.weights.transformers import MODEL_TYPE, SIZES, Transformers
+from tad_blockdrop.detector.weights.unseen import assumed, known_of_others
 from tad_blockdrop.errors import some
 
-# What a model of `transformers` calls itself, and what its shapes do not tell.
-TRANSFORMERS = ("videomae", {"heads": "num_attention_heads"})
 LAYOUTS: tuple[type[Layout], ...] = (Own, OpenTad, Mmaction, McgNju, Transformers)
 
 
@@ -63,32 +69,42 @@ def recognise(names: Collection[str]) -> tuple[Layout, Network]:
         if network is not None and layout is not None:
             return layout, network
     raise FormatError(
-        f"the file's tensors are named like no layout known here; it begins with "
-        f"{some(sorted(names), SHOWN)}. Known are: "
-        f"{'; '.join(kind.title for kind in LAYOUTS)}"
+        "its tensors are named like no layout known here; they begin with "
+        f"{some(sorted(names), SHOWN)}. Known are: {'; '.join(kind.title for kind in LAYOUTS)}"
     )
 
 
 def to_backbone(
-    weights: Mapping[str, Tensor], expected: BackboneConfig | None = None, source: str = "the file"
+    weights: Mapping[str, Tensor],
+    expected: BackboneConfig | None = None,
+    source: str = "the file",
+    stated: Mapping[str, Any] = NOTHING,
 ) -> ImportedBackbone:
     """The backbone in ``weights`` (of any layout, as ``read_weights`` gives them).
 
-    ``expected`` tells what shapes do not (see ``sizes``); a projection, neck and head are left
+    What shapes do not tell is as the file has ``stated`` it (see ``model_config``), as it is known
+    of others' weights (see ``unseen``), or as ``expected``. A projection, neck and head are left
     out. ``source`` names the file in messages.
 
     Raises:
         FormatError: unknown layout, incomplete, or not an encoder this program has.
     """
-    layout, network = recognise(weights)
-    found = network.of(weights)
-    config = backbone_of(layout, found, expected or VideoMAEConfig())
+    with naming(source):
+        layout, network = recognise(weights)
+        found, wanted = network.of(weights), completed(expected, stated)
+        config = backbone_of(layout, found, wanted)
+    if "depth" in stated:
+        require_layers(layout, wanted.depth, source)
+    known = known_of_others(layout, found, config.width, stated)
+    config = config.model_copy(update=known)
     kept = layout.block_indices() if layout.droppable else tuple(range(config.depth))
-    shapes = _backbone_shapes(config, kept)
-    ours, report = _collect(layout, _backbone_part(layout, found), shapes, kept, network)
-    _require(report, source, layout.prefix)
+    ours, report = _collect(layout, found, _backbone_shapes(config, kept), kept, network)
+    _require(report, layout, source, layout.prefix)
     return ImportedBackbone(
-        config, kept, {name.removeprefix("backbone."): t for name, t in ours.items()}, report
+        config,
+        kept,
+        {name.removeprefix("backbone."): tensor for name, tensor in ours.items()},
+        report.noting(assumed(layout, found, config, {*stated, *known})),
     )
 
 
@@ -107,21 +123,24 @@ def to_detector(
     Raises:
         FormatError: no detector, incomplete, of another architecture, or of other classes.
     """
-    layout, network = recognise(weights)
+    with naming(source):
+        layout, network = recognise(weights)
     if not isinstance(layout, OpenTad) or not layout.has_detector:
         raise FormatError(
             f"{source} holds a backbone only ({layout.title}): use it as "
             "baseline.backbone_weights and train the detector"
         )
     found = network.of(weights)
-    config = detector_of(layout, found, expected or DetectorConfig())
+    with naming(source):
+        config = detector_of(layout, found, expected or DetectorConfig())
     names = _class_names(classes, len(found["rpn_head.cls_head.weight"]), source)
     kept = layout.block_indices()
     backbone = config.backbone
     assert isinstance(backbone, VideoMAEConfig)  # what all layouts hold
     shapes = _backbone_shapes(backbone, kept) | _detector_shapes(config, len(names))
     ours, report = _collect(layout, found, shapes, kept, network)
-    _require(report, source)
+    _require(report, layout, source)
+    report = report.noting(assumed(layout, found, backbone, ()))
     return ImportedDetector(config, kept, names, ours, report)
 
 
@@ -134,19 +153,22 @@ def load_backbone(backbone: VideoMAE, path: str | Path) -> Report:
     Raises:
         FormatError: unreadable, unknown, incomplete, or of another size than ``backbone``.
     """
-    weights = read_weights(path)
-    refuse_other_model(path, backbone.config, *TRANSFORMERS)
-    layout, network = recognise(weights)
-    found = network.of(weights)
-    check_backbone(layout, found, backbone.config, str(path))
+    weights, config = read_weights(path), backbone.config
+    stated = refuse_other_model(path, config, MODEL_TYPE, SIZES)
+    with naming(path):
+        layout, network = recognise(weights)
+        found = network.of(weights)
+        size = backbone_of(layout, found, config)
+    if "depth" in stated:
+        require_layers(layout, config.depth, str(path))
+    remark = check_backbone(layout, found, size, config, str(path), stated)
     kept = [int(name) for name in backbone.blocks]
-    shapes = _shapes(backbone, "backbone.")
-    ours, report = _collect(layout, _backbone_part(layout, found), shapes, kept, network)
-    _require(report, str(path), layout.prefix)
+    ours, report = _collect(layout, found, _shapes(backbone, "backbone."), kept, network)
+    _require(report, layout, str(path), layout.prefix)
     backbone.load_state_dict(
         {name.removeprefix("backbone."): tensor for name, tensor in ours.items()}
     )
-    return report
+    return report.noting(remark)
 
 
 def _class_names(given: Sequence[str] | None, n: int, source: str) -> tuple[str, ...]:
@@ -157,10 +179,6 @@ def _class_names(given: Sequence[str] | None, n: int, source: str) -> tuple[str,
             f"({some(names, SHOWN)}): list the names in the order it was trained with"
         )
     return tuple(names)
-
-
-def _backbone_part(layout: Layout, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k: v for k, v in weights.items() if not k.startswith(layout.detector_parts)}
 
 
 def _backbone_shapes(config: VideoMAEConfig, kept: Iterable[int]) -> dict[str, tuple[int, ...]]:
@@ -189,6 +207,8 @@ def _collect(
     network: Network,
 ) -> tuple[dict[str, Tensor], Report]:
     """Tensors of these names and shapes (those that fit) and what became of all in the file."""
+    backbone_alone = all(name.startswith("backbone.") for name in shapes)
+    of_no_use = layout.detector_parts if backbone_alone else ()
     ours: dict[str, Tensor] = {}
     entries: list[Entry] = []
     used: set[str] = set()
@@ -202,6 +222,7 @@ def _collect(
         if name not in used:
             block = layout.block_of(name)
             useless = layout.is_unused(name) or (block is not None and block not in kept)
+            useless |= name.startswith(of_no_use)
             status = Status.UNUSED if useless else Status.UNEXPECTED
             entries.append(Entry(status, theirs=name, shape=tuple(tensor.shape)))
     others = sorted(network.others)  # the report is the same each time
@@ -235,7 +256,7 @@ def _take(
     return Entry(status, name, theirs, shape, detail), tensor.contiguous().clone()
 
 
-def _require(report: Report, source: str, inside: str = "") -> None:
+def _require(report: Report, layout: Layout, source: str, inside: str = "") -> None:
     """Refuse what is incomplete, or computes something else than this detector would.
 
     ``inside``: what the names of the network begin with; what surrounds it does not matter.
@@ -250,4 +271,4 @@ def _require(report: Report, source: str, inside: str = "") -> None:
             "tokens or adapters here, and no LoRA but that of qkv and proj. If you know that they "
             "do not matter, save the file without them"
         )
-    report.require_complete(source)
+    report.require_complete(source, layout.what_lacks)

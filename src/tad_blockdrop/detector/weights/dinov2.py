@@ -6,6 +6,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from tad_blockdrop.detector.weights.errors import FormatError
+
 PROJECTION = "embeddings.patch_embeddings.projection.weight"  # what each of its files has
 _RENAMES = (
     (r"^embeddings\.patch_embeddings\.projection\.", "patch_embed.proj."),
@@ -27,7 +29,10 @@ _RENAMES = (
 
 
 def authors_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same tensors; q, k and v, which are apart, in one. Names that are not known stay."""
+    """The same tensors; q, k and v, which are apart, in one. Names that are not known stay.
+
+    Raises FormatError for shapes that cannot be joined.
+    """
     named: dict[str, Tensor] = {}
     for name, tensor in weights.items():
         theirs = name
@@ -37,7 +42,15 @@ def authors_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for query in [name for name in named if ".attn.query." in name]:
         parts = [query.replace("query", part) for part in ("query", "key", "value")]
         if named.keys() >= set(parts):
-            named[query.replace("query", "qkv")] = torch.cat([named.pop(part) for part in parts])
+            named[query.replace("query", "qkv")] = _joined({p: named.pop(p) for p in parts})
     # By its mask token timm knows the authors' layout, also where a copy has none.
     named.setdefault("mask_token", torch.zeros(1))
     return named
+
+
+def _joined(parts: Mapping[str, Tensor]) -> Tensor:
+    try:
+        return torch.cat(list(parts.values()))
+    except RuntimeError as error:
+        shapes = ", ".join(f"{name} {tuple(part.shape)}" for name, part in parts.items())
+        raise FormatError(f"shapes that do not go together: {shapes}") from error

@@ -5,12 +5,13 @@ can hold half a block: a sub-layer that was dropped is there again, with zeros, 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tad_blockdrop.config import VideoMAEConfig
+from tad_blockdrop.config import AnchorFreeConfig, AttentionNeckConfig, VideoMAEConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.model import Detector
 from tad_blockdrop.detector.positions import sincos_table
@@ -18,7 +19,20 @@ from tad_blockdrop.detector.units import block_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
-from tad_blockdrop.detector.weights.transformers import Transformers
+from tad_blockdrop.detector.weights.transformers import MODEL_TYPE, SIZES, Transformers
+
+
+@dataclass(frozen=True, eq=False)
+class PublicWeights:
+    """A model as other programs load it, which is what ``export_weights`` makes.
+
+    ``transformers`` and ``config``: the tensors and the ``config.json`` of its backbone;
+    ``opentad``: the detector, unless that layout cannot hold it.
+    """
+
+    transformers: dict[str, Tensor]
+    config: dict[str, Any]
+    opentad: dict[str, Any] | None = None
 
 
 def videomae_of(checkpoint: Checkpoint) -> VideoMAEConfig:
@@ -33,13 +47,28 @@ def videomae_of(checkpoint: Checkpoint) -> VideoMAEConfig:
     return backbone
 
 
+def opentad_misfit(checkpoint: Checkpoint) -> str | None:
+    """Why OpenTAD's layout cannot hold the detector; None if it can."""
+    if not checkpoint.classes:
+        return "OpenTAD's layout holds detectors, and this is a backbone alone"
+    neck, head = checkpoint.detector.pyramid, checkpoint.detector.head
+    if type(neck) is AttentionNeckConfig and type(head) is AnchorFreeConfig:
+        return None
+    return (
+        f"OpenTAD's layout holds a neck of kind 'attention' and a head of kind 'anchor_free' only, "
+        f"and the detector has '{neck.kind}' and '{head.kind}' (detector.pyramid, detector.head)"
+    )
+
+
 def export_opentad(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """All that ``load_state_dict`` of an OpenTAD / Progressive Block Drop detector asks for.
 
     Plain weights (merged, no LoRA); dropped blocks are absent and the others keep their indices.
     Besides the weights: the table of positions, the final norm that a feature map does not pass,
-    and the initial loss normaliser.
+    and the initial loss normaliser. Raises FormatError for a detector that it cannot hold.
     """
+    if misfit := opentad_misfit(checkpoint):
+        raise FormatError(misfit)
     backbone, head = videomae_of(checkpoint), checkpoint.detector.head
     layout = OpenTad([f"rpn_head.scale.{level}.scale" for level in range(len(head.ranges))])
     side = backbone.pretrain_size // backbone.patch
@@ -64,7 +93,7 @@ def opentad_file(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def export_transformers(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The backbone as the state dict of a ``transformers`` (version 5) ``VideoMAEModel``.
+    """The backbone as a file of a ``transformers`` ``VideoMAEModel``, of version 4 or 5.
 
     That model numbers its layers from 0 without gaps, and so are the remaining blocks here.
     """
@@ -84,16 +113,11 @@ def transformers_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """The ``config.json`` that goes with ``export_transformers``."""
     config = videomae_of(checkpoint)
     return {
-        "model_type": "videomae",
+        "model_type": MODEL_TYPE,
         "architectures": ["VideoMAEModel"],
-        "image_size": config.pretrain_size,
-        "patch_size": config.patch,
-        "num_channels": 3,
-        "num_frames": config.clip_frames,
-        "tubelet_size": config.tubelet,
-        "hidden_size": config.width,
+        **{theirs: getattr(config, ours) for ours, theirs in SIZES.items()},
         "num_hidden_layers": len(checkpoint.kept_blocks),
-        "num_attention_heads": config.heads,
+        "num_channels": 3,
         "intermediate_size": int(config.width * config.mlp_ratio),
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.0,
@@ -102,6 +126,15 @@ def transformers_config(checkpoint: Checkpoint) -> dict[str, Any]:
         "qkv_bias": True,
         "use_mean_pooling": True,  # no final norm: the last hidden state is our last block's
     }
+
+
+def public_weights(checkpoint: Checkpoint) -> PublicWeights:
+    """All layouts that can hold the model; raises FormatError if none of them can."""
+    return PublicWeights(
+        export_transformers(checkpoint),
+        transformers_config(checkpoint),
+        None if opentad_misfit(checkpoint) else opentad_file(checkpoint),
+    )
 
 
 def _whole_blocks(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -69,6 +69,7 @@ class Layout:
     unused: ClassVar[tuple[str, ...]] = ()
     detector_parts: ClassVar[tuple[str, ...]] = ()
     droppable: ClassVar[bool] = False  # a missing block was dropped, not forgotten
+    what_lacks: ClassVar[str] = "Is it the whole file, and is it made for this model?"
 
     def __init__(self, keys: Collection[str] = (), prefix: str | None = None) -> None:
         self.keys = frozenset(keys)
@@ -79,11 +80,15 @@ class Layout:
         """This layout for a file with these names, or None if they are another's."""
         for prefix in cls.prefixes:
             layout = cls(keys, prefix)
-            blocks = layout.block_indices()
-            if layout.name_of(f"{_PATCH}weight") in layout.keys and blocks:
-                fc1 = layout.name_of(f"backbone.blocks.{blocks[0]}.mlp.fc1.weight")
-                return layout if fc1 in layout.keys else None
+            if layout.name_of(f"{_PATCH}weight") in layout.keys and layout.block_indices():
+                return layout if layout.first_linear is not None else None
         return None
+
+    @property
+    def first_linear(self) -> str | None:
+        """Name of the first layer of an MLP in the file; a block may have dropped its own."""
+        names = (self.name_of(f"backbone.blocks.{i}.mlp.fc1.weight") for i in self.block_indices())
+        return next((name for name in names if name in self.keys), None)
 
     @property
     def positions(self) -> str:

@@ -18,6 +18,10 @@ class Own(Layout):
     }
     detector_parts = ("pyramid.", "head.")
     droppable = True
+    what_lacks = (
+        "A checkpoint lacks what was dropped from it: begin with an uncompressed one, or go on "
+        "with this one as a whole (baseline.source: checkpoint)"
+    )
 
     def rule(self, ours: str) -> Rule:
         """The same name."""

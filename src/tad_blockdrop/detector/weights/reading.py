@@ -15,13 +15,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tad_blockdrop.checksums import verify
+from tad_blockdrop.checksums import is_sealed, verify
 from tad_blockdrop.detector.checkpoint import WEIGHTS_FILE, read_checkpoint
 from tad_blockdrop.detector.weights.errors import FormatError
-from tad_blockdrop.errors import printable
+from tad_blockdrop.detector.weights.model_config import read_json
+from tad_blockdrop.errors import printable, some
 
 # What torch.compile, FSDP and activation checkpointing put into the names of a module's parts.
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_PART = re.compile(r"(.+-)\d{5}(-of-)(\d{5})(\..+)")  # a file of a model that has several
 _COUNTER = "n_averaged"  # of torch's AveragedModel
 FOLDER_FILES = ("model*.safetensors", "pytorch_model*.bin")  # as `transformers` names them
 ADAPTER = "adapter_config.json"  # beside the weights that peft saves
@@ -62,7 +64,7 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
         return read_checkpoint(folder).weights
     for pattern in FOLDER_FILES:
         whole = folder / pattern.replace("*", "")  # others beside it are other versions
-        files = [whole] if whole.is_file() else sorted(folder.glob(pattern))
+        files = [whole] if whole.is_file() else _parts(folder, pattern)
         if files:
             return _joined({file: _unwrap(_read_file(file), file) for file in files})
     if (folder / ADAPTER).is_file():
@@ -74,6 +76,49 @@ def _read_folder(folder: Path) -> dict[str, Tensor]:
         f"{folder} holds no weights: expected {WEIGHTS_FILE} with its config.json (a checkpoint "
         f"of this program) or {' or '.join(FOLDER_FILES)} (a transformers model)"
     )
+
+
+def _verify(file: Path) -> None:
+    """What this program wrote has a checksum, beside it or in a folder that it is part of."""
+    verify(file)
+    for folder in file.parents[:2]:
+        try:
+            if is_sealed(folder):
+                verify(folder)
+        except FileNotFoundError as error:
+            raise FormatError(f"{folder} lacks {error.filename}: copy it again") from error
+
+
+def _parts(folder: Path, pattern: str) -> list[Path]:
+    """The files of a model that is written in several, all of which must be there.
+
+    Their names count them, and an index beside them, if there is one, lists them.
+    """
+    files = {file.name: file for file in sorted(folder.glob(pattern))}
+    listed = _listed(folder / f"{pattern.replace('*', '')}.index.json")
+    if listed:  # others are other versions
+        files = {name: file for name, file in files.items() if name in listed}
+    due = listed.union(*map(_counted, files))
+    if missing := sorted(due - files.keys()):
+        raise FormatError(
+            f"{folder} lacks {some(missing, 3)}, a part of the model: download the folder again"
+        )
+    return list(files.values())
+
+
+def _listed(index: Path) -> set[str]:
+    """The files that the index of a model names; nothing if there is no index."""
+    content = read_json(index) if index.is_file() else {}
+    files = content.get("weight_map") if isinstance(content, dict) else None
+    return set(map(str, files.values())) if isinstance(files, dict) else set()
+
+
+def _counted(name: str) -> list[str]:
+    """The names of all parts, one of which is called ``model-00002-of-00003.safetensors``."""
+    found = _PART.fullmatch(name)
+    if found is None:
+        return []
+    return [f"{found[1]}{n:05d}{found[2]}{found[3]}{found[4]}" for n in range(1, int(found[3]) + 1)]
 
 
 def _joined(parts: Mapping[Path, Mapping[str, Tensor]]) -> dict[str, Tensor]:
@@ -102,7 +147,7 @@ def flaw_of(tensor: Tensor) -> str:
 
 def _read_file(path: Path) -> Any:
     """Whatever the file holds; its first bytes, not its name, say how it is written."""
-    verify(path)  # what this program wrote has a checksum
+    _verify(path)
     with path.open("rb") as file:
         head = file.read(100)
     start = head[:9]

@@ -1,7 +1,7 @@
 """What became of every tensor of an imported file and of every tensor of the model."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import pandas as pd
@@ -37,7 +37,7 @@ class Entry:
 class Report:
     """All tensors of an import, in the model's order, then the file's left-overs.
 
-    ``remark``: which of several networks in the file this is, or nothing.
+    ``remark``: which of several networks in the file this is, what was assumed of it, or nothing.
     """
 
     layout: str
@@ -62,7 +62,11 @@ class Report:
         numbers = ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
         return f"{self.layout}: {numbers}" + (f"; {self.remark}" if self.remark else "")
 
-    def require_complete(self, source: str) -> None:
+    def noting(self, remark: str) -> "Report":
+        """The same with one more remark, if it says anything."""
+        return replace(self, remark="; ".join(filter(None, (self.remark, remark))))
+
+    def require_complete(self, source: str, advice: str) -> None:
         """Refuse an import that lacks a tensor which training would not create.
 
         Raises:
@@ -77,5 +81,5 @@ class Report:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise FormatError(
             f"{source} ({self.layout}) is incomplete or of another architecture: {shown}{more}. "
-            "Is it the whole file, and is it made for this model?"
+            f"{advice}"
         )

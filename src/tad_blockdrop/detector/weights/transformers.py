@@ -5,6 +5,18 @@ from typing import ClassVar
 
 from tad_blockdrop.detector.weights.layout import Layout
 
+MODEL_TYPE = "videomae"
+# Keys of detector.backbone, and what the config.json of such a model calls them.
+SIZES = {
+    "width": "hidden_size",
+    "depth": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "patch": "patch_size",
+    "tubelet": "tubelet_size",
+    "clip_frames": "num_frames",
+    "pretrain_size": "image_size",
+}
+
 
 class Transformers(Layout):
     """``VideoMAEModel`` and the models around it, of version 4 and 5."""
@@ -21,9 +33,10 @@ class Transformers(Layout):
         "mlp.fc2": "output.dense",
     }
     qkv = tuple(f"attention.attention.{part}.weight" for part in ("query", "key", "value"))
+    # In files of both versions, which is how they are written; then in the memory of version 5.
     qv_bias = (
+        ("attention.attention.q_bias", "attention.attention.v_bias"),
         ("attention.attention.query.bias", "attention.attention.value.bias"),
-        ("attention.attention.q_bias", "attention.attention.v_bias"),  # version 4
     )
     positions_name = "embeddings.position_embeddings"
     unused = ("layernorm.", "fc_norm.", "mask_token", "encoder_to_decoder.")

@@ -12,11 +12,17 @@ def create_pipeline(from_folder: bool) -> Pipeline:
 
     Otherwise it is the experiment's ``final_checkpoint``.
     """
-    model, read = model_used("export", from_folder)
+    chosen, read = model_used("export", from_folder)
+    model = "export_source"
     first, exported = "baseline_checkpoint", ["exported_model", "exported_uncompressed"]
+    if from_folder:
+        inputs = [chosen, first, "params:export"]
+        chosen = "comparable_checkpoint"
+        read.append(node(nodes.require_comparable, inputs, chosen))
     return stage(
         "export",
         *read,
+        node(nodes.state_provenance, [chosen, "params:data"], model),
         node(nodes.export_model, [model, "params:export"], exported[0]),
         node(
             nodes.check_export,

@@ -1,27 +1,28 @@
-"""Thin nodes over ``detector.weights.export``. Heavy imports stand inside the functions."""
+"""The thin node over ``detector.weights.export``. Heavy imports stand inside the functions."""
+
+from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tad_blockdrop.detector.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from tad_blockdrop.detector.weights.export import PublicWeights
 
 logger = logging.getLogger(__name__)
 
 
-def export_opentad(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The detector as OpenTAD and Progressive Block Drop load it."""
-    from tad_blockdrop.detector.weights.export import opentad_file
+def export_weights(checkpoint: Checkpoint) -> PublicWeights:
+    """The detector as OpenTAD loads it, and its backbone as a VideoMAE of ``transformers``."""
+    from tad_blockdrop.detector.weights.export import opentad_misfit, public_weights
 
+    weights = public_weights(checkpoint)
+    if misfit := opentad_misfit(checkpoint):
+        logger.warning("there is no opentad.pth: %s", misfit)
     _warn_of_aids(checkpoint)
-    return opentad_file(checkpoint)
-
-
-def export_transformers(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The backbone as a ``transformers`` VideoMAE: its weights and its ``config.json``."""
-    from tad_blockdrop.detector.weights.export import export_transformers, transformers_config
-
-    _warn_of_aids(checkpoint)
-    return export_transformers(checkpoint), transformers_config(checkpoint)
+    _warn_of_crop(checkpoint)
+    return weights
 
 
 def _warn_of_aids(checkpoint: Checkpoint) -> None:
@@ -33,3 +34,17 @@ def _warn_of_aids(checkpoint: Checkpoint) -> None:
             "(detector.backbone.remove_clip_mean), which no public program does: there, "
             "subtract from each normalised pixel its mean over the frames of its clip"
         )
+
+
+def _warn_of_crop(checkpoint: Checkpoint) -> None:
+    from tad_blockdrop.detector.weights.export import videomae_of
+
+    size, crop = videomae_of(checkpoint).pretrain_size, checkpoint.window.crop
+    if size != crop:
+        logger.warning(
+            "transformers' VideoMAE takes frames of %d pixels only (detector.backbone."
+            "pretrain_size), and this model was trained on %d (data.window.crop), with positions "
+            "interpolated: there it computes what it does here on larger or smaller frames than "
+            "its own",
+            size, crop,
+        )  # fmt: skip

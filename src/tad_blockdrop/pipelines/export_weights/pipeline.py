@@ -1,4 +1,4 @@
-"""Two nodes, one per layout."""
+"""One node: a checkpoint in, a folder for other programs out."""
 
 from kedro.pipeline import Pipeline
 
@@ -7,11 +7,5 @@ from tad_blockdrop.pipelines.graph import node
 
 
 def create_pipeline(checkpoint: str = "final_checkpoint") -> Pipeline:
-    """``checkpoint`` (a catalog entry) -> ``opentad_weights``, ``transformers_*``."""
-    transformers = ["transformers_weights", "transformers_config"]
-    return Pipeline(
-        [
-            node(nodes.export_opentad, checkpoint, "opentad_weights"),
-            node(nodes.export_transformers, checkpoint, transformers),
-        ]
-    )
+    """``checkpoint`` (a catalog entry) -> ``public_weights``."""
+    return Pipeline([node(nodes.export_weights, checkpoint, "public_weights")])

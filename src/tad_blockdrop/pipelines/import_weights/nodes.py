@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from tad_blockdrop.config import DataConfig, DetectorConfig, EvaluationConfig, RuntimeConfig
-from tad_blockdrop.config.base import Variant
+from tad_blockdrop.config import (
+    DataConfig,
+    DetectorConfig,
+    EvaluationConfig,
+    RuntimeConfig,
+    VideoMAEConfig,
+)
 from tad_blockdrop.config.weights import ImportWeightsConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.errors import BlockDropError
@@ -19,6 +24,11 @@ if TYPE_CHECKING:
     from tad_blockdrop.detector.weights.convert import ImportedDetector
 
 logger = logging.getLogger(__name__)
+
+BACKBONE_ALONE = (
+    "the checkpoint holds the backbone alone: set baseline.backbone_weights to its folder, and a "
+    "detector is trained on it"
+)
 
 
 class ImportWeightsError(BlockDropError):
@@ -34,7 +44,7 @@ def import_weights(
 ) -> tuple[pd.DataFrame, Checkpoint]:
     """A checkpoint made of ``import_weights.path``, and what became of each tensor.
 
-    A detector becomes one for ``baseline.checkpoint``; of a backbone file, the checkpoint holds
+    A detector of others becomes one for ``baseline.checkpoint``; of all else, the checkpoint holds
     the backbone alone, for ``baseline.backbone_weights``.
     """
     path = settings.path
@@ -45,13 +55,14 @@ def import_weights(
     found = _read(path, data, detector)
     sizes = found.config.backbone.geometry
     metrics = {"gmacs": _gmacs(found, data)} if found.classes else {}
-    if found.classes:
-        _tell_assumptions("pyramid", found.config.pyramid, "heads", "attention_window", "positions")
-    _tell_assumptions("backbone", found.config.backbone, "heads", "clip_frames", "remove_clip_mean")
     logger.info(
         "%s: %s; width %d, blocks %s of %d",
         path, found.report.summary(), sizes.width, found.kept_blocks, sizes.depth,
     )  # fmt: skip
+    if found.classes:
+        _tell_assumptions(found.config)
+    else:
+        logger.info(BACKBONE_ALONE)
     origin = {"imported": {"file": Path(path).name, "layout": found.report.layout}}
     return found.report.table(), Checkpoint(
         weights=found.weights,
@@ -70,21 +81,24 @@ def import_weights(
 def _read(path: str, data: DataConfig, detector: DetectorConfig) -> ImportedDetector:
     """The detector in a file; where there is just a backbone, that alone, and no classes."""
     from tad_blockdrop.detector.weights.convert import (
-        TRANSFORMERS,
         ImportedDetector,
         recognise,
         to_backbone,
         to_detector,
     )
-    from tad_blockdrop.detector.weights.model_config import refuse_other_model
+    from tad_blockdrop.detector.weights.errors import naming
+    from tad_blockdrop.detector.weights.model_config import stated_keys
     from tad_blockdrop.detector.weights.reading import read_weights
+    from tad_blockdrop.detector.weights.transformers import MODEL_TYPE, SIZES
 
     weights = read_weights(path)
-    layout, _ = recognise(weights)
+    _tell_of_own(path)
+    with naming(path):
+        layout, _ = recognise(weights)
     if layout.has_detector:
         return to_detector(weights, _class_names(data), detector, path)
-    found = to_backbone(weights, detector.backbone, path)
-    refuse_other_model(path, found.config, *TRANSFORMERS)
+    stated = stated_keys(path, MODEL_TYPE, SIZES)
+    found = to_backbone(weights, detector.backbone, path, stated)
     return ImportedDetector(
         config=detector.model_copy(update={"backbone": found.config}),
         kept_blocks=found.kept_blocks,
@@ -94,10 +108,33 @@ def _read(path: str, data: DataConfig, detector: DetectorConfig) -> ImportedDete
     )
 
 
-def _tell_assumptions(part: str, config: Variant, *keys: str) -> None:
-    """Log what leaves no trace in weights: a wrong one would go unnoticed."""
-    values = ", ".join(f"{key} {getattr(config, key)}" for key in keys)
-    logger.info("not in the file but assumed (see detector.%s): %s", part, values)
+def _tell_of_own(path: str) -> None:
+    """Say that a checkpoint of this program needs no import; refuse one of another backbone."""
+    from tad_blockdrop.detector.weights.model_config import own_backbone
+
+    own = own_backbone(path)
+    if own is None:
+        return
+    told = (
+        f"{path} is a checkpoint of this program and needs no import: begin with all of it "
+        "(baseline.source: checkpoint and baseline.checkpoint), or with its backbone "
+        "(baseline.backbone_weights)"
+    )
+    if not isinstance(own, VideoMAEConfig):
+        raise ImportWeightsError(f"{told}. Backbones of kind '{own.kind}' are not imported")
+    logger.warning("%s", told)
+
+
+def _tell_assumptions(config: DetectorConfig) -> None:
+    """Log what of a detector leaves no trace in weights: a wrong one would go unnoticed."""
+    keys = ("heads", "attention_window", "positions")
+    values = ", ".join(f"{key} {getattr(config.pyramid, key)}" for key in keys)
+    logger.info("assumed, as no weight shows it (see detector.pyramid): %s", values)
+    if getattr(config.backbone, "remove_clip_mean", False):
+        logger.warning(
+            "detector.backbone.remove_clip_mean is taken to be true: no public program removes the "
+            "mean of clips, so set it to false unless export_weights of this one wrote the file"
+        )
 
 
 def _class_names(data: DataConfig) -> tuple[str, ...] | None:

@@ -79,15 +79,22 @@ def gather(
 
 
 def refuse_fatal_problems(
-    gathered: Any, problems: pd.DataFrame, corrections: list[Entry], experiment: str
+    gathered: Any,
+    problems: pd.DataFrame,
+    corrections: list[Entry],
+    learn: LearnConfig,
+    experiment: str,
 ) -> tuple[ActionDataset, ActionDataset]:
     """The known videos as corrected, and the new ones, unless a problem is fatal.
 
-    What is wrong with a corrected video is told.
+    What is wrong with a corrected video is told. Raises LearnError where no action is left to judge
+    the new model by.
     """
+    from tad_blockdrop.review import material
     from tad_blockdrop.video.problems import refuse_fatal
 
     refuse_fatal(problems, f"data/03_primary/{experiment}/learned_problems.csv")
+    material.refuse(material.unjudged(gathered.known, learn))
     corrected = {name for entry in corrections for name in entry.names}
     for row in problems[problems["video_id"].isin(corrected)].to_dict("records"):
         logger.warning("%s: %s; %s", row["video_id"], row["message"], row["advice"])
@@ -124,8 +131,8 @@ def learn_again(
     from tad_blockdrop.jobs.training import train_baseline, with_frozen_features
     from tad_blockdrop.runtime.devices import seed_all
 
-    before = respelled(before, evaluator.dataset.classes)
-    model = from_checkpoint(to_train(before, detector))
+    before = to_train(respelled(before, evaluator.dataset.classes), detector)
+    model = from_checkpoint(before)
     settings = baseline.model_copy(update={"train": learn.recipe(baseline.train)})
     rounds = before.lineage.get("rounds", 0) + 1
     runtime = evaluator.runtime.with_seed(evaluator.runtime.seed + rounds)
@@ -152,12 +159,14 @@ def judge(
     evaluator: Evaluator,
     scratch: Path,
     learn: LearnConfig,
+    corrections: list[Entry],
 ) -> tuple[pd.DataFrame, dict[str, Any], Checkpoint, Checkpoint]:
     """Both models on held-out and test videos; held-out ones alone decide which is to be used.
 
-    Returns the comparison (``review.verdict``), its outcome, the learned model and the final one.
+    Returns the comparison (``review.verdict``), its outcome, the learned model, which states both
+    averages, and the final one.
     """
-    from tad_blockdrop.review import verdict
+    from tad_blockdrop.review import material, verdict
 
     settings = evaluator.evaluation
     rated = _rate(before, learned, evaluator, scratch)
@@ -166,8 +175,11 @@ def judge(
     if "holdout" in rated:
         seed = evaluator.runtime.seed
         interval = rated["holdout"].interval(settings.tious, settings.bootstrap, seed)
-    outcome = verdict.judge(tables.get("holdout"), interval, learn.adopt)
+    untaught = material.untaught(corrections, evaluator.dataset, evaluator.data.window)
+    outcome = verdict.judge(tables.get("holdout"), interval, learn.adopt, untaught)
     logger.info("%s", outcome["sentence"])
+    averages = {split: list(verdict.averages(table)) for split, table in tables.items()}
+    learned = replace(learned, lineage=learned.lineage | {"judged": averages})
     final = learned if outcome["adopted"] else before
     table = join_tables(*tables.values()) if tables else pd.DataFrame(columns=verdict.COLUMNS)
     return table, dict(outcome), learned, final

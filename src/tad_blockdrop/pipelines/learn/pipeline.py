@@ -41,7 +41,7 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         ),
         node(
             nodes.refuse_fatal_problems,
-            ["gathered", "learned_problems", "corrections", "params:experiment"],
+            ["gathered", "learned_problems", "corrections", "params:learn", "params:experiment"],
             ["known_videos", "new_videos"],
         ),
         node(extract_frames, ["new_videos", *settings], "new_frames"),
@@ -65,7 +65,9 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         ),
         node(
             nodes.judge,
-            [before, "learned", "learning_evaluator", "scratch", "params:learn"],
+            [
+                before, "learned", "learning_evaluator", "scratch", "params:learn", "corrections",
+            ],
             ["learned_comparison", "learned_outcome", "learned_checkpoint", "final_checkpoint"],
         ),
         node(

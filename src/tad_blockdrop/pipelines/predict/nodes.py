@@ -59,8 +59,8 @@ def detect_actions(
 
     if predict.videos is None:
         raise PredictError(
-            "set predict.videos to a video or a folder of videos: "
-            "kedro run --pipeline predict --params predict.videos=<path>"
+            "set predict.videos to a video or a folder of videos: add "
+            "--params predict.videos=<path> to the command"
         )
     files = find_videos(predict.videos)
     work = Runtime(runtime)

@@ -1,6 +1,8 @@
 """Thin nodes over ``reporting``. Heavy imports stand inside the functions."""
 
+import logging
 import platform
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -10,10 +12,12 @@ from tad_blockdrop.compression.criteria import choose_criterion
 from tad_blockdrop.config import CompressConfig, Parameters, ReportConfig
 from tad_blockdrop.detector.checkpoint import Checkpoint
 from tad_blockdrop.detector.units import SubLayer, parse_units
-from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures, Findings
+from tad_blockdrop.pipelines.hints import Evaluator, Figure, Figures, Findings, RunFacts
 from tad_blockdrop.pipelines.lineage import model_name, versions
 from tad_blockdrop.pipelines.shared import Tables, join_tables
 from tad_blockdrop.reporting import result_table as tables
+
+logger = logging.getLogger(__name__)
 
 
 def join_results(*results: Tables) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -24,6 +28,19 @@ def join_results(*results: Tables) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataF
         join_tables(*(each.detections for each in results)),
         join_tables(*(each.metrics for each in results)),
     )
+
+
+def choose_reported(
+    uncompressed: Checkpoint, steps: list[Checkpoint], compress: CompressConfig
+) -> Checkpoint:
+    """The model that the report is about: the one that the loop has chosen.
+
+    ``final_checkpoint`` may have learned again since, and what it detects in the test videos is not
+    known.
+    """
+    from tad_blockdrop.compression.stopping import choose_final
+
+    return choose_final(uncompressed, steps, compress)
 
 
 def build_results(
@@ -106,16 +123,14 @@ def rate_points(
     test = sorted(evaluator.dataset.in_split("test")["video_id"])
     every = all_detections[all_detections["model"] == model_name(final)]
     resamples, seed = evaluator.evaluation.bootstrap, evaluator.runtime.seed
-    return point_table(final, every, evaluator.truth(), test, resamples, seed)
+    model = _for_test_scores(final, evaluator)
+    return point_table(model, every, evaluator.truth(), test, resamples, seed)
 
 
 def rate_scores(
     all_detections: pd.DataFrame, evaluator: Evaluator, final: Checkpoint
 ) -> pd.DataFrame:
-    """How true the final model's scores are on the test videos, and how true calibrated ones.
-
-    An external classifier has changed them, so that no calibration applies.
-    """
+    """How true the final model's scores are on the test videos, and how true calibrated ones."""
     from tad_blockdrop.metrics.calibration import reliability_table
     from tad_blockdrop.metrics.evidence import gather_evidence
     from tad_blockdrop.metrics.operating_point import TIOU
@@ -123,10 +138,17 @@ def rate_scores(
     test, truth = sorted(evaluator.dataset.in_split("test")["video_id"]), evaluator.truth()
     every = all_detections[all_detections["model"] == model_name(final)]
     labels = sorted({*every["label"], *truth["label"]})
-    renamed = evaluator.evaluation.postprocess.classifier is not None
-    decisions = None if renamed else final.decisions
+    decisions = _for_test_scores(final, evaluator).decisions
     calibration = decisions.calibration if decisions else None
     return reliability_table(gather_evidence(every, truth, test, labels, TIOU), calibration)
+
+
+def _for_test_scores(final: Checkpoint, evaluator: Evaluator) -> Checkpoint:
+    """The final model; without its decisions where an external classifier has changed the scores,
+    so that no threshold or calibration applies."""
+    if evaluator.evaluation.postprocess.classifier is None:
+        return final
+    return replace(final, decisions=None)
 
 
 def count_bouts(
@@ -167,13 +189,12 @@ def collect_findings(
     worst_cases: list[dict[str, Any]],
     time_table: pd.DataFrame,
     point_table: pd.DataFrame,
-    final: Checkpoint,
 ) -> Findings:
     """What the page shows of what the final model gets right and wrong."""
     from tad_blockdrop.reporting.findings import Findings
 
     tables = rate_table, error_table, missed_table
-    return Findings(model_name(final), *tables, worst_cases, time_table, point_table)
+    return Findings(*tables, worst_cases, time_table, point_table)
 
 
 def plot_accuracy(result_table: pd.DataFrame, cost_table: pd.DataFrame) -> tuple[Figure, Figure]:
@@ -246,21 +267,31 @@ def collect_figures(against_macs: Figure, against_latency: Figure, *others: Figu
     return Figures({"GMACs": against_macs, "latency": against_latency}, *others)
 
 
+def collect_facts(final: Checkpoint, in_use: Checkpoint, parameters: dict[str, Any]) -> RunFacts:
+    """What the page says of the run, and of the model ``in_use`` if it is another one by now."""
+    from tad_blockdrop.reporting.pages.report import RunFacts
+    from tad_blockdrop.review.verdict import learned_since
+    from tad_blockdrop.runtime.devices import pick_device
+
+    typed = Parameters.model_validate(parameters)
+    machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
+    learned, today = learned_since(in_use, final), date.today().isoformat()
+    if learned:
+        logger.warning("%s", learned)
+    return RunFacts(typed, model_name(final), today, machine, versions(), learned)
+
+
 def write_report(
     result_table: pd.DataFrame,
     cost_table: pd.DataFrame,
     score_table: pd.DataFrame,
     figures: Figures,
     findings: Findings,
-    parameters: dict[str, Any],
+    facts: RunFacts,
 ) -> str:
     """One self-contained HTML page."""
-    from tad_blockdrop.reporting.pages.report import RunFacts, render_report
-    from tad_blockdrop.runtime.devices import pick_device
+    from tad_blockdrop.reporting.pages.report import render_report
 
-    typed = Parameters.model_validate(parameters)
-    machine = f"{platform.system()} {platform.machine()}, {pick_device(typed.runtime)}"
-    facts = RunFacts(typed, findings.model, date.today().isoformat(), machine, versions())
     return render_report(result_table, cost_table, score_table, facts, figures, findings)
 
 

@@ -19,9 +19,14 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
     repairs = ["repair_table"] if repair else []
     plotting = [node(nodes.plot_repairs, "repair_table", "repair_plot")] if repair else []
     results = ["reference_results", "step_results", *(["control_results"] if control else [])]
-    final, costs = "final_checkpoint", ["result_table", "cost_table"]
+    final, costs = "reported_checkpoint", ["result_table", "cost_table"]
     return stage(
         "report",
+        node(
+            nodes.choose_reported,
+            ["baseline_checkpoint", "step_checkpoints", "params:compress"],
+            final,
+        ),
         node(nodes.join_results, results, ["history_table", "all_detections", "class_table"]),
         node(
             nodes.build_results,
@@ -41,7 +46,8 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
         ),
         node(nodes.rate_points, ["all_detections", "evaluator", final], "point_table"),
         node(nodes.rate_scores, ["all_detections", "evaluator", final], "reliability_table"),
-        node(nodes.collect_findings, [*FOUND, final], "report_findings"),
+        node(nodes.collect_findings, FOUND, "report_findings"),
+        node(nodes.collect_facts, [final, "final_checkpoint", "parameters"], "report_facts"),
         node(nodes.plot_accuracy, costs, ["accuracy_plot", "latency_plot"]),
         node(nodes.plot_importance, ["score_table", "params:compress"], "importance_plot"),
         node(nodes.plot_training, "history_table", "training_plot"),
@@ -60,7 +66,7 @@ def create_pipeline(control: bool, repair: bool) -> Pipeline:
         ),
         node(
             nodes.write_report,
-            [*costs, "score_table", "report_figures", "report_findings", "parameters"],
+            [*costs, "score_table", "report_figures", "report_findings", "report_facts"],
             "html_report",
         ),
         node(nodes.show_results, [*costs, "html_report", "params:experiment", *repairs], None),

@@ -14,7 +14,12 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from tad_blockdrop.errors import BlockDropError
-from tad_blockdrop.video.files.container import FORMATS, DecodeError, picture_stream
+from tad_blockdrop.video.files.container import (
+    FORMATS,
+    DecodeError,
+    picture_stream,
+    why_unreadable,
+)
 
 # What an address may begin with. None of these, nor what a playlist leads to, reads a local file.
 PROTOCOLS = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "tcp", "udp", "rtp", "srt")
@@ -22,10 +27,6 @@ _INSIDE = "tls,crypto,httpproxy"  # protocols that others are made of
 _ON_THE_NET = f"rtsp,rtp,sdp,hls,mpjpeg,{FORMATS}"
 # Over TCP: lost packets are grey pictures.
 _OPTIONS = {"rtsp": {"rtsp_flags": "prefer_tcp"}}
-_UNREADABLE = (
-    "it is damaged, not a video, or its index is still to be written: an MP4 file gets it at its "
-    "end, so record as .mkv or .ts to watch the file grow"
-)
 _CAMERAS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 _USER = re.compile(r"(?<=://)[^/\s]*@")  # up to the last @: a password may hold others
 
@@ -61,8 +62,8 @@ def find_source(given: str | None) -> Source:
     """What ``watch.source`` means. Raises SourceError."""
     if given is None:
         raise SourceError(
-            "set watch.source to the number of a camera, the address of a stream or a file: "
-            "kedro run --pipeline watch --params watch.source=0"
+            "set watch.source to the number of a camera, the address of a stream or a file: add "
+            "--params watch.source=0 to the command"
         )
     if given.isdecimal():
         return Source(given, "camera")
@@ -99,9 +100,8 @@ def open_source(source: Source, timeout: float) -> Iterator[tuple[InputContainer
     except DecodeError as error:
         raise SourceError(f"{source.name}: {error.reason}") from error
     except av.FFmpegError as error:
-        if source.kind == "file" and isinstance(error, av.error.ExitError):  # while it was opened
-            raise SourceError(f"{source.name}: {_UNREADABLE}") from error
-        raise SourceError(f"{source.name}: {reason(source, error, timeout)}") from error
+        said = reason(source, error, timeout, opened=False)
+        raise SourceError(f"{source.name}: {said}") from error
 
 
 def is_growing(file: Path, seconds: float) -> bool:
@@ -150,13 +150,13 @@ def _camera(source: Source) -> dict[str, Any]:
     return {"file": f"video={cameras[int(source.address)]}", "format": kind}
 
 
-def reason(source: Source, error: av.FFmpegError, timeout: float) -> str:
-    """Why a source cannot be read, or not any longer, without the address."""
+def reason(source: Source, error: av.FFmpegError, timeout: float, opened: bool = True) -> str:
+    """Why a source cannot be read, or not any longer once it was ``opened``; no address."""
+    if source.kind == "file" and not (opened and isinstance(error, av.error.ExitError)):
+        return why_unreadable(Path(source.address), error, opened)
     said = hide_user(str(error.strerror)).lower()
     if isinstance(error, av.error.ExitError):
         return f"nothing came for {timeout:g} s"
     if isinstance(error, PermissionError):
         return f"it may not be read ({said})"
-    if source.kind == "file" and isinstance(error, av.error.InvalidDataError):
-        return f"{_UNREADABLE} ({said})"
     return f"it cannot be read ({said})"

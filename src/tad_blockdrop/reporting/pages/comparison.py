@@ -30,6 +30,7 @@ def comparison_page(
         "ends": ends,
         "families": [records(rows) for _, rows in table.groupby("family", sort=False)],
         "differences": records(differences),
+        "alike": "evaluation.tious" not in set(differences["parameter"]),
         "figure": figure,
         "trainings": list(zip(names, trainings, strict=True)),
     }

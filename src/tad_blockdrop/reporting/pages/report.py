@@ -32,13 +32,18 @@ MEASURED = ["latency_ms", "peak_memory_mb", "seconds_score", "seconds_align", "s
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Where a report comes from; ``machine`` such as "Linux x86_64, cpu"."""
+    """Where a report comes from; ``machine`` such as "Linux x86_64, cpu".
+
+    ``final_model``: a key of the result table; ``learned``: that the model in use is another by
+    now, in a sentence.
+    """
 
     parameters: Parameters
     final_model: str
     date: str
     machine: str
     versions: Mapping[str, str]
+    learned: str = ""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,13 @@ _BEGINNINGS = (
     b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"\x30\x26\xb2\x75", b"\x06\x0e\x2b\x34",
     b"\x00\x00\x01", b"\x00\x00\x00\x01", b".RMF", b"\x1f\x07\x00", b"GIF8", b"DKIF", b"YUV4MPEG2",
 )  # fmt: skip
-_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"uuid")
+MOST_BOXES = 1000  # that are looked at for the index of an MP4 file
+
+UNFINISHED = (
+    "it is not complete: it is still being copied or recorded, or was cut off (an MP4 file gets "
+    "its index at its end; record as .mkv or .ts what is to be read while it grows)"
+)
 
 
 class DecodeError(BlockDropError):
@@ -73,9 +79,19 @@ def open_video(path: str | Path) -> Iterator[tuple[InputContainer, VideoStream]]
         # Metadata in another encoding than UTF-8 must not make a video unreadable.
         with av.open(**_source(file), metadata_errors="replace") as container:
             opened = True
-            yield container, picture_stream(container, file)
+            yield container, _whole_stream(container, file)
     except av.FFmpegError as error:
-        raise DecodeError(file, _reason(file, error, opened)) from error
+        raise DecodeError(file, why_unreadable(file, error, opened)) from error
+
+
+def _whole_stream(container: InputContainer, file: Path) -> VideoStream:
+    """``picture_stream``, unless it is missing with the rest of the index."""
+    try:
+        return picture_stream(container, file)
+    except DecodeError:
+        if file.is_file() and _lacks_index(file):
+            raise DecodeError(file, UNFINISHED) from None
+        raise
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
@@ -110,7 +126,7 @@ def _source(file: Path) -> dict[str, Any]:
     return {"file": str(file.absolute()), "options": {"format_whitelist": FORMATS}}
 
 
-def _reason(file: Path, error: av.FFmpegError, opened: bool) -> str:
+def why_unreadable(file: Path, error: av.FFmpegError, opened: bool) -> str:
     """Why a file cannot be used. ``opened``: whether its format was known."""
     said = str(error.strerror).lower()
     if isinstance(error, PermissionError):
@@ -119,13 +135,41 @@ def _reason(file: Path, error: av.FFmpegError, opened: bool) -> str:
         return f"it is damaged ({said})"
     if isinstance(error, av.ArgumentError):  # a format that ffmpeg knows, but not one of FORMATS
         return "it is not a video, or in a format that is not read here"
+    # A file that is followed as it grows is waited for until it exits.
+    waited = isinstance(error, av.error.ExitError)
+    return _unknown_format(file, UNFINISHED if waited else f"it is damaged ({said})")
+
+
+def _unknown_format(file: Path, damaged: str) -> str:
+    """What a file is whose format ffmpeg does not know; ``damaged``: if it begins as a video."""
     with file.open("rb") as stream:
         start = stream.read(200)
     if start.startswith(b"version https://git-lfs"):
         return "it is a pointer of Git LFS, not the video itself: git lfs pull"
     packets = any(start[at : at + 189 : 188] == b"GG" for at in (0, 4))  # of MPEG-TS
     begins_well = start.startswith(_BEGINNINGS) or start[4:8] in _BOXES or packets
-    return f"it is damaged ({said})" if begins_well else "it is not a video"
+    if not begins_well:
+        return "it is not a video"
+    return UNFINISHED if _lacks_index(file) else damaged
+
+
+def _lacks_index(file: Path) -> bool:
+    """Whether an MP4 or MOV file ends, or goes on as zeros, before its box ``moov`` does."""
+    with file.open("rb") as stream:
+        for _ in range(MOST_BOXES):
+            begin, head = stream.tell(), stream.read(16)
+            length, kind = int.from_bytes(head[:4]), head[4:8]
+            if not any(kind):  # a copy may get its whole length before its content
+                return begin > 0
+            if kind not in _BOXES:
+                return False
+            if length == 1:
+                length = int.from_bytes(head[8:])
+            end = begin + length if length else file.stat().st_size  # 0: all the rest
+            if kind == b"moov":
+                return end > file.stat().st_size
+            stream.seek(max(end, begin + 8))
+    return False
 
 
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
