@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
 LOGS = DATA / "08_reporting" / "soak"
 REFERENCE, REPAIRED, JOB, USES = "soak_reference", "soak_repaired", "soak_job", "soak_uses"
-OPENTAD = f"data/06_models/{REFERENCE}/export/opentad.pth"
+OPENTAD = f"data/06_models/{REFERENCE}/export/weights/*/weights/opentad.pth"  # of any version
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 # Measured times, and pages and figures that show them; torch.export's archive is no stable bytes.
 TIMED = re.compile(
@@ -96,6 +96,9 @@ def start(use: Use, experiment: str, log: Path) -> subprocess.Popen[bytes]:
     """The pipeline under an experiment of its own, in its own process group."""
     command = [sys.executable, "-m", "kedro", "run", "--env", "smoke", "--only-missing-outputs"]
     parameters = f"experiment={experiment},{use.parameters}".rstrip(",")
+    if OPENTAD in parameters:
+        written = max(ROOT.glob(OPENTAD)).relative_to(ROOT)
+        parameters = parameters.replace(OPENTAD, str(written))
     command += ["--pipelines", use.pipeline, "--params", parameters]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=log.open("wb"), stderr=subprocess.STDOUT,

@@ -33,7 +33,7 @@ from tad_blockdrop.datasets.tables import (
 from tad_blockdrop.datasets.videos import VideoFolderDataset, VideoTask, VideoTasks
 from tad_blockdrop.datasets.weights import WeightsDataset
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
-from tad_blockdrop.detector.weights.export import PublicWeights
+from tad_blockdrop.detector.weights.public import PublicWeights
 from tad_blockdrop.errors import BlockDropError
 from tad_blockdrop.export.bundle import ExportedModel
 from tad_blockdrop.storage.experiment_lock import HOLDER, LOCK

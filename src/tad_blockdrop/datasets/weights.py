@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tad_blockdrop.checksums import verify
 from tad_blockdrop.datasets.folder import VersionedFolder
-from tad_blockdrop.detector.weights.export import PublicWeights
+from tad_blockdrop.detector.weights.public import PublicWeights
 from tad_blockdrop.storage.atomic import sealed_write
 
 OPENTAD = "opentad.pth"

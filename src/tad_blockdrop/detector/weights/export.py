@@ -5,7 +5,6 @@ can hold half a block: a sub-layer that was dropped is there again, with zeros, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,20 +18,8 @@ from tad_blockdrop.detector.units import block_of
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.layout import Layout
 from tad_blockdrop.detector.weights.opentad import OpenTad
+from tad_blockdrop.detector.weights.public import PublicWeights
 from tad_blockdrop.detector.weights.transformers import MODEL_TYPE, SIZES, Transformers
-
-
-@dataclass(frozen=True, eq=False)
-class PublicWeights:
-    """A model as other programs load it, which is what ``export_weights`` makes.
-
-    ``transformers`` and ``config``: the tensors and the ``config.json`` of its backbone;
-    ``opentad``: the detector, unless that layout cannot hold it.
-    """
-
-    transformers: dict[str, Tensor]
-    config: dict[str, Any]
-    opentad: dict[str, Any] | None = None
 
 
 def videomae_of(checkpoint: Checkpoint) -> VideoMAEConfig:

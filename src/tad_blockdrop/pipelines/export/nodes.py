@@ -77,6 +77,13 @@ def export_model(checkpoint: Checkpoint, export: ExportConfig) -> ExportedModel:
     return ExportedModel(onnx, archive, sidecar(checkpoint, model.backbone, onnx is not None))
 
 
+def export_models(
+    checkpoint: Checkpoint, uncompressed: Checkpoint, export: ExportConfig
+) -> tuple[ExportedModel, ExportedModel]:
+    """Both models: the one to export, and the one that it is timed against."""
+    return export_model(checkpoint, export), export_model(uncompressed, export)
+
+
 def check_export(
     exported: ExportedModel, checkpoint: Checkpoint, evaluator: Evaluator, export: ExportConfig
 ) -> tuple[ExportedModel, dict[str, Any]]:

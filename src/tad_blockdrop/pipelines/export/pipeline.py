@@ -23,13 +23,12 @@ def create_pipeline(from_folder: bool) -> Pipeline:
         "export",
         *read,
         node(nodes.state_provenance, [chosen, "params:data"], model),
-        node(nodes.export_model, [model, "params:export"], exported[0]),
+        node(nodes.export_models, [model, first, "params:export"], exported),
         node(
             nodes.check_export,
             [exported[0], model, "evaluator", "params:export"],
             ["export", "export_parity"],
         ),
-        node(nodes.export_model, [first, "params:export"], exported[1], "export_uncompressed"),
         node(
             nodes.time_exports,
             ["export", exported[1], model, first, "params:export"],

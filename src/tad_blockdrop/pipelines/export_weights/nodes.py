@@ -1,14 +1,9 @@
 """The thin node over ``detector.weights.export``. Heavy imports stand inside the functions."""
 
-from __future__ import annotations
-
 import logging
-from typing import TYPE_CHECKING
 
 from tad_blockdrop.detector.checkpoint import Checkpoint
-
-if TYPE_CHECKING:
-    from tad_blockdrop.detector.weights.export import PublicWeights
+from tad_blockdrop.detector.weights.public import PublicWeights
 
 logger = logging.getLogger(__name__)
 
