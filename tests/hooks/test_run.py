@@ -53,6 +53,14 @@ def test_what_is_missing_is_told_with_the_experiments_that_have_it(project: Path
     )
 
 
+def test_what_is_only_made_in_memory_is_missing_in_a_sentence_too(
+    project: Path, kedro: Kedro
+) -> None:
+    found = kedro("run", "--pipeline", "compress", "--nodes", "baseline.make_baseline")
+    assert found.returncode == 1
+    assert "Error: experiment 'synthetic' has no baseline_settings yet" in found.stderr
+
+
 def test_of_a_comparison_the_unfinished_experiment_is_named(project: Path, kedro: Kedro) -> None:
     for name in ("mine", "two"):
         models = project / "data/06_models" / name

@@ -104,9 +104,10 @@ def test_paths_in_json_become_names() -> None:
 
 def test_remarks_between_rows_are_left_out_and_told(tmp_path: Path) -> None:
     text = ("# coded by Ann, on Monday\nvideo,start,end,label\na.mp4,1.5,3,jump\n"
-            "# unsure, see the notes, and more, of them\n#later\n#1,2,3,jump\n")  # fmt: skip
+            "# unsure, see the notes, and more, of them\n#later\n#1,2,3,jump\n"
+            "# 2 b.mp4,1,3,jump\n")  # fmt: skip
     found = read_texts(tmp_path, {"table.csv": text})
-    assert actions(found) == [*JUMP, ("#1", "jump", 2, 3)]
+    assert actions(found) == [*JUMP, ("#1", "jump", 2, 3), ("# 2 b.mp4", "jump", 1, 3)]
     assert messages(found) == [
         "read with '# coded by Ann' as a title above the table",
         "read with 2 line(s) as remarks, for example '# unsure'",

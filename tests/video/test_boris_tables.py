@@ -43,8 +43,26 @@ def test_rows_of_joined_exports_count_once(tmp_path: Path) -> None:
 
 
 def test_an_event_of_unknown_status_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="line 2: the event is 'state', neither START, STOP"):
-        read_texts(tmp_path, {"odd.csv": tabular(("groom", 1, "STATE"))})
+    with pytest.raises(AnnotationError, match="line 2: the event is 'pause', neither START, STOP"):
+        read_texts(tmp_path, {"odd.csv": tabular(("groom", 1, "PAUSE"))})
+
+
+def test_states_that_touch_are_two_in_any_order_of_rows(tmp_path: Path) -> None:
+    text = tabular(("groom", 1, "START"), ("groom", 2, "START"), ("groom", 2, "STOP"),
+                   ("groom", 3, "STOP"))  # fmt: skip
+    found = read_texts(tmp_path, {"o.csv": text})
+    assert actions(found) == [("a", "groom", 1, 2), ("a", "groom", 2, 3)]
+
+
+def test_states_that_say_neither_begin_and_end_by_turns(tmp_path: Path) -> None:
+    found = read_texts(tmp_path, {"o.csv": tabular(*(("groom", n, "STATE") for n in (1, 3, 5, 6)))})
+    assert actions(found) == [("a", "groom", 1, 3), ("a", "groom", 5, 6)]
+
+
+def test_an_old_header_with_an_observation_is_no_table_of_boris(tmp_path: Path) -> None:
+    text = table(f"Observation id\t{OLD_HEADER}", "o\t1.5\tv/a.mp4\t60\t25\tm\tgroom\t\t\tSTART")
+    with pytest.raises(AnnotationError, match="the format is not known"):
+        read_texts(tmp_path, {"a.tsv": text})
 
 
 def test_an_old_export_may_lack_the_lines_above_its_header(tmp_path: Path) -> None:

@@ -87,8 +87,11 @@ class ReadableErrors(ExperimentHook):
         own = self._named()
         if not names or own is None:
             return None
-        file = Path(catalog.get(names[0])._filepath)
-        experiment = file.relative_to(own.data).parts[1]  # of a comparison, one of the two
+        entry = catalog.get(names[0])
+        file = Path(getattr(entry, "_filepath", None) or getattr(entry, "_path", None) or "")
+        stored = file.is_relative_to(own.data)  # and not in memory, or a person's own file
+        # Of a comparison it is one of the two.
+        experiment = file.relative_to(own.data).parts[1] if stored else own.name
         mine = experiment == own.name
         what, more = names[0].rpartition("/")[2], len(names) - 1
         command = run_command(
@@ -102,7 +105,7 @@ class ReadableErrors(ExperimentHook):
         )
         others = [
             f"{name} ({run_command(own.project, name, running)})"
-            for name in (having(own.data, file) if mine else [])
+            for name in (having(own.data, file) if mine and stored else [])
         ]
         return told + (f". Experiments that have one: {some(others, SHOWN)}" if others else "")
 

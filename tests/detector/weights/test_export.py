@@ -13,11 +13,12 @@ from torch import Tensor
 from transformers import VideoMAEModel
 
 from tad_blockdrop.compression.dropping import drop_block
-from tad_blockdrop.config import DetectorConfig, MaxNeckConfig, PostprocessConfig
+from tad_blockdrop.config import DetectorConfig, MaxNeckConfig, PostprocessConfig, WindowConfig
+from tad_blockdrop.detector.backbones import make_backbone
 from tad_blockdrop.detector.checkpoint import Checkpoint, weights_hash
 from tad_blockdrop.detector.model import Detector, from_checkpoint, weights_of
 from tad_blockdrop.detector.units import SubLayer
-from tad_blockdrop.detector.weights.convert import to_backbone, to_detector
+from tad_blockdrop.detector.weights.convert import load_backbone, to_backbone, to_detector
 from tad_blockdrop.detector.weights.errors import FormatError
 from tad_blockdrop.detector.weights.export import (
     export_opentad,
@@ -107,6 +108,21 @@ def write_transformers(checkpoint: Checkpoint, folder: Path) -> None:
     weights = export_transformers(checkpoint)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(transformers_config(checkpoint)))
+
+
+@pytest.mark.parametrize("aided", [False, True])
+def test_the_transformers_folder_says_itself_what_it_was_trained_on(
+    aided: bool, checkpoint: Checkpoint, window: WindowConfig, tmp_path: Path
+) -> None:
+    backbone = checkpoint.detector.backbone.model_copy(update={"remove_clip_mean": aided})
+    detector = checkpoint.detector.model_copy(update={"backbone": backbone})
+    write_transformers(replace(checkpoint, detector=detector), tmp_path)
+    kept = range(len(checkpoint.kept_blocks))
+    size = {"depth": len(kept), "remove_clip_mean": aided}
+    load_backbone(make_backbone(backbone.model_copy(update=size), window.crop, kept), tmp_path)
+    other = backbone.model_copy(update=size | {"remove_clip_mean": not aided})
+    with pytest.raises(FormatError, match=r"set detector\.backbone\.remove_clip_mean: "):
+        load_backbone(make_backbone(other, window.crop, kept), tmp_path)
 
 
 @torch.no_grad()

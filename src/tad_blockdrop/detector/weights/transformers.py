@@ -15,6 +15,7 @@ SIZES = {
     "tubelet": "tubelet_size",
     "clip_frames": "num_frames",
     "pretrain_size": "image_size",
+    "remove_clip_mean": "remove_clip_mean",  # of ours; no other program has it
 }
 
 

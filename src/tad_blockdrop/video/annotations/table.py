@@ -131,8 +131,12 @@ def line_numbers(table: pd.DataFrame) -> pd.Index:
 def is_remark(row: Sequence[Any]) -> bool:
     """Whether a row of a table is a remark between the others: ``# not sure, see the notes``."""
     first, *others = row
-    alone = not any(map(given, others))
-    return isinstance(first, str) and first.startswith("#" if alone else "# ")
+    if not isinstance(first, str) or not first.startswith("#"):
+        return False
+    if not any(map(given, others)):
+        return True
+    timed = pd.to_numeric(pd.Series(others), errors="coerce").notna().any()
+    return first.startswith("# ") and not timed  # else an action in a video that is called so
 
 
 def given(value: Any) -> bool:

@@ -76,5 +76,6 @@ def _refuse_other_units(times: Sequence[str]) -> None:
             raise AnnotationError(
                 "times", f"all are whole numbers, up to {longest}: they look like milliseconds, as "
                 "ELAN exports them, or frames",
-                "export seconds with decimals (in ELAN ss.msec), or give the .eaf file of ELAN",
+                "export seconds with decimals (in ELAN ss.msec), or give the .eaf file of ELAN; if "
+                f"they are seconds, write them with a decimal point ({longest}.0)",
             )  # fmt: skip

@@ -57,7 +57,7 @@ class BorisTable:
             return False
         columns = _names(content.columns)
         new = columns >= _ALWAYS and (columns >= _TABULAR or columns >= _AGGREGATED)
-        return new or columns >= _OLD_HEADER or _old_header(content) is not None
+        return new or _is_bare(columns) or _old_header(content) is not None
 
     def read(self, content: pd.DataFrame, source: Source) -> Annotations:
         """The tables of all observations of media. Raises AnnotationError."""
@@ -84,7 +84,9 @@ class BorisTable:
                 "observe video files in BORIS",
             )  # fmt: skip
         for name, found_in in changes.items():
-            observations[name].pair(sorted(found_in, key=lambda change: change[1]))
+            # At one instant states end before others begin, in whatever order the rows are.
+            in_order = sorted(found_in, key=lambda change: (change[1], change[2] is True))
+            observations[name].pair(in_order)
         collect(used, found)
         return found.annotations()
 
@@ -115,8 +117,13 @@ def _code(observation: Observation, row: _Row, where: str) -> Change | None:
     return None
 
 
-def _begins(status: str, where: str) -> bool:
-    """Whether a state begins with an event, or ends. Raises AnnotationError."""
+def _begins(status: str, where: str) -> bool | None:
+    """Whether a state begins with an event, or ends; None if it says neither, as in a project.
+
+    Raises AnnotationError.
+    """
+    if status == "state":
+        return None
     if status not in ("start", "stop"):
         raise AnnotationError(
             where, f"the event is {shown(status)}, neither START, STOP nor POINT",
@@ -230,7 +237,7 @@ def _as_new(content: pd.DataFrame, found: Collected) -> pd.DataFrame:
             "source": ";".join(path for name, path in facts if name == "player #1"),
         }
         _compare_media(table["media file path"], about["source"], found)
-    elif _names(content.columns) >= _OLD_HEADER and "observation id" not in _names(content.columns):
+    elif _is_bare(_names(content.columns)):
         table = content.set_axis([str(name).strip().casefold() for name in content], axis=1)
         about = {"observation id": "the table"}
         found.note(
@@ -241,6 +248,11 @@ def _as_new(content: pd.DataFrame, found: Collected) -> pd.DataFrame:
     else:
         return content
     return table.rename(columns={"status": "behavior type"}).assign(**about)
+
+
+def _is_bare(columns: set[str]) -> bool:
+    """Whether these are the columns of an old export whose lines above the header are missing."""
+    return columns >= _OLD_HEADER and "observation id" not in columns
 
 
 def _compare_media(paths: pd.Series, queue: str, found: Collected) -> None:
